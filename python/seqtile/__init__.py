@@ -1,0 +1,74 @@
+"""Ready-trained predictors for DNA, RNA and protein, fast.
+
+The data layer (`one_hot`, `read_fasta`, `Fasta`, ...) needs numpy and the compiled core alone. The
+runtime (`load`, `scan`, ...) is imported when first used, and onnxruntime with it; torch never is.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+try:
+    from . import _core  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"seqtile's compiled core is missing ({error}): install the package with "
+        "`pip install .` in its source folder (needs a C++20 compiler)"
+    ) from error
+
+from .errors import *  # noqa: F403
+from .example import example_path
+from .fasta import Fasta, Record, read_fasta
+from .sequence import decode, encode, one_hot, reverse_complement, windows
+
+if TYPE_CHECKING:
+    from .cards import ModelCard
+    from .predictor import InputSpec, Predictor, load
+    from .scanner import ScanBlock, scan
+    from .zoo import card, list_models
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "InputSpec": "predictor",
+    "ModelCard": "cards",
+    "Predictor": "predictor",
+    "ScanBlock": "scanner",
+    "card": "zoo",
+    "list_models": "zoo",
+    "load": "predictor",
+    "scan": "scanner",
+}
+
+__all__ = [
+    "Fasta",
+    "InputSpec",
+    "ModelCard",
+    "Predictor",
+    "Record",
+    "ScanBlock",
+    "card",
+    "decode",
+    "encode",
+    "example_path",
+    "list_models",
+    "load",
+    "one_hot",
+    "read_fasta",
+    "reverse_complement",
+    "scan",
+    "windows",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,81 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class ParseError(ValueError): ...
+
+class Layout:
+    NCL: Layout
+    NLC: Layout
+
+class Reduce:
+    mean: Reduce
+    max: Reduce
+
+class Alphabet:
+    def __init__(self, letters: str, unknown: str) -> None: ...
+    @property
+    def size(self) -> int: ...
+
+DNA: Alphabet
+RNA: Alphabet
+PROTEIN: Alphabet
+
+def encode(
+    data: NDArray[np.uint8], alphabet: Alphabet, raise_unknown: bool, out: NDArray[np.uint8]
+) -> int: ...
+def one_hot(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    alphabet: Alphabet,
+    layout: Layout,
+    raise_unknown: bool,
+    off: Any,
+    on: Any,
+    unknown: Any,
+    length: int,
+    out: NDArray[Any],
+    threads: int,
+) -> int: ...
+def decode(
+    scores: NDArray[Any],
+    letters: str,
+    unknown: str,
+    layout: Layout,
+    length: int,
+    out: NDArray[np.uint8],
+) -> None: ...
+def reverse_complement(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], rna: bool, out: NDArray[np.uint8]
+) -> int: ...
+
+class FastaParser:
+    def __init__(self) -> None: ...
+    def feed(
+        self, block: bytes
+    ) -> tuple[
+        NDArray[np.uint8], list[tuple[int, bytes, int]], list[tuple[int, int, int, int, int]]
+    ]: ...
+    def finish(
+        self,
+    ) -> tuple[
+        NDArray[np.uint8], list[tuple[int, bytes, int]], list[tuple[int, int, int, int, int]]
+    ]: ...
+
+def line_span(start: int, end: int, line_bases: int, line_width: int) -> tuple[int, int]: ...
+def unwrap(
+    raw: bytes, column: int, line_bases: int, line_width: int, out: NDArray[np.uint8]
+) -> bool: ...
+def unknown_counts(
+    sequence: NDArray[np.uint8], window: int, stride: int, out: NDArray[np.uint32]
+) -> int: ...
+def reduce_windows(
+    scores: NDArray[np.float32],
+    first_window: int,
+    window: int,
+    stride: int,
+    first_base: int,
+    how: Reduce,
+    out: NDArray[np.float32],
+) -> None: ...

@@ -1,0 +1,130 @@
+"""Every error that seqtile raises on purpose; each is also the builtin a caller would expect.
+
+Facts are attributes, not only words.
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+
+__all__ = [
+    "AlphabetError",
+    "ContigNotFoundError",
+    "FastaIndexError",
+    "FastaParseError",
+    "IntervalError",
+    "ModelCardError",
+    "ModelIntegrityError",
+    "ModelNotFoundError",
+    "OutputError",
+    "ProviderError",
+    "SeqtileError",
+    "ShapeError",
+]
+
+
+class SeqtileError(Exception):
+    """Root of all errors of this package."""
+
+
+class AlphabetError(SeqtileError, ValueError):
+    """A byte that may not stand in a sequence of this alphabet.
+
+    Attributes
+    ----------
+    position
+        0-based position in the sequence.
+    byte
+        The byte's value, or the code point of a character outside ASCII.
+    index
+        0-based index of the sequence in its batch; 0 for a single sequence.
+    record
+        Name of the FASTA record, where there is one.
+    """
+
+    def __init__(
+        self, position: int, byte: int, *, expected: str, index: int = 0, record: str = ""
+    ) -> None:
+        self.position = position
+        self.byte = byte
+        self.expected = expected
+        self.index = index
+        self.record = record
+        where = f"record {record!r}" if record else f"sequence {index}"
+        what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
+        super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
+
+
+class FastaParseError(SeqtileError, ValueError):
+    """A file that is no FASTA, or a broken one.
+
+    Attributes
+    ----------
+    path
+        The file, ``"<stdin>"`` for standard input.
+    line
+        1-based number of the line, 0 where no line is to blame.
+    record
+        Name of the record, empty before the first.
+    """
+
+    def __init__(self, path: str, message: str, *, line: int = 0, record: str = "") -> None:
+        self.path = path
+        self.line = line
+        self.record = record
+        where = (
+            path + (f", line {line}" if line else "") + (f", record {record!r}" if record else "")
+        )
+        super().__init__(f"{where}: {message}")
+
+
+class FastaIndexError(SeqtileError, ValueError):
+    """A ``.fai`` index that is malformed or does not belong to its FASTA file.
+
+    Attributes
+    ----------
+    path
+        The index or the FASTA file.
+    """
+
+    def __init__(self, path: str | PathLike[str], message: str) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path}: {message}")
+
+
+class IntervalError(SeqtileError, ValueError):
+    """An interval that does not lie in its sequence: ``0 <= start <= end <= length`` is broken."""
+
+
+class ContigNotFoundError(SeqtileError, KeyError):
+    """No record of this name in the FASTA file."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ShapeError(SeqtileError, ValueError):
+    """An array or a sequence of the wrong length, rank or dtype."""
+
+
+class ModelCardError(SeqtileError, ValueError):
+    """A ``card.json`` that is missing a field or contradicts its model."""
+
+
+class ModelIntegrityError(SeqtileError, ValueError):
+    """A model file whose checksum or golden outputs are not those of its card."""
+
+
+class ModelNotFoundError(SeqtileError, FileNotFoundError):
+    """No model of this name or path."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ProviderError(SeqtileError, RuntimeError):
+    """The device asked for cannot run here; the message says what is missing and the mend."""
+
+
+class OutputError(SeqtileError, OSError):
+    """An output file that cannot be written, or was not written whole."""

@@ -1,0 +1,556 @@
+"""FASTA files: streaming records, and random access through a ``.fai`` index.
+
+Coordinates are 0-based and half-open. Letters are kept as they stand in the file, in their case.
+Formats: FASTA as NCBI describes it, plain or gzip (bgzip included); the index is that of
+``samtools faidx``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import io
+import logging
+import os
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .errors import (
+    ContigNotFoundError,
+    FastaIndexError,
+    FastaParseError,
+    IntervalError,
+)
+from .sequence import reverse_complement
+
+__all__ = ["Fasta", "FastaSource", "Record", "open_contigs", "read_fasta"]
+
+log = logging.getLogger(__name__)
+
+FastaSource: TypeAlias = str | os.PathLike[str] | BinaryIO
+
+_BLOCK = 1 << 20
+_COMPRESSED = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"PK\x03\x04": "zip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One FASTA record.
+
+    Attributes
+    ----------
+    name
+        The header up to the first blank.
+    description
+        The rest of the header, without the blank; may be empty.
+    sequence
+        uint8 array of the letters, shape (L,); L may be 0.
+    """
+
+    name: str
+    description: str
+    sequence: NDArray[np.uint8]
+
+    @classmethod
+    def from_header(cls, header: bytes, sequence: NDArray[np.uint8]) -> Record:
+        """Split a header line (without ``>``) at its first blank."""
+        text = header.decode("utf-8", "surrogateescape")
+        name, _, description = text.replace("\t", " ", 1).partition(" ")
+        return cls(name, description.strip(), sequence)
+
+
+def read_fasta(source: FastaSource) -> Iterator[Record]:
+    """Iterate over the records of a FASTA file, in their order.
+
+    Parameters
+    ----------
+    source
+        Path, ``"-"`` for standard input, or an open binary file. Plain or gzip, told apart by
+        their first bytes. Lines may end in LF or CRLF, be wrapped or not; the last line may lack
+        its end; records may be empty. Memory is that of one record.
+
+    Yields
+    ------
+    `Record`
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    FastaParseError
+        Not FASTA (FASTQ, HTML, binary, empty), a byte that is no letter, a truncated gzip file;
+        carries ``path``, ``line`` and ``record``.
+
+    Examples
+    --------
+    >>> import io
+    >>> for record in read_fasta(io.BytesIO(b">a first\\nACG\\nT\\n>b\\n")):
+    ...     print(record.name, record.description, record.sequence.tobytes())
+    a first b'ACGT'
+    b  b''
+    """
+    header: bytes | None = None
+    parts: list[NDArray[np.uint8]] = []
+    with _Input(source) as file:
+        for letters, headers, _ in file.parse():
+            begin = 0
+            for position, text, _line in headers:
+                parts.append(letters[begin:position])
+                if header is not None:
+                    yield Record.from_header(header, _join(parts))
+                header, parts, begin = text, [], position
+            parts.append(letters[begin:])
+    if header is not None:
+        yield Record.from_header(header, _join(parts))
+
+
+def _join(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    parts = [part for part in parts if len(part)]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
+
+
+class _Input:
+    """An open FASTA file: knows its name for errors, unpacks gzip, feeds the parser."""
+
+    def __init__(
+        self, source: FastaSource, observe: Callable[[bytes], object] | None = None
+    ) -> None:
+        self._observe = observe
+        self._owned = False
+        if isinstance(source, (str, os.PathLike)) and os.fspath(source) != "-":
+            self.name = os.fspath(source)
+            if Path(source).is_dir():
+                raise FastaParseError(self.name, "expected a FASTA file, found a folder")
+            self._raw: BinaryIO = open(source, "rb")  # noqa: SIM115, PTH123
+            self._owned = True
+        elif isinstance(source, (str, os.PathLike)):
+            self.name, self._raw = "<stdin>", sys.stdin.buffer
+        else:
+            self.name, self._raw = str(getattr(source, "name", "<stream>")), source
+        self._wrapped = not hasattr(self._raw, "peek")
+        if self._wrapped:
+            self._raw = cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, self._raw)))
+        start = cast(io.BufferedReader, self._raw).peek(8)[:8]
+        self.compressed = start.startswith(b"\x1f\x8b")
+        for magic, kind in _COMPRESSED.items():
+            if start.startswith(magic):
+                self.__exit__()
+                raise FastaParseError(
+                    self.name, f"expected plain or gzip FASTA, found a {kind} file"
+                )
+
+    def __enter__(self) -> _Input:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._owned:
+            self._raw.close()
+        elif self._wrapped:
+            cast(io.BufferedReader, self._raw).detach()
+
+    @property
+    def on_disk(self) -> bool:
+        """A plain regular file of a known path, which can be read in place."""
+        return self._owned and not self.compressed and Path(self.name).is_file()
+
+    def rewind(self) -> None:
+        """Back to the first byte, of a file on disk."""
+        self._raw.seek(0)
+
+    def _blocks(self) -> Iterator[bytes]:
+        raw = cast(BinaryIO, _Observed(self._raw, self._observe)) if self._observe else self._raw
+        file = gzip.GzipFile(fileobj=raw, mode="rb") if self.compressed else raw
+        try:
+            while block := file.read(_BLOCK):
+                yield cast(bytes, block)
+        except EOFError:
+            raise FastaParseError(self.name, "truncated gzip file: it ends too early") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise FastaParseError(self.name, f"damaged gzip file: {error}") from None
+
+    def parse(
+        self,
+    ) -> Iterator[
+        tuple[NDArray[np.uint8], list[tuple[int, bytes, int]], list[tuple[int, int, int, int, int]]]
+    ]:
+        parser = _core.FastaParser()
+        try:
+            for block in self._blocks():
+                yield parser.feed(block)
+            yield parser.finish()
+        except _core.ParseError as error:
+            message, line, record = error.args
+            raise FastaParseError(self.name, message, line=line, record=record) from None
+
+
+class _Observed(io.RawIOBase):
+    """Shows every byte read to an observer: the checksum of an input that is read only once."""
+
+    def __init__(self, file: BinaryIO, observe: Callable[[bytes], object]) -> None:
+        self._file, self._observe_bytes = file, observe
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self._observe_bytes(block)
+        return block
+
+
+class _Contig(NamedTuple):
+    """A line of a ``.fai`` index."""
+
+    length: int
+    offset: int
+    line_bases: int
+    line_width: int
+
+
+class FastaContig:
+    """One record of a `Fasta`: slices like a string, gives uint8 arrays."""
+
+    def __init__(self, fasta: Fasta, name: str) -> None:
+        self._fasta = fasta
+        self.name = name
+
+    def __len__(self) -> int:
+        return self._fasta.lengths[self.name]
+
+    def __getitem__(self, key: slice | int) -> NDArray[np.uint8]:
+        """``[start:end]`` (0-based, half-open, negative from the end, any step), or one position."""
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                return self._fasta.fetch(self.name, start, max(start, stop))
+            return self._fasta.fetch(self.name, 0, len(self))[key].copy()
+        position = key + len(self) if key < 0 else key
+        if not 0 <= position < len(self):
+            raise IndexError(f"position {key} is outside {self.name!r} of length {len(self)}")
+        return self._fasta.fetch(self.name, position, position + 1)
+
+
+class Fasta:
+    """Random access to a plain FASTA file through its ``.fai`` index.
+
+    Parameters
+    ----------
+    path
+        Plain FASTA; the lines of a record are equally long, but for the last.
+    rebuild_index
+        Build the index anew even if there is one.
+    write_index
+        Write a built index to ``<path>.fai``, as ``samtools faidx`` does; if its folder is not
+        writable the index stays in memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file.
+    FastaParseError
+        Not FASTA (see `read_fasta`).
+    FastaIndexError
+        Duplicate names, unevenly wrapped lines, gzip, a malformed index, or a stale one: its
+        records are not where it says. Staleness is judged by the file's size and by each record's
+        header when it is first read, not by dates.
+
+    Notes
+    -----
+    Reads by ``pread``: safe to share between threads and across ``fork``; pickles by its path.
+
+    Examples
+    --------
+    >>> fasta = Fasta("genome.fa")  # doctest: +SKIP
+    >>> fasta["chr1"][100:200]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rebuild_index: bool = False,
+        write_index: bool = True,
+    ) -> None:
+        self._path: str | None = os.path.abspath(path)
+        self.name = os.fspath(path)
+        index = Path(f"{self._path}.fai")
+        built = rebuild_index or not index.exists()
+        contigs = _build_index(path) if built else _read_index(index)
+        if built and write_index:
+            _write_index(index, contigs)
+        self._open(os.open(self._path, os.O_RDONLY), contigs)
+        if not built:
+            self._check_size(index)
+
+    def _open(self, descriptor: int, contigs: dict[str, _Contig]) -> None:
+        self._descriptor = descriptor
+        self._contigs = contigs
+        self._names = list(contigs)
+        self._verified: set[str] = set()
+        self.lengths: Mapping[str, int] = {name: c.length for name, c in contigs.items()}
+
+    @classmethod
+    def _opened(cls, path: str, contigs: dict[str, _Contig]) -> Fasta:
+        fasta = cls._spooled(os.open(path, os.O_RDONLY), contigs, path)
+        fasta._path = os.path.abspath(path)
+        return fasta
+
+    @classmethod
+    def _spooled(cls, descriptor: int, contigs: dict[str, _Contig], name: str) -> Fasta:
+        fasta = cls.__new__(cls)
+        fasta._path, fasta.name = None, name
+        fasta._open(descriptor, contigs)
+        fasta._verified = set(contigs)
+        return fasta
+
+    def __getitem__(self, chrom: str) -> FastaContig:
+        self._contig(chrom)
+        return FastaContig(self, chrom)
+
+    def __contains__(self, chrom: object) -> bool:
+        return chrom in self._contigs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._contigs)
+
+    def __len__(self) -> int:
+        return len(self._contigs)
+
+    def fetch(
+        self, chrom: str, start: int, end: int, strand: Literal["+", "-"] = "+"
+    ) -> NDArray[np.uint8]:
+        """Letters ``[start, end)`` of a record; with ``strand="-"`` their reverse complement.
+
+        Returns
+        -------
+        uint8 array of shape (end - start,).
+
+        Raises
+        ------
+        ContigNotFoundError
+            No record of this name.
+        IntervalError
+            Not ``0 <= start <= end <= length``.
+        FastaIndexError
+            The file is not what its index says.
+        """
+        contig = self._contig(chrom)
+        if strand not in ("+", "-"):
+            raise ValueError(f"strand must be '+' or '-', not {strand!r}")
+        if not 0 <= start <= end <= contig.length:
+            raise IntervalError(
+                f"{self.name}: expected 0 <= start <= end <= {contig.length} in {chrom!r}, "
+                f"not [{start}, {end})"
+            )
+        letters = np.empty(end - start, dtype=np.uint8)
+        if start == end:
+            return letters
+        if chrom not in self._verified:
+            self._check_header(chrom)
+        offset, size = _core.line_span(start, end, contig.line_bases, contig.line_width)
+        raw = _pread(self._descriptor, size, contig.offset + offset)
+        column = start % contig.line_bases
+        if not _core.unwrap(raw, column, contig.line_bases, contig.line_width, letters):
+            raise self._stale(f"the lines of {chrom!r} are not where it says")
+        return reverse_complement(letters) if strand == "-" else letters
+
+    def close(self) -> None:
+        """Close the file; further fetches fail."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Fasta:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+    def __reduce__(self) -> tuple[type[Fasta], tuple[str]]:
+        if self._path is None:
+            raise TypeError(f"{self.name}: a FASTA read from a stream cannot be pickled")
+        return Fasta, (self._path,)
+
+    def _contig(self, chrom: str) -> _Contig:
+        try:
+            return self._contigs[chrom]
+        except KeyError:
+            near = difflib.get_close_matches(chrom, self._names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ContigNotFoundError(f"{self.name}: no record {chrom!r}{hint}") from None
+
+    def _check_size(self, index: Path) -> None:
+        if not self._contigs:
+            raise FastaIndexError(index, "the index is empty")
+        size = os.fstat(self._descriptor).st_size
+        last = max(self._contigs.values(), key=lambda c: c.offset)
+        tail = _pread(self._descriptor, 1 << 16, min(_end(last), size))
+        if _end(last) > size or tail.strip():
+            raise self._stale("the last record does not end where it says")
+
+    def _check_header(self, chrom: str) -> None:
+        contig = self._contigs[chrom]
+        place = self._names.index(chrom)
+        begin = _end(self._contigs[self._names[place - 1]]) if place else 0
+        if begin > contig.offset:  # an index in another order than the file
+            begin = max(0, contig.offset - (1 << 16))
+        header = _pread(self._descriptor, contig.offset - begin, begin)
+        line = header.rstrip(b"\r\n").rsplit(b"\n", 1)[-1]
+        name = line[1:].split(None, 1)[0] if line[1:].strip() else b""
+        if line[:1] != b">" or name.decode("utf-8", "surrogateescape") != chrom:
+            raise self._stale(f"there is no header of {chrom!r} where it says")
+        self._verified.add(chrom)
+
+    def _stale(self, what: str) -> FastaIndexError:
+        return FastaIndexError(
+            f"{self.name}.fai",
+            f"the index is not that of {self.name}: {what}. Delete it, or open with "
+            "Fasta(path, rebuild_index=True)",
+        )
+
+
+def _end(contig: _Contig) -> int:
+    """Offset of the byte after a record's last letter."""
+    if contig.length == 0:
+        return contig.offset
+    offset, size = _core.line_span(0, contig.length, contig.line_bases, contig.line_width)
+    return contig.offset + offset + size
+
+
+def _pread(descriptor: int, size: int, offset: int) -> bytes:
+    parts = []
+    while size > 0 and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _read_index(path: Path) -> dict[str, _Contig]:
+    contigs: dict[str, _Contig] = {}
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            name, *numbers = line.split("\t")
+            contig = _Contig(*map(int, numbers[:4]))
+        except (TypeError, ValueError):
+            raise FastaIndexError(
+                path, f"line {number}: expected a name and four numbers, found {line[:80]!r}"
+            ) from None
+        sound = 0 < contig.line_bases <= contig.line_width or contig.length == 0
+        if min(contig) < 0 or not sound:
+            raise FastaIndexError(path, f"line {number}: impossible numbers: {line[:80]!r}")
+        if name in contigs:
+            raise FastaIndexError(path, f"line {number}: duplicate record name {name!r}")
+        contigs[name] = contig
+    return contigs
+
+
+def _write_index(path: Path, contigs: dict[str, _Contig]) -> None:
+    text = "".join("\t".join(map(str, (name, *c))) + "\n" for name, c in contigs.items())
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        log.info("index kept in memory, %s cannot be written: %s", path, error)
+        return
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _build_index(path: str | os.PathLike[str]) -> dict[str, _Contig]:
+    with _Input(path) as file:
+        if file.compressed:
+            raise FastaIndexError(path, "a gzip file has no random access: decompress it first")
+        contigs, uneven = _survey(file)
+    if uneven:
+        name, line = next(iter(uneven.items()))
+        raise FastaIndexError(
+            path, f"line {line}: the lines of record {name!r} are not equally long"
+        )
+    return contigs
+
+
+def _survey(
+    file: _Input, keep: Callable[[NDArray[np.uint8]], object] | None = None
+) -> tuple[dict[str, _Contig], dict[str, int]]:
+    """Read a whole file: its records' geometry, and the lines that break an even wrapping."""
+    seen: dict[str, int] = {}
+    contigs: dict[str, _Contig] = {}
+    uneven: dict[str, int] = {}
+    for letters, headers, finished in file.parse():
+        if keep is not None:
+            keep(letters)
+        for _, header, line in headers:
+            name = Record.from_header(header, letters[:0]).name
+            if name in seen:
+                raise FastaIndexError(
+                    file.name, f"line {line}: record {name!r} stands on line {seen[name]} already"
+                )
+            seen[name] = line
+        names = list(seen)[len(contigs) :] if finished else []
+        for name, (*geometry, uneven_line) in zip(names, finished, strict=False):
+            contigs[name] = _Contig(*geometry)
+            if uneven_line:
+                uneven[name] = uneven_line
+    return contigs, uneven
+
+
+def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None = None) -> Fasta:
+    """Random access to any FASTA input, for readers that need lengths before letters.
+
+    A plain file with even lines is read in place, by its ``.fai`` where there is one. Gzip,
+    standard input and uneven lines are first unpacked to an unnamed temporary file (in ``TMPDIR``)
+    of one byte per base, which goes with the returned object.
+
+    Parameters
+    ----------
+    source
+        As for `read_fasta`.
+    observe
+        Called with every block of an input that is unpacked, as it is on disk.
+
+    Raises
+    ------
+    FastaParseError, FastaIndexError
+        As `read_fasta` and `Fasta`.
+    """
+    with _Input(source, observe) as file, tempfile.TemporaryFile() as spool:
+        if file.on_disk:
+            if Path(f"{file.name}.fai").exists():
+                return Fasta(file.name, write_index=False)
+            contigs, uneven = _survey(file)
+            if not uneven:
+                return Fasta._opened(file.name, contigs)
+            log.info("%s: lines are not equally long, unpacking to a temporary file", file.name)
+            file.rewind()
+        contigs, _ = _survey(file, lambda letters: spool.write(letters.data))
+        spool.flush()
+        packed, offset = {}, 0
+        for name, contig in contigs.items():
+            packed[name] = _Contig(contig.length, offset, contig.length, contig.length)
+            offset += contig.length
+        return Fasta._spooled(os.dup(spool.fileno()), packed, file.name)
