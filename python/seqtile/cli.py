@@ -1,0 +1,220 @@
+"""The command line: ``seqtile models | predict | scan | doctor``.
+
+Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
+failure, 2 for a wrong call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.WARNING,
+        format="seqtile: %(message)s",
+        stream=sys.stderr,
+    )
+    signal.signal(signal.SIGTERM, _terminate)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        status = command(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+        if options.debug:
+            raise
+        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+        return 1
+    return status
+
+
+def _terminate(*_: object) -> None:
+    raise SystemExit(143)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="seqtile", description="Ready-trained predictors for biological sequences."
+    )
+    parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
+    for add in (_add_models, _add_predict, _add_scan, _add_doctor):
+        add(verbs, common)
+    return parser
+
+
+def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
+    models = verbs.add_parser("models", parents=[common], help="list, show, verify the models")
+    models.add_argument("action", nargs="?", choices=["list", "show", "verify"], default="list")
+    models.add_argument("name", nargs="?", help="a model's name or folder")
+    models.add_argument("--json", action="store_true", help="print JSON")
+    models.set_defaults(command=_models)
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a shipped model's name, a model folder, or an .onnx file")
+    parser.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences per call")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    foreign = parser.add_argument_group("a third-party .onnx file")
+    foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
+    foreign.add_argument("--alphabet", default="dna", help="its channels' letters (default: dna)")
+
+
+def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
+    predict = verbs.add_parser("predict", parents=[common], help="predict each FASTA record")
+    _add_model_options(predict)
+    predict.add_argument("-o", "--output", default="-", help="table (default: standard output)")
+    predict.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
+    predict.set_defaults(command=_predict)
+
+
+def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
+    scan = verbs.add_parser("scan", parents=[common], help="score windows along sequences")
+    _add_model_options(scan)
+    scan.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE",
+        help=".bw, .bed, .narrowPeak, .parquet or .npz; - for BED on standard output; repeatable",
+    )  # fmt: skip
+    scan.add_argument("--window", type=int, help="bases per window (default: the model's)")
+    scan.add_argument("--stride", type=int, default=1, help="bases between windows (default: 1)")
+    scan.add_argument("--strand", choices=["+", "-", "both"], default="both", help="default: both")
+    scan.add_argument("--regions", metavar="BED", help="write these bases only")
+    scan.add_argument("--reduce", choices=["mean", "max"], help="over all windows on a base")
+    scan.add_argument("--max-n", type=int, default=0, help="non-ACGT letters allowed (default: 0)")
+    scan.add_argument("--threshold", type=float, help="of peaks (default: the model card's)")
+    scan.add_argument("--top", type=int, default=10, help="best peaks to list (default: 10)")
+    scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
+    scan.add_argument("--json", action="store_true", help="print the summary as JSON")
+    scan.set_defaults(command=_scan)
+
+
+def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
+    doctor = verbs.add_parser("doctor", parents=[common], help="what runs on this machine")
+    doctor.add_argument("--device", default="auto", help="what must work: auto, cpu, cuda, cuda:N")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(command=_doctor)
+
+
+# What the commands do is elsewhere; these functions connect arguments, calls and text.
+
+
+def _models(options: argparse.Namespace) -> int:
+    from . import show
+
+    if options.action == "show":
+        show.model(_needed(options), as_json=options.json)
+        return 0
+    if options.action == "verify":
+        return show.verify([options.name] if options.name else None)
+    show.models(as_json=options.json)
+    return 0
+
+
+def _needed(options: argparse.Namespace) -> str:
+    if options.name is None:
+        raise ValueError("expected a model's name: seqtile models show NAME")
+    return str(options.name)
+
+
+def _load(options: argparse.Namespace) -> Any:
+    from .predictor import InputSpec, load
+
+    spec = None
+    if options.input_layout:
+        spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet)
+    return load(options.model, device=options.device, threads=options.threads, input=spec)
+
+
+def _batch_size(options: argparse.Namespace) -> Any:
+    return "auto" if options.batch_size is None else options.batch_size
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from . import show
+
+    predictor = _load(options)
+    with show.progress("records", None, quiet=options.quiet) as advance:
+        show.predictions(
+            predictor.predict_fasta(options.fasta, batch_size=_batch_size(options)),
+            options.output,
+            as_json=options.jsonl,
+            advance=advance,
+        )
+    return 0
+
+
+def _scan(options: argparse.Namespace) -> int:
+    from . import show
+    from .report import Checksum, write_scan
+    from .scanner import scan
+
+    predictor = _load(options)
+    checksum = Checksum(options.fasta)
+    work = scan(
+        predictor,
+        options.fasta,
+        window=options.window,
+        stride=options.stride,
+        strand=options.strand,
+        regions=options.regions,
+        reduce=options.reduce,
+        max_n=options.max_n,
+        batch_size=_batch_size(options),
+        observe=checksum.observe,
+    )
+    with show.progress("bases", work.total_windows * options.stride, quiet=options.quiet) as move:
+        report = write_scan(
+            work,
+            options.output,
+            threshold=options.threshold,
+            plot=options.plot,
+            top=options.top,
+            checksum=checksum,
+            progress=lambda windows: move(windows * options.stride),
+        )
+    show.scan_report(
+        report, work, as_json=options.json, file=sys.stderr if "-" in options.output else sys.stdout
+    )
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from . import show
+    from .doctor import diagnose
+
+    diagnosis = diagnose(options.device)
+    show.diagnosis(diagnosis, as_json=options.json)
+    return 0 if diagnosis.works else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Output files that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .errors import OutputError
+
+__all__ = ["AtomicOutputs", "output_errors", "require", "sha256_of", "write_manifest"]
+
+
+class AtomicOutputs:
+    """Several files, written beside their final names and renamed together at the end.
+
+    Inside ``with``, write to the path `path_for` gives for each final path. When the block ends
+    well all of them are renamed; when it ends in an exception (Ctrl-C too) they are removed.
+
+    Raises
+    ------
+    OutputError
+        A folder that is missing or not writable, a target that is a folder, two targets of one
+        name; a rename that fails.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[Path, Path] = {}
+
+    def path_for(self, target: Path) -> Path:
+        """The temporary path to write for a final path."""
+        folder = target.parent
+        if not folder.is_dir():
+            raise OutputError(f"{target}: the folder {folder} does not exist")
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder, expected a file name")
+        if not os.access(folder, os.W_OK):
+            raise OutputError(f"{target}: the folder {folder} is not writable")
+        if target in self._files:
+            raise OutputError(f"{target}: given twice")
+        temporary = folder / f".{target.name}.{os.getpid()}.part"
+        self._files[target] = temporary
+        return temporary
+
+    def __enter__(self) -> AtomicOutputs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            try:
+                for target, temporary in self._files.items():
+                    temporary.replace(target)
+            except OSError as failure:
+                self._remove()
+                raise OutputError(f"cannot finish the output: {failure}") from failure
+        else:
+            self._remove()
+
+    def _remove(self) -> None:
+        for temporary in self._files.values():
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_errors(name: object) -> Iterator[None]:
+    """Turn an `OSError` into an `OutputError` that names the file."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{name}: cannot write: {error.strerror or error}") from error
+
+
+def require(module: str, purpose: str) -> None:
+    """Raise `ImportError` with the command that mends it if an optional library is missing."""
+    if find_spec(module) is None:
+        raise ImportError(f"{purpose} needs {module}: pip install 'seqtile[scan]'")
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a manifest as JSON."""
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

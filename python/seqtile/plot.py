@@ -1,0 +1,142 @@
+"""A figure of a scan: the track along each sequence, with its peaks."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .peaks import Peak, PeakCaller
+from .scanner import Scan, ScanBlock
+
+__all__ = ["TrackFigure"]
+
+_PANELS = 8  # longest sequences drawn
+_BINS = 1500  # points along the widest panel
+_TRACK, _PEAK, _MUTED, _GRID = "#2a6f97", "#c1440e", "#5c6770", "#dfe4e8"
+_PLACE = re.compile(r"(.+):(\d+)-(\d+)")
+
+
+@dataclass
+class _Panel:
+    """The largest score of each bin of one sequence."""
+
+    name: str
+    length: int
+    bins: NDArray[np.float32]
+    peaks: list[Peak]
+
+    @property
+    def offset(self) -> int:
+        """Where the sequence begins, if its name tells (``chr22:100-200``)."""
+        match = _PLACE.fullmatch(self.name)
+        if match and int(match[3]) - int(match[2]) == self.length:
+            return int(match[2])
+        return 0
+
+
+class TrackFigure:
+    """A track writer that draws a PNG; its memory is that of the figure.
+
+    Parameters
+    ----------
+    path
+        PNG to write.
+    scan
+        Tells the sequences; the longest eight are drawn.
+    threshold
+        Smallest score inside a peak.
+    """
+
+    def __init__(self, path: Path, scan: Scan, threshold: float) -> None:
+        self._path = path
+        self._title = f"{scan.predictor.name}, {scan.predictor.outputs[0]} per window"
+        self._detail = (
+            f"window {scan.window}, stride {scan.stride}, strand {scan.strand}"
+            + (f", {scan.reduce} over windows" if scan.reduce else "")
+            + f"; peaks at {threshold:.2f} and above"
+        )
+        self._threshold = threshold
+        self._caller = PeakCaller(threshold)
+        scanned = {name: scan.fasta.lengths[name] for name in scan.names}
+        drawn = set(sorted(scanned, key=scanned.__getitem__, reverse=True)[:_PANELS])
+        self._left_out = len(scanned) - len(drawn)
+        longest = max((scanned[name] for name in drawn), default=1)
+        self._panels = {}
+        for name, length in scanned.items():
+            if name in drawn:
+                step = 1 if scan.reduce else scan.stride
+                count = max(1, min(round(_BINS * length / longest), length // step))
+                bins = np.full(count, np.nan, np.float32)
+                self._panels[name] = _Panel(name, length, bins, [])
+
+    def write(self, block: ScanBlock) -> None:
+        """Fold the block's scores into their bins."""
+        self._keep(self._caller.add(block))
+        panel = self._panels.get(block.chrom)
+        if panel is None or not len(block.scores):
+            return
+        middles = (block.starts + block.ends) // 2
+        places = np.clip(middles * len(panel.bins) // panel.length, 0, len(panel.bins) - 1)
+        np.fmax.at(panel.bins, places, block.scores)
+
+    def close(self) -> None:
+        """Draw."""
+        self._keep(self._caller.finish())
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        panels = list(self._panels.values())
+        rows = max(1, len(panels))
+        figure = Figure(figsize=(10, 0.9 + 1.05 * rows), dpi=150, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        longest = max((panel.length for panel in panels), default=1)
+        axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
+        for axis, panel in zip(axes, panels, strict=False):
+            self._draw(axis, panel, longest)
+        left_out = f"; {self._left_out} shorter sequences not drawn" if self._left_out else ""
+        figure.suptitle(
+            f"{self._title}\n{self._detail}{left_out}",
+            x=0.01, ha="left", fontsize=9, color=_MUTED,
+        )  # fmt: skip
+        canvas.print_figure(self._path, format="png")
+
+    def abort(self) -> None:
+        """Nothing is open before `close`."""
+
+    def _keep(self, peaks: list[Peak]) -> None:
+        for peak in peaks:
+            if peak.chrom in self._panels:
+                self._panels[peak.chrom].peaks.append(peak)
+
+    def _draw(self, axis: Any, panel: _Panel, longest: int) -> None:
+        offset, unit, factor = panel.offset, "kb", 1e3
+        if offset + panel.length >= 1_000_000:
+            unit, factor = "Mb", 1e6
+        edges = np.linspace(0, panel.length, len(panel.bins) + 1)
+        x = (offset + (edges[1:] + edges[:-1]) / 2) / factor
+        axis.fill_between(x, 0, panel.bins, color=_TRACK, alpha=0.25, linewidth=0)
+        axis.plot(x, panel.bins, color=_TRACK, linewidth=0.6)
+        ends = [offset / factor, (offset + panel.length) / factor]
+        axis.plot(ends, [self._threshold] * 2, color=_MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
+        for peak in panel.peaks:
+            place = (offset + peak.summit) / factor
+            axis.plot(place, peak.score + 0.07, marker="v", color=_PEAK, markersize=3.5)
+        axis.set_xlim(offset / factor, (offset + longest) / factor)
+        axis.set_ylim(0, 1.15)
+        axis.set_yticks([0, 0.5, 1])
+        axis.tick_params(labelsize=7, colors=_MUTED, length=2)
+        axis.ticklabel_format(axis="x", useOffset=False, style="plain")
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axis.spines[side].set_color(_GRID)
+        count = len(panel.peaks)
+        axis.set_title(
+            f"{panel.name}   {count} peak{'' if count == 1 else 's'}   ({unit})",
+            loc="left", fontsize=7.5, pad=2,
+        )  # fmt: skip

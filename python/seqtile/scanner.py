@@ -1,0 +1,383 @@
+"""Scan genomes: a model's score along every sequence of a FASTA file.
+
+Coordinates are 0-based and half-open, on the ``+`` strand whatever strand is predicted. Window i of
+a sequence covers ``[i * stride, i * stride + window)``; its score is written at the ``stride``
+bases around the window's centre, so that a dense track has neither gaps nor overlap.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _core
+from .errors import AlphabetError, FastaParseError, IntervalError, ShapeError
+from .fasta import Fasta, FastaSource, open_contigs
+from .predictor import BatchSize, Predictor
+from .sequence import reverse_complement
+
+__all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
+
+Strand: TypeAlias = Literal["+", "-", "both"]
+Interval: TypeAlias = tuple[str, int, int]
+
+# A block's letters and scores: a few MB at any stride.
+_BLOCK_WINDOWS = 1 << 16
+_BLOCK_BASES = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class ScanBlock:
+    """Scores of consecutive pieces of one sequence.
+
+    Attributes
+    ----------
+    chrom
+        Name of the record.
+    start, end
+        Bases this block writes.
+    first, step
+        Score j belongs to the bases ``[first + j * step, first + (j + 1) * step)``, clipped to
+        ``[start, end)``.
+    scores
+        float32, shape (n,); NaN where a window has no score.
+    strands
+        int8, shape (n,): 1 where the ``+`` strand scored, -1 where the ``-`` strand did; None for
+        reduced scores.
+    """
+
+    chrom: str
+    start: int
+    end: int
+    first: int
+    step: int
+    scores: NDArray[np.float32]
+    strands: NDArray[np.int8] | None
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """First base of each score."""
+        starts = self.first + self.step * np.arange(len(self.scores), dtype=np.int64)
+        return np.maximum(starts, self.start)
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Base after the last one of each score."""
+        ends = self.first + self.step * np.arange(1, len(self.scores) + 1, dtype=np.int64)
+        return np.minimum(ends, self.end)
+
+
+class Scan:
+    """A scan that is under way: iterate over it once, for its blocks.
+
+    Attributes
+    ----------
+    predictor, window, stride, strand, reduce, max_n, batch_size, regions
+        As given to `scan`, defaults filled in; of regions their number and source.
+    fasta
+        The sequences.
+    total_windows, total_bases
+        Windows the scan will look at, and bases it covers.
+    done_windows, unknown_windows
+        Windows looked at so far, and those of them left out for their non-ACGT letters.
+    names
+        Of the sequences it covers.
+    short
+        Name and length of the sequences shorter than the window: they have no score.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        fasta: Fasta,
+        *,
+        window: int,
+        stride: int,
+        strand: Strand,
+        reduce: Literal["mean", "max"] | None,
+        max_n: int,
+        batch_size: BatchSize,
+        regions: str | None,
+        intervals: list[Interval],
+    ) -> None:
+        self.predictor = predictor
+        self.fasta = fasta
+        self.window = window
+        self.stride = stride
+        self.strand = strand
+        self.reduce = reduce
+        self.max_n = max_n
+        self.batch_size = predictor.batch_size(batch_size)
+        self.regions = regions
+        self._intervals = intervals
+        self._offset = (window - stride) // 2
+        self._output = predictor.outputs[0]
+        self.total_windows = sum(len(self._window_range(interval)) for interval in intervals)
+        self.total_bases = sum(end - start for _, start, end in intervals)
+        self.done_windows = self.unknown_windows = 0
+        self.names = tuple(dict.fromkeys(chrom for chrom, _, _ in intervals))
+        lengths = {name: fasta.lengths[name] for name in self.names}
+        self.short = {name: length for name, length in lengths.items() if length < window}
+
+    def __iter__(self) -> Iterator[ScanBlock]:
+        for interval in self._intervals:
+            yield from self._reduced(interval) if self.reduce else self._plain(interval)
+
+    def _window_range(self, interval: Interval) -> range:
+        """The windows whose scores the bases of an interval need."""
+        chrom, start, end = interval
+        count = (self.fasta.lengths[chrom] - self.window) // self.stride + 1
+        if self.reduce:
+            first = -(-(start - self.window + 1) // self.stride)
+            last = (end - 1) // self.stride + 1
+        else:
+            first = (start - self._offset) // self.stride
+            last = -(-(end - self._offset) // self.stride)
+        first = max(0, first)
+        return range(first, max(first, min(count, last)))
+
+    def _blocks(self, windows: range) -> Iterator[range]:
+        size = max(1, min(_BLOCK_WINDOWS, _BLOCK_BASES // self.stride))
+        for begin in range(windows.start, windows.stop, size):
+            yield range(begin, min(begin + size, windows.stop))
+
+    def _plain(self, interval: Interval) -> Iterator[ScanBlock]:
+        chrom, start, end = interval
+        for windows in self._blocks(self._window_range(interval)):
+            scores, strands = self._score(chrom, windows)
+            first = windows.start * self.stride + self._offset
+            after = windows.stop * self.stride + self._offset
+            yield ScanBlock(
+                chrom, max(start, first), min(end, after), first, self.stride, scores, strands
+            )
+
+    def _reduced(self, interval: Interval) -> Iterator[ScanBlock]:
+        chrom, start, end = interval
+        windows = self._window_range(interval)
+        how = getattr(_core.Reduce, str(self.reduce))
+        scores, kept_from, base = np.empty(0, np.float32), windows.start, start
+        for block in self._blocks(windows):
+            scores = np.concatenate([scores, self._score(chrom, block)[0]])
+            is_last = block.stop == windows.stop
+            stop = end if is_last else min(end, block.stop * self.stride)
+            values = np.empty(max(0, stop - base), np.float32)
+            _core.reduce_windows(scores, kept_from, self.window, self.stride, base, how, values)
+            if len(values):
+                yield ScanBlock(chrom, base, stop, base, 1, values, None)
+                base = stop
+            keep = max(kept_from, -(-(base - self.window + 1) // self.stride))
+            scores, kept_from = scores[keep - kept_from :], keep
+
+    def _score(self, chrom: str, windows: range) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Scores of consecutive windows, and the strand that gave them."""
+        begin = windows.start * self.stride
+        letters = self.fasta.fetch(chrom, begin, (windows.stop - 1) * self.stride + self.window)
+        unknown = np.empty(len(windows), np.uint32)
+        refused = _core.unknown_counts(letters, self.window, self.stride, unknown)
+        if refused >= 0:
+            expected = "a nucleotide letter (ACGTU or IUPAC)"
+            raise AlphabetError(
+                begin + refused, int(letters[refused]), expected=expected, record=chrom
+            )
+        chosen = np.flatnonzero(unknown <= self.max_n)
+        scores = np.full(len(windows), np.nan, np.float32)
+        strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
+        if self.strand != "-":
+            scores[chosen] = self._predict(letters, chosen)
+        if self.strand != "+":
+            minus = self._predict(reverse_complement(letters), chosen, from_end=True)
+            if self.strand == "both":
+                better = minus > scores[chosen]
+                strands[chosen[better]] = -1
+                minus = np.where(better, minus, scores[chosen])
+            scores[chosen] = minus
+        self.done_windows += len(windows)
+        self.unknown_windows += len(windows) - len(chosen)
+        return scores, strands
+
+    def _predict(
+        self, letters: NDArray[np.uint8], chosen: NDArray[np.int64], *, from_end: bool = False
+    ) -> NDArray[np.float32]:
+        view = np.lib.stride_tricks.sliding_window_view(letters, self.window)
+        view = view[:: -self.stride] if from_end else view[:: self.stride]
+        scores = np.empty(len(chosen), np.float32)
+        for begin in range(0, len(chosen), self.batch_size):
+            part = slice(begin, begin + self.batch_size)
+            outputs = self.predictor.run_batch(view[chosen[part]])
+            scores[part] = outputs[self._output].reshape(len(scores[part]))
+        return scores
+
+
+def scan(
+    predictor: Predictor,
+    fasta: Fasta | FastaSource,
+    *,
+    window: int | None = None,
+    stride: int = 1,
+    strand: Strand = "both",
+    regions: str | PathLike[str] | Iterable[Interval] | None = None,
+    reduce: Literal["mean", "max"] | None = None,
+    max_n: int = 0,
+    batch_size: BatchSize = "auto",
+    observe: Callable[[bytes], object] | None = None,
+) -> Scan:
+    """Scan every sequence of a FASTA file, or the regions of a BED file.
+
+    Parameters
+    ----------
+    predictor
+        A model whose first output is one number per sequence.
+    fasta
+        A `Fasta`, or path, ``"-"`` or open file as for `seqtile.read_fasta`. Memory is that of a
+        block of a few MB, whatever the length of a sequence.
+    window
+        Bases per window; default: the length the model takes.
+    stride
+        Bases from one window to the next, at least 1.
+    strand
+        ``"+"``, ``"-"`` (the window's reverse complement is predicted), or ``"both"``: the larger
+        of the two scores, and which it was (``+`` if equal).
+    regions
+        BED file or (chrom, start, end) tuples: only these bases are written. Windows keep their
+        places on the whole sequence, so that the result is the whole scan's, cut. Overlapping
+        regions are joined.
+    reduce
+        ``"mean"`` or ``"max"`` over all windows that cover a base, instead of one window per base.
+    max_n
+        A window with more non-ACGT letters than this has no score.
+    batch_size
+        Windows per call of the model.
+    observe
+        Called with every block of an input that cannot be read in place (see
+        `seqtile.fasta.open_contigs`).
+
+    Returns
+    -------
+    `Scan`, an iterable of `ScanBlock` in the order of the FASTA file.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of range.
+    ShapeError
+        A window the model does not take; a first output of more than one number.
+    FastaParseError, FastaIndexError
+        A broken FASTA or BED file.
+    ContigNotFoundError, IntervalError
+        A region outside the sequences.
+    AlphabetError
+        While iterating: a byte that is no nucleotide letter; names record and position.
+    """
+    window = _check_window(predictor, window)
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, not {stride}")
+    if strand not in ("+", "-", "both"):
+        raise ValueError(f"strand must be '+', '-' or 'both', not {strand!r}")
+    if reduce not in (None, "mean", "max"):
+        raise ValueError(f"reduce must be 'mean', 'max' or None, not {reduce!r}")
+    if max_n < 0:
+        raise ValueError(f"max_n must not be negative, not {max_n}")
+    source = fspath(regions) if isinstance(regions, (str, PathLike)) else "intervals"
+    if isinstance(regions, (str, PathLike)):
+        regions = read_bed(regions)
+    contigs = fasta if isinstance(fasta, Fasta) else open_contigs(fasta, observe)
+    if regions is None:
+        intervals = [(name, 0, length) for name, length in contigs.lengths.items()]
+    else:
+        intervals = _merge(regions, contigs)
+    return Scan(
+        predictor,
+        contigs,
+        window=window,
+        stride=stride,
+        strand=strand,
+        reduce=reduce,
+        max_n=max_n,
+        batch_size=batch_size,
+        regions=None if regions is None else f"{len(intervals)} from {source}",
+        intervals=intervals,
+    )
+
+
+def _check_window(predictor: Predictor, window: int | None) -> int:
+    length = window if window is not None else predictor.window
+    if length is None:
+        trained = predictor.card.training.get("window") if predictor.card else None
+        if trained is None:
+            raise ValueError(f"{predictor.name} takes any length: say which, with window=")
+        length = int(trained)
+    if predictor.window not in (None, length) or length < predictor.min_length:
+        wanted = predictor.window or f"at least {predictor.min_length}"
+        raise ShapeError(f"{predictor.name} takes windows of {wanted} bases, not {length}")
+    probe = predictor.run_batch(np.full((1, length), ord("A"), np.uint8))
+    shape = probe[predictor.outputs[0]].shape
+    if math.prod(shape) != 1:
+        raise ShapeError(
+            f"a scan needs one number per window, output {predictor.outputs[0]!r} of "
+            f"{predictor.name} has the shape {shape}"
+        )
+    return length
+
+
+def read_bed(path: str | PathLike[str]) -> list[Interval]:
+    """Intervals of a BED file (its first three columns), plain or gzip.
+
+    Raises
+    ------
+    FastaParseError
+        A line that is no interval; carries path and line. `FileNotFoundError` if there is no file.
+    """
+    name = fspath(path)
+    opener = gzip.open if Path(path).suffix == ".gz" else open
+    intervals: list[Interval] = []
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                text = line.rstrip("\r\n")
+                if not text.strip() or text.startswith(("#", "track", "browser")):
+                    continue
+                try:
+                    chrom, start, end = text.split("\t" if "\t" in text else None)[:3]
+                    interval = (chrom, int(start), int(end))
+                except ValueError:
+                    raise FastaParseError(
+                        name, f"expected chrom, start and end, found {text[:60]!r}", line=number
+                    ) from None
+                if not 0 <= interval[1] < interval[2]:
+                    raise FastaParseError(
+                        name, f"expected 0 <= start < end, found {text[:60]!r}", line=number
+                    )
+                intervals.append(interval)
+    except UnicodeDecodeError:
+        raise FastaParseError(name, "expected a BED file, found a binary one") from None
+    if not intervals:
+        raise FastaParseError(name, "the BED file holds no interval")
+    return intervals
+
+
+def _merge(regions: Iterable[Interval], fasta: Fasta) -> list[Interval]:
+    """Regions checked, sorted in the order of the FASTA file, overlapping ones joined."""
+    places = {name: i for i, name in enumerate(fasta)}
+    merged: list[Interval] = []
+    checked = []
+    for chrom, start, end in regions:
+        length = len(fasta[chrom])
+        if not 0 <= start < end <= length:
+            raise IntervalError(
+                f"region {chrom}:{start}-{end} is outside the sequence of {length} bases"
+            )
+        checked.append((chrom, start, end))
+    for chrom, start, end in sorted(checked, key=lambda r: (places[r[0]], *r[1:])):
+        if merged and merged[-1][0] == chrom and start <= merged[-1][2]:
+            merged[-1] = (chrom, merged[-1][1], max(end, merged[-1][2]))
+        else:
+            merged.append((chrom, start, end))
+    return merged

@@ -1,0 +1,245 @@
+"""onnxruntime, and the only file that imports it: options, threads, strict providers, run."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import logging
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ModelIntegrityError, ProviderError
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise ImportError(
+        "seqtile's runtime needs onnxruntime: pip install 'seqtile[cpu]', or 'seqtile[gpu]' on a "
+        f"machine with CUDA ({error})"
+    ) from error
+
+__all__ = ["Session", "check_cuda", "runtime_wheels", "thread_count"]
+
+log = logging.getLogger(__name__)
+
+Optimization: TypeAlias = Literal["disable", "basic", "extended", "layout", "all"]
+
+_LEVELS = {
+    "disable": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "layout": ort.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+LEVELS: tuple[Optimization, ...] = ("disable", "basic", "extended", "layout", "all")
+_CUDA = "CUDAExecutionProvider"
+_CPU = "CPUExecutionProvider"
+
+
+def thread_count(threads: int | None = None) -> int:
+    """Threads to use: as asked, else what this process may use.
+
+    The default is the number of processors in the process's affinity mask, or fewer where a cgroup
+    (v1 or v2) grants less processor time. onnxruntime's own default ignores both.
+
+    Raises
+    ------
+    ValueError
+        ``threads`` below 1.
+    """
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        return threads
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    quota = _cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return max(1, min(usable, math.ceil(quota)) if quota else usable)
+
+
+def _cgroup_quota(root: Path, membership: Path) -> float | None:
+    """Processors granted by the cgroup of this process or one above it; None if not limited."""
+    try:
+        lines = membership.read_text().splitlines()
+    except OSError:
+        return None
+    grants = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, files = root, ["cpu.max"]
+        elif "cpu" in controllers.split(","):
+            base, files = root / "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+        else:
+            continue
+        group = base / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            if folder == base.parent:
+                break
+            try:
+                words = " ".join((folder / file).read_text() for file in files).split()
+            except OSError:
+                continue
+            if len(words) == 2 and words[0] not in ("max", "-1"):
+                grants.append(int(words[0]) / int(words[1]))
+    return min(grants, default=None)
+
+
+def runtime_wheels() -> dict[str, str]:
+    """Installed onnxruntime wheels and their versions; two of them clash."""
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_cuda() -> None:
+    """Raise `ProviderError` that says what CUDA lacks here, if anything can be seen to."""
+    wheels = runtime_wheels()
+    if len(wheels) > 1:
+        raise ProviderError(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
+            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'seqtile[gpu]'"
+        )
+    if _CUDA not in ort.get_available_providers():
+        raise ProviderError(
+            "device 'cuda' needs onnxruntime-gpu, but the CPU build of onnxruntime "
+            f"{ort.__version__} is installed: "
+            "pip uninstall -y onnxruntime && pip install 'seqtile[gpu]'"
+        )
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        raise ProviderError(
+            "device 'cuda' needs an NVIDIA driver, but libcuda.so.1 is not on this machine: "
+            "install the driver (and in a container pass the GPU through, as `--gpus all`), "
+            "or use device='cpu'"
+        ) from None
+
+
+def _providers(device: str) -> list[Any]:
+    if device == "cpu":
+        return [_CPU]
+    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if match is None:
+        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not {device!r}")
+    check_cuda()
+    ort.preload_dlls()
+    options = {
+        "device_id": match[1] or "0",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
+    }
+    return [(_CUDA, options)]
+
+
+class Session:
+    """One onnxruntime session on one device, shared by threads.
+
+    Parameters
+    ----------
+    model
+        Bytes of the ONNX file.
+    device
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. On CUDA no node may fall back to the CPU.
+    threads
+        Threads of one operator on the CPU; default `thread_count`. Operators run one by one.
+    optimization
+        Graph optimisation level.
+    source
+        Name of the model, for errors.
+
+    Raises
+    ------
+    ModelIntegrityError
+        Not an ONNX model that onnxruntime can run.
+    ProviderError
+        The device cannot run here, or did not take the model.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        optimization: Optimization = "all",
+        source: str = "model",
+    ) -> None:
+        providers = _providers(device)
+        self.device = device
+        self.threads = thread_count(threads)
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = _LEVELS[optimization]
+        options.log_severity_level = 3
+        if device != "cpu":
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            self._session = ort.InferenceSession(model, options, providers=providers)
+        except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
+            if device != "cpu":
+                raise ProviderError(f"{source}: cannot run on {device}: {reason}") from error
+            raise ModelIntegrityError(f"{source}: not a model onnxruntime can run: {reason}") from (
+                error
+            )
+        self.providers: list[str] = self._session.get_providers()
+        wanted = _CPU if device == "cpu" else _CUDA
+        if self.providers[0] != wanted:
+            raise ProviderError(
+                f"{source}: asked for {wanted}, onnxruntime gave {self.providers[0]}: the CUDA or "
+                "cuDNN libraries did not load (seqtile doctor says which)"
+            )
+        self.inputs: dict[str, tuple[str, list[int | str | None]]] = {
+            node.name: (node.type, node.shape) for node in self._session.get_inputs()
+        }
+        self.outputs: dict[str, tuple[str, list[int | str | None]]] = {
+            node.name: (node.type, node.shape) for node in self._session.get_outputs()
+        }
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The model file's own metadata."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def run(
+        self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> list[NDArray[Any]]:
+        """Outputs for one batch, in the order of ``outputs`` (default: the graph's)."""
+        results = self._session.run(outputs, dict(feeds))
+        return [np.asarray(result) for result in results]
+
+
+def open_session(
+    model: bytes, device: str, *, threads: int | None = None, source: str = "model"
+) -> Session:
+    """A session on the device asked for; ``"auto"`` prefers CUDA and logs what it chose."""
+    if device != "auto":
+        return Session(model, device=device, threads=threads, source=source)
+    if _CUDA in ort.get_available_providers():
+        try:
+            session = Session(model, device="cuda", threads=threads, source=source)
+        except ProviderError as error:
+            log.warning("device auto: cpu, because cuda does not run: %s", error)
+        else:
+            log.info("device auto: cuda")
+            return session
+    else:
+        log.info("device auto: cpu (this onnxruntime has no CUDA)")
+    return Session(model, device="cpu", threads=threads, source=source)

@@ -1,0 +1,233 @@
+"""What the command line prints: tables, summaries, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from .cards import Metric, ModelCard
+from .doctor import Diagnosis
+from .errors import SeqtileError
+from .outputs import AtomicOutputs, output_errors
+from .predictor import Prediction, load
+from .report import ScanReport
+from .scanner import Scan
+from .zoo import card, list_models, read_card
+
+__all__ = ["diagnosis", "model", "models", "predictions", "progress", "scan_report", "verify"]
+
+
+class _Rate(ProgressColumn):
+    """Work per second, with an SI prefix."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0.0
+        for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+            if speed >= factor:
+                return Text(f"{speed / factor:.1f} {prefix}{self._unit}/s")
+        return Text(f"{speed:.0f} {self._unit}/s")
+
+
+@contextmanager
+def progress(unit: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], object]]:
+    """A bar on standard error, if that is a terminal; yields the function that moves it."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda done: None
+        return
+    columns = (BarColumn(), TaskProgressColumn(), _Rate(unit), TimeRemainingColumn())
+    with Progress(TextColumn(unit), *columns, console=console, transient=True) as bar:
+        task = bar.add_task(unit, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _print(text: str, file: TextIO | None = None) -> None:
+    print(text, file=file or sys.stdout)
+
+
+def _json(content: Any, file: TextIO | None = None) -> None:
+    _print(json.dumps(content, indent=2), file)
+
+
+def _figure(metric: Metric) -> str:
+    interval = f" [{metric.ci95[0]:.3f}, {metric.ci95[1]:.3f}]" if metric.ci95 else ""
+    return f"{metric.value:.3f}{interval}"
+
+
+def models(*, as_json: bool) -> None:
+    """The shipped models."""
+    cards = [card(name) for name in list_models()]
+    if as_json:
+        _json([c.to_dict() for c in cards])
+        return
+    table = Table("model", "task", "input", "parameters", "metric", box=None, pad_edge=False)
+    for c in cards:
+        first = c.inputs[0]
+        metric = c.metrics[0]
+        table.add_row(
+            c.name,
+            c.task,
+            f"{first.alphabet.upper()} {'any length' if c.window is None else c.window}",
+            f"{c.parameters:,}",
+            f"{metric.name} {_figure(metric)} ({metric.split})",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def model(name: str, *, as_json: bool) -> None:
+    """One card."""
+    c = _card(name)
+    if as_json:
+        _json(c.to_dict())
+        return
+    _print(f"{c.name} {c.version}: {c.summary}\n")
+    for label, tensors in (("input", c.inputs), ("output", c.outputs)):
+        for t in tensors:
+            axes = ", ".join(map(str, t.shape))
+            _print(f"{label:<12} {t.name} {t.dtype} ({axes}): {t.meaning}")
+    _print(f"{'network':<12} {c.architecture} ({c.parameters:,} parameters)")
+    _print(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
+    _print(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
+    _print(f"{'sha256':<12} {c.sha256}\n")
+    table = Table("metric", "split", "n", "value [95% interval]", "", box=None, pad_edge=False)
+    for metric in c.metrics:
+        table.add_row(metric.name, metric.split, f"{metric.n:,}", _figure(metric), metric.note)
+    for base in c.baselines:
+        table.add_row(
+            base.name, base.split, f"{base.n:,}", _figure(base), f"baseline: {base.method}"
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    _print("\nlimits:")
+    for limit in c.limits:
+        _print(f"- {limit}")
+
+
+def _card(name: str) -> ModelCard:
+    return read_card(Path(name)) if Path(name).is_dir() else card(name)
+
+
+def verify(names: list[str] | None) -> int:
+    """Load models: checksum, contract, golden outputs. Status 1 if one fails."""
+    status = 0
+    for name in names or list_models():
+        try:
+            predictor = load(name, device="cpu")
+        except SeqtileError as error:
+            status = 1
+            _print(f"{name}: FAILED: {error}")
+        else:
+            _print(f"{name}: ok, sha256 {predictor.sha256[:12]}…, golden outputs reproduced")
+    return status
+
+
+def predictions(
+    items: Iterable[Prediction],
+    output: str,
+    *,
+    as_json: bool,
+    advance: Callable[[int], object],
+) -> None:
+    """A row per record: tab-separated with a header, or JSON lines."""
+    with AtomicOutputs() as files:
+        path = None if output == "-" else files.path_for(Path(output))
+        name = "standard output" if path is None else output
+        opened = nullcontext(sys.stdout) if path is None else path.open("w", encoding="utf-8")
+        with opened as file:
+            for count, item in enumerate(items, 1):
+                with output_errors(name) if path else nullcontext():
+                    _write_row(item, file, as_json=as_json, header=count == 1)
+                advance(count)
+
+
+def _write_row(item: Prediction, file: TextIO, *, as_json: bool, header: bool) -> None:
+    if as_json:
+        values = {name: value.tolist() for name, value in item.outputs.items()}
+        file.write(json.dumps({"name": item.name, **values}) + "\n")
+        return
+    cells = {"name": item.name}
+    for name, value in item.outputs.items():
+        flat = value.reshape(-1)
+        keys = [name] if flat.size == 1 else [f"{name}_{i}" for i in range(flat.size)]
+        cells.update(zip(keys, (f"{v:.6g}" for v in flat.tolist()), strict=True))
+    if header:
+        file.write("\t".join(cells) + "\n")
+    file.write("\t".join(cells.values()) + "\n")
+
+
+def scan_report(report: ScanReport, work: Scan, *, as_json: bool, file: TextIO) -> None:
+    """The summary of a scan."""
+    predictor = work.predictor
+    if as_json:
+        _json({"model": predictor.name, "device": predictor.device, **report.to_dict()}, file)
+        return
+    rate = report.bases / report.seconds / 1e3 if report.seconds else 0
+    _print(
+        f"{predictor.name} on {predictor.device}"
+        + (f" ({predictor.threads} threads)" if predictor.device == "cpu" else "")
+        + f": window {work.window}, stride {work.stride}, strand {work.strand}",
+        file,
+    )
+    _print(
+        f"scanned   {report.bases:,} bases of {len(work.names)} sequences, "
+        f"{report.windows:,} windows in {report.seconds:.1f} s ({rate:,.0f} kbases/s)",
+        file,
+    )
+    if report.unknown_windows:
+        _print(
+            f"no score  {report.unknown_windows:,} windows with more than {work.max_n} "
+            "non-ACGT letters",
+            file,
+        )
+    for name, length in report.short.items():
+        _print(f"no score  {name}: {length} bases, shorter than the window", file)
+    shown = f", the best {len(report.top)}:" if report.top else ""
+    _print(f"peaks     {report.peaks:,} at {report.threshold:.3f} and above{shown}", file)
+    if report.top:
+        width = max(len(f"{p.chrom}:{p.start}-{p.end}") for p in report.top)
+        for peak in report.top:
+            place = f"{peak.chrom}:{peak.start}-{peak.end}"
+            _print(
+                f"  {place:<{width}}  summit {peak.summit:>9}  {peak.strand}  {peak.score:.4f}",
+                file,
+            )
+    for output in report.outputs:
+        _print(f"wrote     {output}", file)
+
+
+def diagnosis(found: Diagnosis, *, as_json: bool) -> None:
+    """The state of the installation."""
+    if as_json:
+        _json(found.to_dict())
+        return
+    for name, version in found.versions.items():
+        _print(f"{name:<16} {version or 'not installed'}")
+    features = " ".join(found.processor["features"])
+    _print(f"{'processor':<16} {found.processor['name']} ({features})")
+    _print(f"{'threads':<16} {found.threads if found.threads else 'unknown'}")
+    for name, state in found.devices.items():
+        _print(f"{'device ' + name:<16} {state}")
+    for problem in found.problems:
+        _print(f"problem: {problem}")
+    if found.mend:
+        _print(f"to mend it: {found.mend}")

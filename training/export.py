@@ -1,0 +1,331 @@
+"""Export a trained network to ONNX, prove that it is the same, and write its model folder.
+
+A model that fails the proof is not written. The file takes raw bytes, holds its card, and is the
+same to the byte when exported twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from seqtile.cards import METADATA_KEY, ModelCard
+from seqtile.errors import SeqtileError
+from seqtile.session import LEVELS, Session, check_cuda
+
+OPSET = 18
+# The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
+IR_VERSION = 9
+BATCHES = (1, 2, 7, 64)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class ExportError(SeqtileError, ValueError):
+    """A network whose export broke the model contract; nothing was written."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ParityRow:
+    """One comparison of torch and onnxruntime, for one output."""
+
+    output: str
+    batch: int
+    length: int
+    optimization: str
+    provider: str
+    precision: str
+    max_abs: float
+    max_rel: float
+    tolerance: float
+    passed: bool
+
+
+def export(
+    network: nn.Module,
+    card: ModelCard,
+    examples: Arrays,
+    folder: Path,
+    *,
+    history: Path | None = None,
+    picture: Path | None = None,
+) -> ModelCard:
+    """Export, prove, and write a model folder.
+
+    Parameters
+    ----------
+    network
+        Takes the card's inputs in their order, gives its outputs as a tuple in theirs; put in
+        ``eval()`` here.
+    card
+        Without checksum.
+    examples
+        Real inputs by name, at least 8 rows: the golden inputs.
+    folder
+        ``exported/<name>``; replaced as a whole.
+    history, picture
+        ``history.csv`` and ``training.png`` to put beside the model.
+
+    Returns
+    -------
+    The card with its checksum.
+
+    Raises
+    ------
+    ExportError
+        The graph breaks the contract or differs from the network; says where.
+    """
+    network = network.cpu().eval()
+    model = convert(network, card, examples)
+    if model != convert(network, card, examples):
+        raise ExportError(f"{card.name}: two exports of the same network differ")
+    check_graph(model, card)
+    rows = certify(model, network, card, examples)
+    card = dataclasses.replace(card, sha256=hashlib.sha256(model).hexdigest())
+    golden = dict(examples) | dict(
+        zip(_outputs(card), _torch(network, card, examples), strict=True)
+    )
+    _write(folder, model, card, golden, rows, [p for p in (history, picture) if p])
+    return card
+
+
+def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
+    """The network as the bytes of an ONNX file with the card in its metadata.
+
+    The example batch has two rows or more, and differs from every length, so that the exporter
+    cannot take one axis for another or a dynamic one for fixed.
+    """
+    names = [tensor.name for tensor in card.inputs]
+    inputs = tuple(torch.from_numpy(np.ascontiguousarray(examples[n][:3])) for n in names)
+    dynamic = tuple(
+        {
+            i: torch.export.Dim(axis)
+            if axis == "batch"
+            else torch.export.Dim(axis, min=t.min_length)
+            for i, axis in enumerate(t.shape)
+            if isinstance(axis, str)
+        }
+        for t in card.inputs
+    )
+    program = torch.onnx.export(
+        network.eval(),
+        inputs,
+        dynamo=True,
+        opset_version=OPSET,
+        external_data=False,
+        input_names=names,
+        output_names=_outputs(card),
+        dynamic_shapes=dynamic,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    strip(model)
+    model.ir_version = IR_VERSION
+    for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
+        model.metadata_props.add(key=key, value=value)
+    return model.SerializeToString(deterministic=True)
+
+
+def strip(model: onnx.ModelProto) -> None:
+    """Remove what the exporter leaves of the place it ran at: traces, paths, its own names."""
+    model.producer_name, model.producer_version, model.doc_string = "seqtile", "", ""
+    model.graph.name, model.graph.doc_string = "model", ""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for item in (
+        *model.graph.node,
+        *model.graph.initializer,
+        *model.graph.input,
+        *model.graph.output,
+    ):
+        item.doc_string = ""
+        del item.metadata_props[:]
+
+
+def check_graph(model: bytes, card: ModelCard) -> None:
+    """Check what can be seen in the file.
+
+    Raises
+    ------
+    ExportError
+        External data, a build path or trace, an old opset, a 1-D convolution, an input that is not
+        raw bytes, an axis that is fixed where the card says dynamic.
+    """
+    proto = onnx.load_model_from_string(model)
+    onnx.checker.check_model(proto, full_check=True)
+    problems = list(_graph_problems(proto, model, card))
+    if problems:
+        raise ExportError(f"{card.name}: " + "; ".join(problems))
+
+
+def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> Iterator[str]:
+    opset = max(o.version for o in proto.opset_import if o.domain == "")
+    if opset < OPSET:
+        yield f"opset {opset}, expected {OPSET} or later"
+    initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in initializers.values()):
+        yield "weights in external data, expected a single file"
+    if any(node.doc_string or node.metadata_props for node in proto.graph.node):
+        yield "nodes carry stack traces"
+    places = {str(Path.cwd()), str(Path.home()), sys.prefix, "site-packages", '.py"'}
+    yield from (f"build path {p!r} in the file" for p in sorted(places) if p.encode() in model)
+    for node in proto.graph.node:
+        if node.op_type == "Conv" and len(initializers[node.input[1]].dims) == 3:
+            yield f"{node.name} is a 1-D convolution, expected 2-D of height 1"
+    found = {value.name: value.type.tensor_type for value in proto.graph.input}
+    if list(found) != [tensor.name for tensor in card.inputs]:
+        yield f"inputs {list(found)}, expected {[t.name for t in card.inputs]}"
+        return
+    for tensor in card.inputs:
+        kind = onnx.helper.tensor_dtype_to_np_dtype(found[tensor.name].elem_type)
+        if kind != np.dtype(tensor.dtype):
+            yield f"input {tensor.name!r} is {kind}, expected {tensor.dtype}"
+        axes = [d.dim_param or d.dim_value for d in found[tensor.name].shape.dim]
+        for axis, wanted in zip(axes, tensor.shape, strict=True):
+            if isinstance(axis, str) != isinstance(wanted, str):
+                yield f"input {tensor.name!r} has axes {axes}, expected {list(tensor.shape)}"
+                break
+
+
+def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays) -> list[ParityRow]:
+    """Compare torch and onnxruntime over batches, lengths, optimisation levels and providers.
+
+    Raises
+    ------
+    ExportError
+        A difference beyond the card's tolerance, a shape that differs, a run that fails; names the
+        first case.
+    """
+    devices = ["cpu"]
+    try:
+        check_cuda()
+        devices.append("cuda")
+    except SeqtileError:
+        pass
+    rng = np.random.default_rng(0)
+    cases = [_case(card, examples, n, length, rng) for n in BATCHES for length in _lengths(card)]
+    rows = []
+    for device in devices:
+        for level in LEVELS:
+            session = Session(model, device=device, threads=1, optimization=level, source=card.name)
+            for case in cases:
+                rows += _compare(session, level, network, card, case)
+    failed = [row for row in rows if not row.passed]
+    if failed:
+        raise ExportError(f"{card.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
+                          f"first {failed[0]}")  # fmt: skip
+    return rows
+
+
+def _lengths(card: ModelCard) -> list[int]:
+    first = card.inputs[0]
+    if isinstance(first.shape[1], int):
+        return [first.shape[1]]
+    usual = int(card.training["window"])
+    return [first.min_length, usual, 2 * usual + 13]
+
+
+def _case(
+    card: ModelCard, examples: Arrays, n: int, length: int, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
+    """Inputs of n rows: real ones, lengthened or cut, with some letters unknown or lower case."""
+    case = {}
+    for tensor in card.inputs:
+        rows = rng.integers(0, len(examples[tensor.name]), n)
+        values = examples[tensor.name][rows]
+        if tensor.alphabet:
+            values = np.tile(values, (1, -(-length // values.shape[1])))[:, :length].copy()
+            odd = rng.random(values.shape)
+            values[odd < 0.02] = ord("N")
+            values[odd > 0.9] |= 0x20
+        case[tensor.name] = values
+    return case
+
+
+def _compare(
+    session: Session, level: str, network: nn.Module, card: ModelCard, case: Arrays
+) -> Iterator[ParityRow]:
+    n, length = case[card.inputs[0].name].shape[:2]
+    expected = _torch(network, card, case)
+    try:
+        actual: Sequence[NDArray[Any]] = session.run(case, _outputs(card))
+    except Exception as error:  # whatever onnxruntime raises, the model failed
+        raise ExportError(
+            f"{card.name}: batch {n}, length {length}, optimisation {level}: {str(error)[:300]}"
+        ) from error
+    for name, want, got in zip(_outputs(card), expected, actual, strict=True):
+        if want.shape != got.shape:
+            raise ExportError(
+                f"{card.name}: batch {n}, length {length}: output {name!r} has the shape "
+                f"{got.shape}, torch gives {want.shape}"
+            )
+        error = np.abs(want.astype(np.float64) - got.astype(np.float64))
+        largest = float(error.max(initial=0))
+        relative = float((error / np.maximum(np.abs(want), 1e-6)).max(initial=0))
+        yield ParityRow(
+            name, n, length, level, session.providers[0], "fp32", largest, relative,
+            card.tolerance, bool(largest <= card.tolerance),
+        )  # fmt: skip
+
+
+def _outputs(card: ModelCard) -> list[str]:
+    return [tensor.name for tensor in card.outputs]
+
+
+def _torch(network: nn.Module, card: ModelCard, inputs: Arrays) -> list[NDArray[Any]]:
+    tensors = [torch.from_numpy(np.ascontiguousarray(inputs[t.name])) for t in card.inputs]
+    with torch.inference_mode():
+        results = network(*tensors)
+    return [r.numpy() for r in (results if isinstance(results, tuple) else (results,))]
+
+
+def _write(
+    folder: Path,
+    model: bytes,
+    card: ModelCard,
+    golden: Arrays,
+    rows: Sequence[ParityRow],
+    further: Sequence[Path],
+) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        (fresh / "model.onnx").write_bytes(model)
+        (fresh / "card.json").write_text(card.to_json(), encoding="utf-8")
+        np.savez_compressed(fresh / "golden.npz", **golden)  # type: ignore[arg-type]
+        _write_rows(fresh / "parity.json", rows)
+        for path in further:
+            shutil.copyfile(path, fresh / path.name)
+        if folder.exists():
+            old = fresh.with_name(f"{fresh.name}.old")
+            folder.replace(old)
+            fresh.replace(folder)
+            shutil.rmtree(old)
+        else:
+            fresh.replace(folder)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _write_rows(path: Path, rows: Sequence[ParityRow]) -> None:
+    lines = ",\n".join("  " + json.dumps(dataclasses.asdict(row)) for row in rows)
+    versions = {"torch": torch.__version__, "onnx": onnx.__version__}
+    head = json.dumps(versions)[1:-1]
+    path.write_text(f'{{{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")

@@ -1,0 +1,66 @@
+"""Figures of merit, each with a bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
+
+Floats = NDArray[np.floating]
+Score = Callable[[Floats, Floats], float]
+
+
+def roc_auc(labels: Floats, scores: Floats) -> float:
+    """Area under the ROC curve: the chance that a positive scores above a negative.
+
+    Mann-Whitney form (Hanley and McNeil, 1982); ties count half.
+    """
+    positive = labels > 0.5
+    n, m = int(positive.sum()), int((~positive).sum())
+    if n == 0 or m == 0:
+        raise ValueError("ROC AUC needs both classes")
+    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def pr_auc(labels: Floats, scores: Floats) -> float:
+    """Average precision, the area under the precision-recall curve as steps."""
+    return float(average_precision_score(labels > 0.5, scores))
+
+
+def weighted_accuracy(labels: Floats, scores: Floats, weights: Floats, threshold: float) -> float:
+    """Weight of the right decisions over the whole weight; a score of ``threshold`` is positive."""
+    right = (scores >= threshold) == (labels > 0.5)
+    return float(weights[right].sum() / weights.sum())
+
+
+def best_threshold(labels: Floats, scores: Floats, weights: Floats) -> float:
+    """The threshold of the largest weighted accuracy: half way between two scores."""
+    order = np.argsort(scores)
+    signs = np.where(labels[order] > 0.5, -weights[order], weights[order])
+    gain = np.concatenate([[0.0], np.cumsum(signs)])  # negatives below the cut, less positives
+    values = scores[order]
+    distinct = np.concatenate([[True], values[1:] > values[:-1], [True]])
+    cut = int(np.flatnonzero(distinct)[np.argmax(gain[distinct])])
+    if cut in (0, len(values)):
+        return float(values[0] if cut == 0 else np.nextafter(values[-1], np.inf))
+    return float((values[cut - 1] + values[cut]) / 2)
+
+
+def bootstrap(
+    score: Score, labels: Floats, scores: Floats, *, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of a figure: percentiles over resamplings of the rows, each class apart.
+
+    Classes are resampled apart because a rare one would otherwise vary in number.
+    """
+    rng = np.random.default_rng(seed)
+    groups = [np.flatnonzero(labels > 0.5), np.flatnonzero(labels <= 0.5)]
+    values = []
+    for _ in range(rounds):
+        rows = np.concatenate([rng.choice(group, len(group)) for group in groups])
+        values.append(score(labels[rows], scores[rows]))
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
