@@ -2,12 +2,14 @@
 // Format: NCBI's FASTA; index: samtools faidx (name, length, offset, line bases, line width).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "error.hpp"
@@ -17,11 +19,11 @@ namespace seqtile {
 
 /// Where a record lies in its file, as `samtools faidx` describes it.
 struct FastaGeometry {
-    std::uint64_t length = 0;      ///< letters
-    std::uint64_t offset = 0;      ///< byte of the first letter
-    std::uint64_t line_bases = 0;  ///< letters per line
-    std::uint64_t line_width = 0;  ///< bytes per line, its end included
-    std::uint64_t uneven_line = 0; ///< line that breaks the even wrapping, 0 if none does
+    std::uint64_t length = 0;       ///< letters
+    std::uint64_t offset = 0;       ///< byte of the first letter
+    std::uint64_t line_bases = 0;   ///< letters per line
+    std::uint64_t line_width = 0;   ///< bytes per line, its end included
+    std::uint64_t uneven_line = 0;  ///< line that breaks the even wrapping, 0 if none does
 };
 
 /// What one block of a file held.
@@ -35,6 +37,13 @@ struct FastaBlock {
     std::vector<Header> headers;          ///< records that begin in this block
     std::vector<FastaGeometry> finished;  ///< records that ended in this block
 };
+
+/// Bytes that may stand at a line's end, before its LF, and that end a record's name.
+inline constexpr std::string_view kBlanks = " \t\r\v\f";
+
+constexpr bool is_blank(std::uint8_t byte) noexcept {
+    return kBlanks.find(static_cast<char>(byte)) != std::string_view::npos;
+}
 
 /// Push parser: feed() the file's blocks in order, any sizes, then finish(). Memory is that of one
 /// block. Line ends LF and CRLF; blank lines and blanks at a line's end are skipped; letters, '*',
@@ -71,11 +80,15 @@ class FastaParser {
 
     /// The file has ended. @throw ParseError if it held no record.
     void finish(FastaBlock& out) {
-        if (!at_line_start_) end_line(out);
+        if (!at_line_start_) {
+            ++line_bytes_;  // the index counts a line end that is missing
+            end_line(out);
+        }
         if (!in_record_) {
-            throw ParseError("expected a FASTA record (a line that starts with '>'), found none: "
-                             "the file is empty",
-                             line_, "");
+            throw ParseError(
+                "expected a FASTA record (a line that starts with '>'), found none: "
+                "the file is empty",
+                line_, "");
         }
         out.finished.push_back(geometry_);
         in_record_ = false;
@@ -127,7 +140,7 @@ class FastaParser {
         geometry_ = {.offset = consumed_};
         in_record_ = true;
         short_seen_ = blank_seen_ = false;
-        name_ = header_.substr(0, header_.find_first_of(" \t"));
+        name_ = header_.substr(0, header_.find_first_of(kBlanks));
         out.headers.push_back({out.sequence.size(), std::move(header_), line_});
         header_ = {};
     }
@@ -137,8 +150,8 @@ class FastaParser {
         std::size_t size = part.size();
         while (size != 0 && is_blank(part[size - 1])) --size;
         if (size != 0) {
-            if (!in_record_) refuse_start(part[0]);
-            if (blanks_ != 0) refuse_letter(' ', line_bytes_ - blanks_);
+            if (!in_record_) refuse_start(blanks_ != 0 ? blank_ : part[0]);
+            if (blanks_ != 0) refuse_letter(blank_, line_bytes_ - blanks_);
             std::uint8_t refused = 0;
             for (std::size_t i = 0; i < size; ++i) {
                 refused |= static_cast<std::uint8_t>(!kLegal[part[i]]);
@@ -153,26 +166,24 @@ class FastaParser {
             line_letters_ += size;
             geometry_.length += size;
         }
+        if (blanks_ == 0 && size != part.size()) blank_ = part[size];
         blanks_ += part.size() - size;
     }
 
     void measure_line() noexcept {
-        bool const first = geometry_.line_bases == 0;
-        if (first) {
+        if (geometry_.line_bases == 0) {
             geometry_.line_bases = line_letters_;
             geometry_.line_width = line_bytes_;
             if (blank_seen_) geometry_.uneven_line = line_;
             return;
         }
-        bool const too_long = line_letters_ > geometry_.line_bases;
-        bool const other_end = line_bytes_ - line_letters_ !=
-                               geometry_.line_width - geometry_.line_bases;
-        bool const last_without_end = line_bytes_ == line_letters_;
-        if ((short_seen_ || blank_seen_ || too_long || (other_end && !last_without_end)) &&
-            geometry_.uneven_line == 0) {
+        bool const too_long =
+            line_letters_ > geometry_.line_bases || line_bytes_ > geometry_.line_width;
+        if ((short_seen_ || blank_seen_ || too_long) && geometry_.uneven_line == 0) {
             geometry_.uneven_line = line_;
         }
-        short_seen_ = short_seen_ || line_letters_ < geometry_.line_bases;
+        short_seen_ = short_seen_ || line_letters_ < geometry_.line_bases ||
+                      line_bytes_ < geometry_.line_width;
     }
 
     [[noreturn]] void refuse_start(std::uint8_t first) const {
@@ -184,7 +195,8 @@ class FastaParser {
         } else if (first == 0xEF) {
             what += "byte 0xEF: remove the UTF-8 byte order mark";
         } else {
-            what += printable(first) + (first < 9 || first > 126 ? ": a binary file is no FASTA" : "");
+            what +=
+                printable(first) + (first < 9 || first > 126 ? ": a binary file is no FASTA" : "");
         }
         throw ParseError(what, line_, "");
     }
@@ -208,10 +220,6 @@ class FastaParser {
         return std::string("byte 0x") + digits[byte >> 4] + digits[byte & 15];
     }
 
-    static constexpr bool is_blank(std::uint8_t byte) noexcept {
-        return byte == ' ' || byte == '\t' || byte == '\r';
-    }
-
     static constexpr std::array<bool, 256> kLegal = [] {
         std::array<bool, 256> legal{};
         for (char const letter : kAllLetters) {
@@ -228,15 +236,16 @@ class FastaParser {
     std::string header_;
     std::string name_;
     std::uint64_t line_ = 1;
-    std::uint64_t consumed_ = 0;      // bytes of the file so far
-    std::uint64_t line_bytes_ = 0;    // of the current line
+    std::uint64_t consumed_ = 0;    // bytes of the file so far
+    std::uint64_t line_bytes_ = 0;  // of the current line
     std::uint64_t line_letters_ = 0;
-    std::uint64_t blanks_ = 0;        // held back at the end of the current line so far
+    std::uint64_t blanks_ = 0;  // held back at the end of the current line so far
+    std::uint8_t blank_ = 0;    // the first of them
     bool at_line_start_ = true;
     bool in_header_ = false;
     bool in_record_ = false;
-    bool short_seen_ = false;         // a line shorter than the first, in this record
-    bool blank_seen_ = false;         // an empty line, in this record
+    bool short_seen_ = false;  // a line shorter than the first, in this record
+    bool blank_seen_ = false;  // an empty line, in this record
 };
 
 /// Number of bytes between the letters `start` and `end` (`start < end`) of a wrapped record, and
@@ -270,7 +279,7 @@ inline bool unwrap(Bytes raw, std::uint64_t column, std::uint64_t line_bases,
         if (to == out.size()) break;
         for (std::uint64_t i = line_bases; i < line_width; ++i, ++from) {
             if (from >= raw.size()) return false;
-            sound &= raw[from] == '\n' || raw[from] == '\r' || raw[from] == ' ';
+            sound &= raw[from] == '\n' || is_blank(raw[from]);
         }
         room = line_bases;
     }

@@ -48,14 +48,13 @@ void one_hot(Bytes sequence, Alphabet const& alphabet, Layout layout, OneHotValu
         for (std::size_t channel = 0; channel < n; ++channel) {
             T* const row = out + channel * length + begin;
             for (std::size_t i = 0; i < size; ++i) {
-                row[i] = codes[i] == channel ? values.on
-                                             : (codes[i] == n ? values.unknown : values.off);
+                row[i] =
+                    codes[i] == channel ? values.on : (codes[i] == n ? values.unknown : values.off);
             }
         }
     }
     for (std::size_t channel = 0; channel < n; ++channel) {
-        std::fill_n(out + channel * length + sequence.size(), length - sequence.size(),
-                    values.off);
+        std::fill_n(out + channel * length + sequence.size(), length - sequence.size(), values.off);
     }
 }
 

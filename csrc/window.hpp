@@ -75,13 +75,18 @@ inline void reduce_windows(std::span<float const> scores, std::size_t first_wind
             --counted;
             if (!ahead.empty() && ahead.front() == begin) ahead.pop_front();
         }
+        if (!std::isfinite(sum)) {  // an infinity does not leave a sum by subtraction
+            sum = 0;
+            for (float const score : scores.subspan(begin, end - begin)) {
+                if (!std::isnan(score)) sum += static_cast<double>(score);
+            }
+        }
         if (counted == 0) {
             sum = 0;
             out[b] = std::numeric_limits<float>::quiet_NaN();
         } else {
-            out[b] = how == Reduce::mean
-                         ? static_cast<float>(sum / static_cast<double>(counted))
-                         : scores[ahead.front()];
+            out[b] = how == Reduce::mean ? static_cast<float>(sum / static_cast<double>(counted))
+                                         : scores[ahead.front()];
         }
     }
 }

@@ -167,10 +167,10 @@ def check_graph(model: bytes, card: ModelCard) -> None:
         raw bytes, an axis that is fixed where the card says dynamic.
     """
     proto = onnx.load_model_from_string(model)
-    onnx.checker.check_model(proto, full_check=True)
     problems = list(_graph_problems(proto, model, card))
     if problems:
         raise ExportError(f"{card.name}: " + "; ".join(problems))
+    onnx.checker.check_model(proto, full_check=True)
 
 
 def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> Iterator[str]:
@@ -185,7 +185,8 @@ def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> It
     places = {str(Path.cwd()), str(Path.home()), sys.prefix, "site-packages", '.py"'}
     yield from (f"build path {p!r} in the file" for p in sorted(places) if p.encode() in model)
     for node in proto.graph.node:
-        if node.op_type == "Conv" and len(initializers[node.input[1]].dims) == 3:
+        weight = initializers.get(node.input[1]) if node.op_type == "Conv" else None
+        if weight is not None and len(weight.dims) == 3:
             yield f"{node.name} is a 1-D convolution, expected 2-D of height 1"
     found = {value.name: value.type.tensor_type for value in proto.graph.input}
     if list(found) != [tensor.name for tensor in card.inputs]:

@@ -1,4 +1,5 @@
 #include <exception>
+#include <memory>
 
 #include "../fasta.hpp"
 #include "arrays.hpp"
@@ -72,9 +73,9 @@ void bind_fasta(py::module_& module) {
             py::object const type = py::module_::import("seqtile._core").attr("ParseError");
             py::object const args = py::make_tuple(
                 error.what(), error.line(),
-                py::reinterpret_steal<py::object>(PyUnicode_DecodeLatin1(
+                py::reinterpret_steal<py::object>(PyUnicode_DecodeUTF8(
                     error.record().data(), static_cast<py::ssize_t>(error.record().size()),
-                    nullptr)));
+                    "surrogateescape")));
             PyErr_SetObject(type.ptr(), args.ptr());
         }
     });

@@ -44,8 +44,8 @@ py::ssize_t py_encode(Array<std::uint8_t> const& data, Alphabet const& alphabet,
 
 template <class T>
 py::ssize_t py_one_hot(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets,
-                       Alphabet const& alphabet, Layout layout, bool raise, T off, T on,
-                       T unknown, std::size_t length, Array<T>& out, std::size_t threads) {
+                       Alphabet const& alphabet, Layout layout, bool raise, T off, T on, T unknown,
+                       std::size_t length, Array<T>& out, std::size_t threads) {
     Batch const batch(data, offsets);
     std::size_t const cells = length * alphabet.size();
     check_size("out", out.size(), batch.size() * cells);

@@ -15,8 +15,7 @@ py::ssize_t py_unknown_counts(Array<std::uint8_t> const& sequence, std::size_t w
 }
 
 void py_reduce_windows(Array<float> const& scores, std::size_t first_window, std::size_t window,
-                       std::size_t stride, std::size_t first_base, Reduce how,
-                       Array<float>& out) {
+                       std::size_t stride, std::size_t first_base, Reduce how, Array<float>& out) {
     if (window == 0 || stride == 0) throw py::value_error("window and stride must be positive");
     auto const source = view(scores);
     auto const target = mutable_view(out);

@@ -6,6 +6,7 @@ Facts are attributes, not only words.
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any
 
 __all__ = [
     "AlphabetError",
@@ -24,7 +25,14 @@ __all__ = [
 
 
 class SeqtileError(Exception):
-    """Root of all errors of this package."""
+    """Root of all errors of this package; each pickles with its attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args), self.__dict__
+
+
+def _restore(kind: type[SeqtileError], args: tuple[Any, ...]) -> SeqtileError:
+    return kind.__new__(kind, *args)
 
 
 class AlphabetError(SeqtileError, ValueError):

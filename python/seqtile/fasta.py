@@ -30,6 +30,7 @@ from .errors import (
     FastaParseError,
     IntervalError,
 )
+from .outputs import output_errors
 from .sequence import reverse_complement
 
 __all__ = ["Fasta", "FastaSource", "Record", "open_contigs", "read_fasta"]
@@ -68,13 +69,17 @@ class Record:
     @classmethod
     def from_header(cls, header: bytes, sequence: NDArray[np.uint8]) -> Record:
         """Split a header line (without ``>``) at its first blank."""
-        text = header.decode("utf-8", "surrogateescape")
-        name, _, description = text.replace("\t", " ", 1).partition(" ")
-        return cls(name, description.strip(), sequence)
+        name, *rest = header.split(None, 1)
+        description = rest[0].strip() if rest else b""
+        return cls(_to_text(name), _to_text(description), sequence)
+
+
+def _to_text(header: bytes) -> str:
+    return header.decode("utf-8", "surrogateescape")
 
 
 def read_fasta(source: FastaSource) -> Iterator[Record]:
-    """Iterate over the records of a FASTA file, in their order.
+    r"""Iterate over the records of a FASTA file, in their order.
 
     Parameters
     ----------
@@ -98,7 +103,7 @@ def read_fasta(source: FastaSource) -> Iterator[Record]:
     Examples
     --------
     >>> import io
-    >>> for record in read_fasta(io.BytesIO(b">a first\\nACG\\nT\\n>b\\n")):
+    >>> for record in read_fasta(io.BytesIO(b">a first\nACG\nT\n>b\n")):
     ...     print(record.name, record.description, record.sequence.tobytes())
     a first b'ACGT'
     b  b''
@@ -126,10 +131,8 @@ def _join(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 class _Input:
     """An open FASTA file: knows its name for errors, unpacks gzip, feeds the parser."""
 
-    def __init__(
-        self, source: FastaSource, observe: Callable[[bytes], object] | None = None
-    ) -> None:
-        self._observe = observe
+    def __init__(self, source: FastaSource) -> None:
+        self.observe: Callable[[bytes], object] | None = None
         self._owned = False
         if isinstance(source, (str, os.PathLike)) and os.fspath(source) != "-":
             self.name = os.fspath(source)
@@ -172,11 +175,11 @@ class _Input:
         self._raw.seek(0)
 
     def _blocks(self) -> Iterator[bytes]:
-        raw = cast(BinaryIO, _Observed(self._raw, self._observe)) if self._observe else self._raw
+        raw = cast(BinaryIO, _Observed(self._raw, self.observe)) if self.observe else self._raw
         file = gzip.GzipFile(fileobj=raw, mode="rb") if self.compressed else raw
         try:
             while block := file.read(_BLOCK):
-                yield cast(bytes, block)
+                yield block
         except EOFError:
             raise FastaParseError(self.name, "truncated gzip file: it ends too early") from None
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -201,14 +204,14 @@ class _Observed(io.RawIOBase):
     """Shows every byte read to an observer: the checksum of an input that is read only once."""
 
     def __init__(self, file: BinaryIO, observe: Callable[[bytes], object]) -> None:
-        self._file, self._observe_bytes = file, observe
+        self._file, self._observe = file, observe
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
         block = self._file.read(size)
-        self._observe_bytes(block)
+        self._observe(block)
         return block
 
 
@@ -232,7 +235,7 @@ class FastaContig:
         return self._fasta.lengths[self.name]
 
     def __getitem__(self, key: slice | int) -> NDArray[np.uint8]:
-        """``[start:end]`` (0-based, half-open, negative from the end, any step), or one position."""
+        """``[start:end]`` (0-based, half-open, negative from the end, any step), or a position."""
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
@@ -285,11 +288,14 @@ class Fasta:
         rebuild_index: bool = False,
         write_index: bool = True,
     ) -> None:
-        self._path: str | None = os.path.abspath(path)
+        self._path: str | None = str(Path(path).absolute())
         self.name = os.fspath(path)
         index = Path(f"{self._path}.fai")
         built = rebuild_index or not index.exists()
-        contigs = _build_index(path) if built else _read_index(index)
+        with _Input(self._path) as file:
+            if file.compressed:
+                raise FastaIndexError(path, "gzip has no random access: decompress the file first")
+            contigs = _build_index(file) if built else _read_index(index)
         if built and write_index:
             _write_index(index, contigs)
         self._open(os.open(self._path, os.O_RDONLY), contigs)
@@ -299,14 +305,14 @@ class Fasta:
     def _open(self, descriptor: int, contigs: dict[str, _Contig]) -> None:
         self._descriptor = descriptor
         self._contigs = contigs
-        self._names = list(contigs)
         self._verified: set[str] = set()
         self.lengths: Mapping[str, int] = {name: c.length for name, c in contigs.items()}
 
     @classmethod
     def _opened(cls, path: str, contigs: dict[str, _Contig]) -> Fasta:
-        fasta = cls._spooled(os.open(path, os.O_RDONLY), contigs, path)
-        fasta._path = os.path.abspath(path)
+        fasta = cls.__new__(cls)
+        fasta._path, fasta.name = str(Path(path).absolute()), path
+        fasta._open(os.open(path, os.O_RDONLY), contigs)
         return fasta
 
     @classmethod
@@ -384,16 +390,16 @@ class Fasta:
         if getattr(self, "_descriptor", -1) >= 0:
             self.close()
 
-    def __reduce__(self) -> tuple[type[Fasta], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., Fasta], tuple[str, dict[str, _Contig]]]:
         if self._path is None:
             raise TypeError(f"{self.name}: a FASTA read from a stream cannot be pickled")
-        return Fasta, (self._path,)
+        return Fasta._opened, (self._path, self._contigs)
 
     def _contig(self, chrom: str) -> _Contig:
         try:
             return self._contigs[chrom]
         except KeyError:
-            near = difflib.get_close_matches(chrom, self._names, n=1)
+            near = difflib.get_close_matches(chrom, self._contigs, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ContigNotFoundError(f"{self.name}: no record {chrom!r}{hint}") from None
 
@@ -407,15 +413,15 @@ class Fasta:
             raise self._stale("the last record does not end where it says")
 
     def _check_header(self, chrom: str) -> None:
-        contig = self._contigs[chrom]
-        place = self._names.index(chrom)
-        begin = _end(self._contigs[self._names[place - 1]]) if place else 0
-        if begin > contig.offset:  # an index in another order than the file
-            begin = max(0, contig.offset - (1 << 16))
-        header = _pread(self._descriptor, contig.offset - begin, begin)
-        line = header.rstrip(b"\r\n").rsplit(b"\n", 1)[-1]
-        name = line[1:].split(None, 1)[0] if line[1:].strip() else b""
-        if line[:1] != b">" or name.decode("utf-8", "surrogateescape") != chrom:
+        begin = offset = self._contigs[chrom].offset
+        before = newline = line = b""
+        while begin > 0 and not newline:  # back to the start of the line that ends at offset
+            begin = max(0, offset - 256 - 2 * (offset - begin))
+            before = _pread(self._descriptor, offset - begin, begin)
+            _, newline, line = before.rstrip(b"\r\n").rpartition(b"\n")
+        name = line[1:].split(None, 1)[:1]
+        ends = before.endswith(b"\n")
+        if not ends or line[:1] != b">" or name != [chrom.encode("utf-8", "surrogateescape")]:
             raise self._stale(f"there is no header of {chrom!r} where it says")
         self._verified.add(chrom)
 
@@ -447,7 +453,7 @@ def _pread(descriptor: int, size: int, offset: int) -> bytes:
 def _read_index(path: Path) -> dict[str, _Contig]:
     contigs: dict[str, _Contig] = {}
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], 1):
         try:
             name, *numbers = line.split("\t")
             contig = _Contig(*map(int, numbers[:4]))
@@ -456,7 +462,7 @@ def _read_index(path: Path) -> dict[str, _Contig]:
                 path, f"line {number}: expected a name and four numbers, found {line[:80]!r}"
             ) from None
         sound = 0 < contig.line_bases <= contig.line_width or contig.length == 0
-        if min(contig) < 0 or not sound:
+        if min(contig) < 0 or max(contig) >> 63 or not sound:
             raise FastaIndexError(path, f"line {number}: impossible numbers: {line[:80]!r}")
         if name in contigs:
             raise FastaIndexError(path, f"line {number}: duplicate record name {name!r}")
@@ -471,25 +477,23 @@ def _write_index(path: Path, contigs: dict[str, _Contig]) -> None:
     except OSError as error:
         log.info("index kept in memory, %s cannot be written: %s", path, error)
         return
+    part = Path(temporary)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        part.chmod(0o644)
+        part.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        part.unlink()
         raise
 
 
-def _build_index(path: str | os.PathLike[str]) -> dict[str, _Contig]:
-    with _Input(path) as file:
-        if file.compressed:
-            raise FastaIndexError(path, "a gzip file has no random access: decompress it first")
-        contigs, uneven = _survey(file)
+def _build_index(file: _Input) -> dict[str, _Contig]:
+    contigs, uneven = _survey(file)
     if uneven:
         name, line = next(iter(uneven.items()))
         raise FastaIndexError(
-            path, f"line {line}: the lines of record {name!r} are not equally long"
+            file.name, f"line {line}: the lines of record {name!r} are not equally long"
         )
     return contigs
 
@@ -538,7 +542,7 @@ def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None 
     FastaParseError, FastaIndexError
         As `read_fasta` and `Fasta`.
     """
-    with _Input(source, observe) as file, tempfile.TemporaryFile() as spool:
+    with _Input(source) as file, tempfile.TemporaryFile() as spool:
         if file.on_disk:
             if Path(f"{file.name}.fai").exists():
                 return Fasta(file.name, write_index=False)
@@ -547,8 +551,10 @@ def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None 
                 return Fasta._opened(file.name, contigs)
             log.info("%s: lines are not equally long, unpacking to a temporary file", file.name)
             file.rewind()
-        contigs, _ = _survey(file, lambda letters: spool.write(letters.data))
-        spool.flush()
+        file.observe = observe
+        with output_errors(f"temporary file in {tempfile.gettempdir()}"):
+            contigs, _ = _survey(file, lambda letters: spool.write(letters.data))
+            spool.flush()
         packed, offset = {}, 0
         for name, contig in contigs.items():
             packed[name] = _Contig(contig.length, offset, contig.length, contig.length)

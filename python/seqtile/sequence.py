@@ -36,8 +36,8 @@ class Alphabet:
     """A named alphabet, or a custom one given by its letters."""
 
     def __init__(self, name: str) -> None:
-        if name in _ALPHABETS:
-            self.core, self.letters, self.unknown, self.expected = _ALPHABETS[name]
+        if name.lower() in _ALPHABETS:
+            self.core, self.letters, self.unknown, self.expected = _ALPHABETS[name.lower()]
             return
         letters = name.upper()
         if len(letters) < 2 or len(set(letters)) != len(letters) or not _is_printable(letters):
@@ -67,10 +67,13 @@ class SequenceBatch:
         int64, N + 1: sequence i is ``data[offsets[i]:offsets[i + 1]]``.
     single
         True if the input was one sequence, not a batch.
+    width
+        L of an (N, L) array, else 0: the length of an empty batch's sequences.
     """
 
     def __init__(self, sequences: Batch) -> None:
         self.single = False
+        self.width = 0
         if isinstance(sequences, np.ndarray):
             self._from_array(sequences)
         elif isinstance(sequences, (str, bytes, bytearray)):
@@ -93,14 +96,15 @@ class SequenceBatch:
             )
         self.single = array.ndim == 1
         rows, length = (1, len(array)) if self.single else array.shape
+        self.width = length
         self.data = np.ascontiguousarray(array).reshape(-1)
         self.offsets = np.arange(rows + 1, dtype=np.int64) * length
 
-    def _from_list(self, sequences: Sequence[Letters]) -> None:
+    def _from_list(self, sequences: Sequence[Any]) -> None:
         lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
         self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         if sequences and all(type(s) is str for s in sequences):
-            joined = "".join(sequences)  # type: ignore[arg-type]
+            joined = "".join(sequences)
             if joined.isascii():
                 self.data = np.frombuffer(joined.encode("ascii"), dtype=np.uint8)
                 return
@@ -248,7 +252,7 @@ def _common_length(batch: SequenceBatch, length: int | None) -> int:
     lengths = batch.lengths
     if length is None:
         if len(batch) == 0:
-            return 0
+            return batch.width
         odd = np.flatnonzero(lengths != lengths[0])
         if len(odd):
             raise ShapeError(
@@ -367,9 +371,13 @@ def encode(
 
 
 @overload
-def reverse_complement(seqs: str, *, alphabet: Literal["dna", "rna"] = ...) -> str: ...
+def reverse_complement(  # type: ignore[overload-overlap]
+    seqs: str, *, alphabet: Literal["dna", "rna"] = ...
+) -> str: ...
 @overload
 def reverse_complement(seqs: bytes, *, alphabet: Literal["dna", "rna"] = ...) -> bytes: ...
+@overload
+def reverse_complement(seqs: bytearray, *, alphabet: Literal["dna", "rna"] = ...) -> bytearray: ...
 @overload
 def reverse_complement(
     seqs: NDArray[np.uint8], *, alphabet: Literal["dna", "rna"] = ...

@@ -1,0 +1,52 @@
+"""`seqtile.scan` in window mode against bare onnxruntime on pre-built batches, on real sequence.
+
+pytest benches/bench_scan.py --benchmark-only -s
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import seqtile
+from benches.compare import speed_ratio
+from seqtile.report import write_scan
+
+MODEL = "jund-cnn-seq"
+
+
+@pytest.mark.parametrize("stride", [1, 10])
+def test_scan(benchmark, tmp_path, stride) -> None:
+    predictor = seqtile.load(MODEL, device="cpu")
+    window = predictor.window or predictor.card.training["window"]
+    size = predictor.batch_size()
+    session, name = predictor._session._session, predictor._sequence.name
+    plus, batches = [], []
+    for record in seqtile.read_fasta(seqtile.example_path("chr22")):
+        views = [
+            seqtile.windows(record.sequence, window, stride),
+            seqtile.windows(seqtile.reverse_complement(record.sequence), window)[::-stride],
+        ]
+        plus.append(views[0])
+        for view in views:
+            batches += [np.ascontiguousarray(view[i : i + size]) for i in range(0, len(view), size)]
+    count = sum(map(len, batches))
+
+    def bare() -> object:
+        return [session.run([predictor.outputs[0]], {name: batch})[0] for batch in batches]
+
+    def ours() -> object:
+        work = seqtile.scan(predictor, seqtile.example_path("chr22"), stride=stride)
+        return write_scan(work, [tmp_path / "out.bw"])
+
+    work = seqtile.scan(predictor, seqtile.example_path("chr22"), stride=stride, strand="+")
+    scores = np.concatenate([block.scores for block in work])
+    expected = [predictor.predict(np.ascontiguousarray(v))[predictor.outputs[0]] for v in plus]
+    np.testing.assert_allclose(scores, np.concatenate(expected), atol=1e-6)
+    ratio = speed_ratio(ours, bare, rounds=5)
+    benchmark.extra_info["of_bare_onnxruntime"] = ratio.median
+    print(
+        f"\nstride {stride}: {count / ratio.ours_s:,.0f} windows/s with bigWig, "
+        f"{ratio} of bare onnxruntime"
+    )
+    benchmark.pedantic(ours, rounds=2)

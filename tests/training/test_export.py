@@ -1,0 +1,295 @@
+"""The export gate: a sound network passes and loads, every known trap is caught."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from torch import nn  # noqa: E402
+
+import seqtile  # noqa: E402
+from seqtile.cards import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold  # noqa: E402
+from training import export  # noqa: E402
+from training.models.letters import LetterTable  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+def make_card(length: int | str = "length", *, min_length: int = 12) -> ModelCard:
+    return ModelCard(
+        name="toy",
+        version="1",
+        task="binary-classification",
+        summary="A toy.",
+        architecture="conv",
+        parameters=1,
+        inputs=(
+            TensorSpec(
+                "sequence", ("batch", length), "uint8", "letters", alphabet="dna",
+                unknown="zero", min_length=min_length,
+            ),
+        ),
+        outputs=(TensorSpec("probability", ("batch",), "float32", "probability"),),
+        receptive_field=12,
+        threshold=Threshold(0.5, "by hand"),
+        data={"name": "none"},
+        training={"window": 40},
+        metrics=(Metric("roc_auc", "valid", 2, 0.5),),
+        baselines=(),
+        limits=("a toy",),
+        opset=export.OPSET,
+        tolerance=1e-5,
+    )  # fmt: skip
+
+
+def letters(n: int = 9, length: int = 40) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(5)
+    return {"sequence": np.frombuffer(b"ACGTacgtN", np.uint8)[rng.integers(0, 9, (n, length))]}
+
+
+class Toy(nn.Module):
+    """Letters, a convolution, a pooling that subclasses choose, a line."""
+
+    width = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.table = LetterTable()
+        self.conv = nn.Conv2d(4, 8, (1, 5))
+        self.line = nn.Linear(self.width, 1)
+
+    def features(self, sequence: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(self.table(sequence)))[:, :, 0]
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        return features.amax(2)
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(3 * self.line(self.pool(self.features(sequence)))).squeeze(1)
+
+
+class AttentionByVector(Toy):
+    """Trap: `z @ q` after a transpose, with a 1-D q."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(8))
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        z = features.transpose(1, 2)
+        return (torch.softmax(z @ self.query, 1).unsqueeze(2) * z).sum(1)
+
+
+class AttentionByLinear(Toy):
+    """The same attention written as the contract asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Linear(8, 1, bias=False)
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        z = features.transpose(1, 2)
+        return (torch.softmax(self.query(z), 1) * z).sum(1)
+
+
+class AdaptivePool(Toy):
+    """Trap: adaptive pooling to more than one place over a dynamic axis."""
+
+    width = 24
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        return nn.functional.adaptive_avg_pool1d(features, 3).flatten(1)
+
+
+class OneDimensional(Toy):
+    """Trap: a 1-D convolution, slow on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(4, 8, 5)
+
+    def features(self, sequence: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.conv(self.table(sequence)[:, :, 0]))
+
+
+@pytest.mark.parametrize("network", [Toy, AttentionByLinear])
+@pytest.mark.parametrize("length", ["length", 40])
+def test_sound_network_is_written_and_loads(tmp_path: Path, network, length) -> None:
+    card = export.export(network(), make_card(length), letters(), tmp_path / "toy")
+    predictor = seqtile.load(tmp_path / "toy", device="cpu")
+    assert predictor.sha256 == card.sha256
+    probe = letters(5)["sequence"]
+    with torch.inference_mode():
+        expected = network().eval()(torch.from_numpy(probe)).numpy()
+    np.testing.assert_allclose(predictor.predict(probe)["probability"], expected, atol=1e-5)
+
+    rows = json.loads((tmp_path / "toy" / "parity.json").read_text())["rows"]
+    lengths = {12, 40, 93} if length == "length" else {40}
+    assert {row["batch"] for row in rows} == {1, 2, 7, 64}
+    assert {row["length"] for row in rows} == lengths
+    assert {row["optimization"] for row in rows} == {
+        "disable",
+        "basic",
+        "extended",
+        "layout",
+        "all",
+    }
+    assert all(row["passed"] and row["max_abs"] <= 1e-5 for row in rows)
+
+
+def test_export_is_byte_identical_and_carries_its_card(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        export.export(Toy(), make_card(), letters(), tmp_path / name)
+    model = (tmp_path / "a" / "model.onnx").read_bytes()
+    assert model == (tmp_path / "b" / "model.onnx").read_bytes()
+    metadata = {p.key: p.value for p in onnx.load_model_from_string(model).metadata_props}
+    assert ModelCard.from_json(metadata[METADATA_KEY], source="metadata").name == "toy"
+
+
+def test_training_mode_is_left(tmp_path: Path) -> None:
+    network = nn.Sequential(Toy(), nn.Dropout(0.5)).train()
+    export.export(network, make_card(), letters(), tmp_path / "toy")
+    assert not network.training
+    seqtile.load(tmp_path / "toy", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (AttentionByVector, r"comparisons with torch fail, first .*optimization='extended'"),
+        (AdaptivePool, r"batch 1, length 12, optimisation disable"),
+        (OneDimensional, r"is a 1-D convolution, expected 2-D"),
+    ],
+)
+def test_trap_in_the_network_is_caught_and_nothing_written(tmp_path, network, message) -> None:
+    with pytest.raises(export.ExportError, match=message):
+        export.export(network(), make_card(), letters(), tmp_path / "toy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def raw_export(network: nn.Module, example: np.ndarray, **options) -> onnx.ModelProto:
+    """What a plain call of the exporter gives, without our care."""
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", min=12)
+    program = torch.onnx.export(
+        network.eval(),
+        (torch.from_numpy(example),),
+        dynamo=True,
+        opset_version=export.OPSET,
+        input_names=["sequence"],
+        output_names=["probability"],
+        dynamic_shapes=({0: batch, 1: length},),
+        verbose=False,
+        **options,
+    )
+    return program.model_proto
+
+
+def test_trap_stack_traces_and_build_paths(tmp_path: Path) -> None:
+    model = raw_export(Toy(), letters()["sequence"]).SerializeToString()
+    with pytest.raises(export.ExportError, match="nodes carry stack traces") as caught:
+        export.check_graph(model, make_card())
+    assert "build path" in str(caught.value)
+
+
+def test_trap_external_data(tmp_path: Path) -> None:
+    proto = raw_export(Toy(), letters()["sequence"])
+    export.strip(proto)
+    onnx.save(
+        proto, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0, location="m.data"
+    )
+    model = (tmp_path / "m.onnx").read_bytes()
+    with pytest.raises(export.ExportError, match="weights in external data"):
+        export.check_graph(model, make_card())
+
+
+class MultiHead(Toy):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def pool(self, features: torch.Tensor) -> torch.Tensor:
+        z = features.transpose(1, 2)
+        return self.attention(z, z, z, need_weights=False)[0].mean(1)
+
+
+def test_trap_example_batch_of_one(tmp_path: Path) -> None:
+    """An export whose batch axis was frozen by its example: renamed dynamic, it still fails."""
+    network = MultiHead()
+    program = torch.onnx.export(
+        network.eval(),
+        (torch.from_numpy(letters(1)["sequence"]),),
+        dynamo=True,
+        opset_version=export.OPSET,
+        input_names=["sequence"],
+        output_names=["probability"],
+        verbose=False,
+    )
+    proto = program.model_proto
+    export.strip(proto)
+    with pytest.raises(export.ExportError, match=r"has axes \[1, 40\]"):
+        export.check_graph(proto.SerializeToString(), make_card(40))
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    with pytest.raises(export.ExportError, match="batch 2, length 40"):
+        export.certify(proto.SerializeToString(), network, make_card(40), letters())
+
+
+def test_attention_exported_with_our_examples_passes(tmp_path: Path) -> None:
+    export.export(MultiHead(), make_card(), letters(), tmp_path / "toy")
+    assert seqtile.load(tmp_path / "toy", device="cpu").predict("ACGT" * 9)[
+        "probability"
+    ].shape == (1,)
+
+
+def test_trap_silent_cpu_session(monkeypatch) -> None:
+    """onnxruntime answers a CUDA request on a CPU build with a CPU session; ours is an error."""
+    from seqtile import session
+
+    if "CUDAExecutionProvider" in session.ort.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    proto = raw_export(Toy(), letters()["sequence"])
+    monkeypatch.setattr(session, "check_cuda", lambda: None)
+    monkeypatch.setattr(session.ort, "preload_dlls", lambda: None, raising=False)
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        silent = session.ort.InferenceSession(
+            proto.SerializeToString(), providers=["CUDAExecutionProvider"]
+        )
+    assert silent.get_providers() == ["CPUExecutionProvider"]
+    with (
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+        pytest.raises(seqtile.ProviderError, match="cuda"),
+    ):
+        session.Session(proto.SerializeToString(), device="cuda")
+
+
+def test_wrong_weights_are_caught(tmp_path: Path) -> None:
+    network, other = Toy(), Toy()
+    with torch.no_grad():
+        other.line.bias.add_(1e-3)
+    model = export.convert(network, make_card(), letters())
+    with pytest.raises(export.ExportError, match="60 of 60 comparisons"):
+        export.certify(model, other, make_card(), letters())
+
+
+def test_failed_export_keeps_the_old_folder(tmp_path: Path) -> None:
+    export.export(Toy(), make_card(), letters(), tmp_path / "toy")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()}
+    with pytest.raises(export.ExportError):
+        export.export(AttentionByVector(), make_card(), letters(), tmp_path / "toy")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()} == before
+
+
+def test_card_that_contradicts_the_graph(tmp_path: Path) -> None:
+    card = make_card()
+    wrong = dataclasses.replace(card, inputs=(dataclasses.replace(card.inputs[0], name="letters"),))
+    model = export.convert(Toy(), card, letters())
+    with pytest.raises(export.ExportError, match=r"inputs \['sequence'\], expected \['letters'\]"):
+        export.check_graph(model, wrong)

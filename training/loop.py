@@ -1,0 +1,280 @@
+"""Fit a network: steps, moving average of the weights, validation, early stopping, resuming.
+
+Knows nothing of any task: the caller gives a loss and a validation.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Loss = Callable[[nn.Module, np.random.Generator], Tensor]
+Validate = Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to fit.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps at most.
+    evaluate_every
+        Steps between validations; such a stretch is called an epoch.
+    patience
+        Epochs without a better ``monitor`` after which to stop; 0 never stops early.
+    lr, weight_decay
+        Peak learning rate of AdamW under a one-cycle schedule (``schedule="onecycle"``) or a
+        constant one (``"constant"``); decay acts on matrices, not on biases and norms.
+    ema
+        Decay of the moving average of the weights, which is what is validated and kept; 0 is none.
+    monitor
+        Validation figure that counts; larger is better.
+    """
+
+    steps: int
+    evaluate_every: int
+    patience: int = 0
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    ema: float = 0.0
+    schedule: str = "onecycle"
+    monitor: str = "roc_auc"
+    seed: int = 0
+
+
+@dataclass
+class Fit:
+    """What a fit gave: the best network (averaged weights), and a row per epoch."""
+
+    network: nn.Module
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    seconds: float = 0.0
+
+
+def seed_everything(seed: int) -> None:
+    """Seed torch; NumPy generators are made from the same seed by `fit`."""
+    torch.manual_seed(seed)
+
+
+def pick_device(name: str) -> torch.device:
+    """``"cuda"``, ``"cpu"``, or ``"auto"``: CUDA where there is one.
+
+    Raises
+    ------
+    ValueError
+        CUDA asked for, and torch finds none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+        print(f"device auto: {name}")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"device {name!r}: this torch ({torch.__version__}) finds no CUDA device")
+    return torch.device(name)
+
+
+def fit(
+    network: nn.Module,
+    loss: Loss,
+    validate: Validate,
+    config: FitConfig,
+    *,
+    checkpoint: Path | None = None,
+    label: str = "fit",
+) -> Fit:
+    """Fit a network on its device.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    loss
+        Draws a batch with the generator and gives its loss.
+    validate
+        Figures of a network in ``eval()``, without gradients.
+    checkpoint
+        File that is written at every validation and read at the start: a fit that was cut goes on
+        from its last validation, and gives the same as one that was not.
+    label
+        Of the progress bar.
+    """
+    rng = np.random.default_rng(config.seed)
+    average = copy.deepcopy(network).eval() if config.ema else network
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay},
+         {"params": others, "weight_decay": 0.0}],
+        lr=config.lr,
+    )  # fmt: skip
+    schedule = _schedule(optimizer, config)
+    state = _State(config, network, average, optimizer, schedule, rng)
+    state.resume(checkpoint)
+    started, total = time.perf_counter() - state.seconds, 0.0
+    network.train()
+    progress = tqdm(total=config.steps, initial=state.step, desc=label, leave=False, disable=None)
+    with progress:
+        while state.step < config.steps and not state.stopped:
+            batch_loss = loss(network, rng)
+            optimizer.zero_grad(set_to_none=True)
+            batch_loss.backward()
+            optimizer.step()
+            schedule.step()
+            state.step += 1
+            if config.ema:
+                _average(average, network, min(config.ema, (1 + state.step) / (10 + state.step)))
+            total += batch_loss.item()
+            progress.update()
+            if state.step % config.evaluate_every == 0:
+                average.eval()
+                with torch.inference_mode():
+                    figures = validate(average)
+                network.train()
+                row = {"epoch": state.step // config.evaluate_every, "step": state.step,
+                       "train_loss": total / config.evaluate_every, **figures}  # fmt: skip
+                total = 0.0
+                state.seconds = time.perf_counter() - started
+                state.add(row, checkpoint)
+                shown = {config.monitor: f"{row[config.monitor]:.4f}"}
+                progress.set_postfix(shown, best=f"{state.best:.4f}")
+    network.load_state_dict(state.best_weights)
+    return Fit(network.eval(), state.history, state.best_epoch, state.seconds)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, config: FitConfig
+) -> torch.optim.lr_scheduler.LRScheduler:
+    if config.schedule == "onecycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=config.lr, total_steps=config.steps + 1, pct_start=0.1
+        )
+    if config.schedule == "constant":
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    raise ValueError(f"schedule must be 'onecycle' or 'constant', not {config.schedule!r}")
+
+
+@torch.no_grad()
+def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for mean, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        if buffer.dtype.is_floating_point:
+            mean.lerp_(buffer, 1 - decay)
+        else:
+            mean.copy_(buffer)
+
+
+class _State:
+    """Where a fit stands."""
+
+    def __init__(
+        self,
+        config: FitConfig,
+        network: nn.Module,
+        average: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        rng: np.random.Generator,
+    ) -> None:
+        self.config = config
+        self._parts: dict[str, Any] = {
+            "network": network,
+            "average": average,
+            "optimizer": optimizer,
+            "schedule": schedule,
+        }
+        self._rng = rng
+        self.step = 0
+        self.seconds = 0.0
+        self.history: list[dict[str, float]] = []
+        self.best = -np.inf
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = copy.deepcopy(average.state_dict())
+
+    @property
+    def stopped(self) -> bool:
+        patience = self.config.patience
+        return bool(patience and len(self.history) - self.best_epoch >= patience)
+
+    def add(self, row: dict[str, float], checkpoint: Path | None) -> None:
+        self.history.append(row)
+        if row[self.config.monitor] > self.best:
+            self.best, self.best_epoch = row[self.config.monitor], len(self.history)
+            self.best_weights = copy.deepcopy(self._parts["average"].state_dict())
+        if checkpoint is not None:
+            self._save(checkpoint)
+
+    def _save(self, path: Path) -> None:
+        content = {name: part.state_dict() for name, part in self._parts.items()} | {
+            "config": asdict(self.config),
+            "rng": self._rng.bit_generator.state,
+            "torch": torch.get_rng_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "best": float(self.best),
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        torch.save(content, partial)
+        partial.replace(path)
+
+    def resume(self, path: Path | None) -> None:
+        if path is None or not path.exists():
+            return
+        content = torch.load(path, weights_only=True)
+        if content["config"] != asdict(self.config):
+            raise ValueError(
+                f"{path}: of another configuration; remove it or choose another --runs folder"
+            )
+        for name, part in self._parts.items():
+            part.load_state_dict(content[name])
+        self._rng.bit_generator.state = content["rng"]
+        torch.set_rng_state(content["torch"])
+        self.step, self.seconds = content["step"], content["seconds"]
+        self.history, self.best = content["history"], content["best"]
+        self.best_epoch, self.best_weights = content["best_epoch"], content["best_weights"]
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """A CSV row per epoch."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(history[0]))
+        writer.writeheader()
+        for row in history:
+            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+
+
+def plot_history(path: Path, history: list[dict[str, float]], title: str) -> None:
+    """Loss and figure per epoch, side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    epochs = [row["epoch"] for row in history]
+    losses = [key for key in history[0] if key.endswith("loss")]
+    figures = [key for key in history[0] if key not in (*losses, "epoch", "step")]
+    figure = Figure(figsize=(9, 3.2), dpi=120, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for axis, keys in zip(figure.subplots(1, 2), (losses, figures), strict=True):
+        for key in keys:
+            axis.plot(epochs, [row[key] for row in history], marker=".", label=key)
+        axis.set_xlabel("epoch")
+        axis.legend(frameon=False, fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    canvas.print_figure(path, format="png")

@@ -1,0 +1,1 @@
+"""Networks; every hyper-parameter is a keyword with a default."""
