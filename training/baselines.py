@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from seqtile import encode, one_hot, reverse_complement
 
@@ -62,20 +61,20 @@ def kmer_counts(letters: NDArray[np.uint8], k: int) -> sparse.csr_matrix:
 
 
 class KmerLogistic:
-    """Logistic regression on square roots of canonical k-mer counts, classes of equal weight."""
+    """Logistic regression on square roots of canonical k-mer counts, classes of equal weight.
 
-    def __init__(self, k: int = 6, *, c: float = 1e-4) -> None:
+    The defaults are the best on JUND's validation part of k = 6, 7 and C = 3e-6 to 1e-4.
+    """
+
+    def __init__(self, k: int = 7, *, c: float = 1e-4) -> None:
         self.k = k
-        self._scale = StandardScaler(with_mean=False)
         self._model = LogisticRegression(C=c, class_weight="balanced", max_iter=300)
 
     def fit(self, letters: NDArray[np.uint8], bound: Floats) -> KmerLogistic:
         """Fit on uint8 letters (n, L) and labels (n,)."""
-        features = self._scale.fit_transform(kmer_counts(letters, self.k).sqrt())
-        self._model.fit(features, bound > 0.5)
+        self._model.fit(kmer_counts(letters, self.k).sqrt(), bound > 0.5)
         return self
 
     def predict(self, letters: NDArray[np.uint8]) -> Floats:
         """Log odds, shape (n,)."""
-        features = self._scale.transform(kmer_counts(letters, self.k).sqrt())
-        return np.asarray(self._model.decision_function(features))
+        return np.asarray(self._model.decision_function(kmer_counts(letters, self.k).sqrt()))

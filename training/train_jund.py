@@ -6,9 +6,9 @@
     python -m training.train_jund --smoke                  # a minute, on a part of the real rows
 
 Preset ``best``: 849 bound rows are too few for a network to learn what open chromatin looks like,
-so teachers learn binding beside ten denser targets of every row (accessibility and the labels around
-it), from windows shifted into their neighbours, on both strands; a student then learns the mean of
-the teachers' logits on shifted windows of train. The auxiliary targets are not shipped, and the
+so teachers learn binding beside ten denser targets of every row (accessibility and the labels
+around it), from windows shifted into their neighbours, on both strands; a student then learns the
+mean of the teachers' logits on shifted windows of train. The auxiliary targets are not shipped; the
 student needs the sequence alone. Nothing of validation or test is learned from; validation chooses
 the epoch and the thresholds.
 """
@@ -59,6 +59,8 @@ class Config:
 
     Attributes
     ----------
+    rounds
+        Networks trained of each kind of teacher.
     batch, positives
         Rows of a batch, and bound ones among them.
     reach
@@ -74,6 +76,7 @@ class Config:
 
     preset: str = "best"
     seed: int = 0
+    rounds: int = 2
     batch: int = 256
     positives: int = 16
     reach: int = 50
@@ -227,7 +230,7 @@ def train_best(task: Task, runs: Path) -> Fit:
     config = task.config
     teachers: list[nn.Module] = []
     seconds = 0.0
-    chosen = TEACHERS[1:2] if config.smoke else TEACHERS
+    chosen = TEACHERS[1:2] if config.smoke else TEACHERS * config.rounds
     for i, (network, binding) in enumerate(chosen):
         seed = 100 * config.seed + i
         seed_everything(seed)
@@ -341,12 +344,12 @@ def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
 
 def baselines(task: Task, parts: dict[str, Segments]) -> list[Baseline]:
     """ROC AUC and PR AUC of the AP-1 consensus and of k-mer logistic regression."""
-    model = KmerLogistic(k=6).fit(task.train.letters, task.train.bound)
+    model = KmerLogistic(k=7).fit(task.train.letters, task.train.bound)
     rows = []
     for split, part in parts.items():
         for method, scores in (
             ("best match to TGASTCA", consensus_score(part.letters, "TGASTCA")),
-            ("logistic regression on 6-mers", model.predict(part.letters)),
+            ("logistic regression on 7-mers", model.predict(part.letters)),
         ):
             for name, score in (("roc_auc", roc_auc), ("pr_auc", pr_auc)):
                 interval = _rounded(bootstrap(score, part.bound, scores, rounds=300))
@@ -431,8 +434,8 @@ def make_card(
         baselines=tuple(base),
         limits=(
             "One factor, one cell line: a segment is called bound if its letters look like "
-            "those of JUND's peaks in HepG2 cells, open chromatin included; most sites with the motif are "
-            "not bound.",
+            "those of JUND's peaks in HepG2 cells, open chromatin included; most sites with the "
+            "motif are not bound.",
             "The split is random over neighbouring segments, so peaks stand on both of its sides; "
             "on 500-kb blocks kept out of train the ROC AUC is lower "
             "(`python -m training.train_jund --hold-out 0`).",
@@ -508,12 +511,16 @@ def main(arguments: list[str] | None = None) -> None:
     held = f"-held{config.hold_out}" if config.hold_out >= 0 else ""
     runs: Path = options["runs"] / NAME / f"{config.preset}-{kind}{held}"
     runs.mkdir(parents=True, exist_ok=True)
+    _check_config(runs / "config.json", config)
     print(f"{NAME}, preset {config.preset}, {len(task.train):,} rows, "
           f"{len(task.bound_rows)} bound, device {task.device}")  # fmt: skip
 
     result = PRESETS[config.preset](task, runs)
     write_history(runs / "history.csv", result.history)
-    plot_history(runs / "training.png", result.history, f"{NAME}, preset {config.preset}")
+    title = f"{NAME}, preset {config.preset}"
+    if config.preset == "best":
+        title += " (train_loss: squared error against the teachers; valid_loss: weighted BCE)"
+    plot_history(runs / "training.png", result.history, title)
     parts = {"valid": task.valid} | ({"held-out blocks": task.held} if task.held else {})
     if options["export"] and not config.smoke:
         parts["test"] = jund.load("test")
@@ -546,6 +553,14 @@ def main(arguments: list[str] | None = None) -> None:
             picture=runs / "training.png",
         )
         print(f"wrote {options['exported'] / NAME}, sha256 {card.sha256}")
+
+
+def _check_config(path: Path, config: Config) -> None:
+    """A run folder goes on with the configuration it began with."""
+    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    if path.exists() and path.read_text() != text:
+        raise ValueError(f"{path}: of another configuration; remove its folder or give --runs")
+    path.write_text(text)
 
 
 def _strand_note(row: dict[str, float]) -> str:
