@@ -88,7 +88,7 @@ def diagnose(device: str = "auto") -> Diagnosis:
     if not works and devices:
         problems += [devices[name] for name in asked if name in devices]
         _, _, command = problems[-1].partition(": pip ")
-        mend = mend or (f"pip {command}" if command else "pip install --force-reinstall seqtile")
+        mend = mend or (f"pip {command}" if command else None)
     return Diagnosis(versions, _processor(), threads, devices, problems, mend, works)
 
 
