@@ -5,6 +5,7 @@ pytest benches/bench_import.py --benchmark-only -s
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -19,7 +20,11 @@ print(time.perf_counter() - begin)
 
 def _added(module: str) -> float:
     code = _TIMER.format(module=module)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Byte code is cached, as pip leaves it.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     return float(done.stdout)
 
 

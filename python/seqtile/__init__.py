@@ -1,7 +1,7 @@
 """Ready-trained predictors for DNA, RNA and protein, fast.
 
 The data layer (`one_hot`, `read_fasta`, `Fasta`, ...) needs numpy and the compiled core alone. The
-runtime (`load`, `scan`, ...) is imported when first used, and onnxruntime with it; torch never is.
+runtime (`load`, `scan`, ...) imports onnxruntime when first used; torch is never imported.
 """
 
 from __future__ import annotations
@@ -18,26 +18,31 @@ except ImportError as error:
     ) from error
 
 from .errors import *  # noqa: F403
-from .example import example_path
-from .fasta import Fasta, Record, read_fasta
 from .sequence import decode, encode, one_hot, reverse_complement, windows
 
 if TYPE_CHECKING:
     from .cards import ModelCard
+    from .example import example_path
+    from .fasta import Fasta, Record, read_fasta
     from .predictor import InputSpec, Predictor, load
     from .scanner import ScanBlock, scan
     from .zoo import card, list_models
 
 __version__ = "0.1.0"
 
+# Imported when first used, so that `import seqtile` costs next to nothing beside numpy.
 _LAZY = {
+    "Fasta": "fasta",
     "InputSpec": "predictor",
     "ModelCard": "cards",
     "Predictor": "predictor",
+    "Record": "fasta",
     "ScanBlock": "scanner",
     "card": "zoo",
+    "example_path": "example",
     "list_models": "zoo",
     "load": "predictor",
+    "read_fasta": "fasta",
     "scan": "scanner",
 }
 

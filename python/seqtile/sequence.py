@@ -9,18 +9,20 @@ byte is an `AlphabetError`. In a custom alphabet every further letter is unknown
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _core
 from .errors import AlphabetError, ShapeError
 
+if TYPE_CHECKING:  # numpy.typing is a third of the time this module takes to import
+    from numpy.typing import NDArray
+
 __all__ = ["decode", "encode", "one_hot", "reverse_complement", "windows"]
 
-Letters: TypeAlias = str | bytes | bytearray | NDArray[np.uint8]
-Batch: TypeAlias = Letters | Sequence[Letters]
+Letters: TypeAlias = "str | bytes | bytearray | NDArray[np.uint8]"
+Batch: TypeAlias = "Letters | Sequence[Letters]"
 Layout: TypeAlias = Literal["NCL", "NLC"]
 Unknown: TypeAlias = Literal["zero", "uniform", "raise"]
 
