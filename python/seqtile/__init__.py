@@ -23,7 +23,8 @@ from .sequence import decode, encode, one_hot, reverse_complement, windows
 if TYPE_CHECKING:
     from .cards import ModelCard
     from .example import example_path
-    from .fasta import Fasta, Record, read_fasta
+    from .faidx import Fasta
+    from .fasta import Record, read_fasta
     from .predictor import InputSpec, Predictor, load
     from .scanner import ScanBlock, scan
     from .zoo import card, list_models
@@ -32,7 +33,7 @@ __version__ = "0.1.0"
 
 # Imported when first used, so that `import seqtile` costs next to nothing beside numpy.
 _LAZY = {
-    "Fasta": "fasta",
+    "Fasta": "faidx",
     "InputSpec": "predictor",
     "ModelCard": "cards",
     "Predictor": "predictor",

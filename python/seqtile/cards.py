@@ -133,7 +133,7 @@ class ModelCard:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, *, source: str) -> ModelCard:
+    def from_json(cls, text: str | bytes, *, source: str) -> ModelCard:
         """Read a card.
 
         Raises
@@ -143,7 +143,7 @@ class ModelCard:
         """
         try:
             content = json.loads(text)
-        except json.JSONDecodeError as error:
+        except ValueError as error:  # of JSON, or of its UTF-8
             raise ModelCardError(f"{source}: not JSON: {error}") from None
         card: ModelCard = _build(cls, content, source, "card")
         if not card.inputs or not card.outputs:

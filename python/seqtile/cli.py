@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="seqtile: %(message)s",
         stream=sys.stderr,
     )
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, _terminate)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         status = command(options)
@@ -44,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _terminate(*_: object) -> None:
-    raise SystemExit(143)
+def _terminate(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -62,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
+    parser.set_defaults(debug=False, json=False)
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
     for add in (_add_models, _add_predict, _add_scan, _add_doctor):
         add(verbs, common)
@@ -70,11 +73,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
+    common = argparse.ArgumentParser(
+        add_help=False, parents=[common], argument_default=argparse.SUPPRESS
+    )
+    common.add_argument("--json", action="store_true", help="print JSON")
     models = verbs.add_parser("models", parents=[common], help="list, show, verify the models")
-    models.add_argument("action", nargs="?", choices=["list", "show", "verify"], default="list")
-    models.add_argument("name", nargs="?", help="a model's name or folder")
-    models.add_argument("--json", action="store_true", help="print JSON")
-    models.set_defaults(command=_models)
+    models.set_defaults(command=_list_models)
+    actions = models.add_subparsers(title="actions", metavar="ACTION")
+    actions.add_parser("list", parents=[common], help="all models (the default)")
+    show = actions.add_parser("show", parents=[common], help="one model's card")
+    show.add_argument("name", help="a model's name or folder")
+    show.set_defaults(command=_show_model)
+    verify = actions.add_parser("verify", parents=[common], help="checksums and golden outputs")
+    verify.add_argument("names", nargs="*", help="names or folders (default: all models)")
+    verify.set_defaults(command=_verify_models)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -127,22 +139,24 @@ def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
 # What the commands do is elsewhere; these functions connect arguments, calls and text.
 
 
-def _models(options: argparse.Namespace) -> int:
+def _list_models(options: argparse.Namespace) -> int:
     from . import show
 
-    if options.action == "show":
-        show.model(_needed(options), as_json=options.json)
-        return 0
-    if options.action == "verify":
-        return show.verify([options.name] if options.name else None)
     show.models(as_json=options.json)
     return 0
 
 
-def _needed(options: argparse.Namespace) -> str:
-    if options.name is None:
-        raise ValueError("expected a model's name: seqtile models show NAME")
-    return str(options.name)
+def _show_model(options: argparse.Namespace) -> int:
+    from . import show
+
+    show.model(options.name, as_json=options.json)
+    return 0
+
+
+def _verify_models(options: argparse.Namespace) -> int:
+    from . import show
+
+    return show.verify(options.names)
 
 
 def _load(options: argparse.Namespace) -> Any:

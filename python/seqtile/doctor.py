@@ -61,7 +61,12 @@ def diagnose(device: str = "auto") -> Diagnosis:
     Parameters
     ----------
     device
-        What must work: ``"cpu"``, ``"cuda"``, or ``"auto"`` for either.
+        What must work: ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"`` for any.
+
+    Raises
+    ------
+    ValueError
+        No such device.
     """
     versions = {"seqtile": __version__, "python": platform.python_version()} | {
         name: _version(name) for name in _PACKAGES
@@ -81,7 +86,7 @@ def diagnose(device: str = "auto") -> Diagnosis:
         mend = f"pip install 'seqtile[{'gpu' if device.startswith('cuda') else 'cpu'}]'"
     else:
         threads = thread_count()
-        for name in ("cpu", device if device.startswith("cuda") else "cuda"):
+        for name in ("cpu", "cuda" if device in ("auto", "cpu") else device):
             devices[name] = _try(name)
     asked = ["cpu", "cuda"] if device == "auto" else [device]
     works = any(devices.get(name) == "ok" for name in asked)

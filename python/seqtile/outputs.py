@@ -42,9 +42,9 @@ class AtomicOutputs:
             raise OutputError(f"{target}: is a folder, expected a file name")
         if not os.access(folder, os.W_OK):
             raise OutputError(f"{target}: the folder {folder} is not writable")
-        if target in self._files:
+        temporary = folder.resolve() / f".{target.name}.{os.getpid()}.part"
+        if temporary in self._files.values():
             raise OutputError(f"{target}: given twice")
-        temporary = folder / f".{target.name}.{os.getpid()}.part"
         self._files[target] = temporary
         return temporary
 
@@ -74,10 +74,10 @@ class AtomicOutputs:
 
 @contextmanager
 def output_errors(name: object) -> Iterator[None]:
-    """Turn an `OSError` into an `OutputError` that names the file."""
+    """Turn an `OSError` into an `OutputError` that names the file; a closed pipe is no failure."""
     try:
         yield
-    except OutputError:
+    except (OutputError, BrokenPipeError):
         raise
     except OSError as error:
         raise OutputError(f"{name}: cannot write: {error.strerror or error}") from error

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +64,12 @@ class InputSpec:
     unknown: Literal["zero", "uniform", "raise"] = "zero"
     name: str | None = None
     length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout not in ("NCL", "NLC", "bytes"):
+            raise ValueError(f"layout must be 'NCL', 'NLC' or 'bytes', not {self.layout!r}")
+        if self.unknown not in ("zero", "uniform", "raise"):
+            raise ValueError(f"unknown must be 'zero', 'uniform' or 'raise', not {self.unknown!r}")
 
 
 class Prediction(NamedTuple):
@@ -289,7 +298,7 @@ class Predictor:
         ShapeError, AlphabetError
             As `predict`; the number in the message counts from the start of ``sequences``.
         """
-        self._refuse_extra()
+        self.refuse_extra()
         first = 0
         size = self.batch_size(batch_size)
         items = iter(sequences)
@@ -318,7 +327,7 @@ class Predictor:
         FastaParseError
             As `seqtile.read_fasta`.
         """
-        self._refuse_extra()
+        self.refuse_extra()
         size = self.batch_size(batch_size)
         records = read_fasta(source)
         while chunk := list(itertools.islice(records, size)):
@@ -327,7 +336,8 @@ class Predictor:
             rows = _rows(self._predict(batch, size, {}, _Labels(names=names)))
             yield from map(Prediction, names, rows)
 
-    def _refuse_extra(self) -> None:
+    def refuse_extra(self) -> None:
+        """Raise `TypeError` if the model needs more than sequences."""
         if self._extra:
             raise TypeError(f"{self.name} also needs the input {self._extra[0]!r}: use predict")
 
@@ -339,13 +349,14 @@ class Predictor:
         checked = {}
         for name, values in inputs.items():
             array = np.ascontiguousarray(values, dtype=np.float32)
-            rank = len(self._session.inputs[name][1])
-            if array.ndim == rank - 1:
+            wanted = [n, *self._session.inputs[name][1][1:]]
+            if array.ndim == len(wanted) - 1:
                 array = array[..., None]
-            if array.ndim != rank or len(array) != n:
-                raise ShapeError(
-                    f"{name}: expected {n} rows and {rank} axes, not shape {np.shape(values)}"
-                )
+            if array.ndim != len(wanted) or any(
+                isinstance(axis, int) and axis != size
+                for axis, size in zip(wanted, array.shape, strict=True)
+            ):
+                raise ShapeError(f"{name}: expected shape {wanted}, not shape {np.shape(values)}")
             checked[name] = array
         return checked
 
@@ -363,8 +374,11 @@ class Predictor:
         Raises
         ------
         ModelIntegrityError
-            An output differs by more than ``tolerance``.
+            An input or output is missing, or an output differs by more than ``tolerance``.
         """
+        wanted = {self._sequence.name, *self._extra, *self.outputs}
+        if missing := sorted(wanted - golden.keys()):
+            raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")
         batch = SequenceBatch(golden[self._sequence.name])
         extra = self._check_extra({name: golden[name] for name in self._extra}, len(batch))
         results = self._predict(batch, self.batch_size(), extra, _Labels())
@@ -449,12 +463,16 @@ def load(
             f"{card.sha256[:12]}…: the file is corrupt or another model's; install seqtile again"
         )
     predictor = _with_card(model, card, digest, device, threads)
-    try:
-        with np.load(folder / "golden.npz") as golden:
-            predictor.self_test(dict(golden), card.tolerance)
-    except (FileNotFoundError, KeyError) as error:
-        raise ModelIntegrityError(f"{folder}: no golden outputs to test: {error}") from None
+    predictor.self_test(_read_golden(folder / "golden.npz"), card.tolerance)
     return predictor
+
+
+def _read_golden(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as golden:
+            return dict(golden)
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise ModelIntegrityError(f"{path}: no golden outputs to test: {error}") from None
 
 
 def _read_model(path: Path) -> bytes:
@@ -531,11 +549,12 @@ def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec)
         )
     axis = 2 if spec.layout == "NCL" else 1
     channels = shape[3 - axis] if rank == 3 else None
-    alphabet = Alphabet(spec.alphabet)
-    if isinstance(channels, int) and channels != len(alphabet.letters):
+    letters = len(Alphabet(spec.alphabet).letters)
+    swapped = rank == 3 and shape[axis] == letters
+    if channels != letters and (isinstance(channels, int) or swapped):
         raise ModelCardError(
-            f"{path}: {name!r} has {channels} channels, alphabet {spec.alphabet!r} has "
-            f"{len(alphabet.letters)}; is the layout right?"
+            f"{path}: {name!r} has {channels} channels, alphabet {spec.alphabet!r} has {letters}; "
+            "is the layout right?"
         )
     fixed = [n if isinstance(n, int) else None for n in (shape[0], shape[axis])]
     sequence = _SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)

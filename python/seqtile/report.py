@@ -21,6 +21,7 @@ from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_man
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan, ScanBlock
+from .session import runtime_wheels
 from .tracks import PeakTrack, TrackWriter, check_suffix, open_track
 
 __all__ = ["Checksum", "ScanReport", "write_scan"]
@@ -73,11 +74,11 @@ class Checksum:
         self._thread: threading.Thread | None = None
         self._file = ""
         self.observe: Callable[[bytes], object] | None = None
-        if source == "-":
-            self.observe = self._digest.update
-        else:
+        if Path(source).is_file():
             self._thread = threading.Thread(target=self._read, args=(source,), daemon=True)
             self._thread.start()
+        else:
+            self.observe = self._digest.update
 
     def _read(self, path: str) -> None:
         try:
@@ -231,8 +232,6 @@ class _Best:
 
 
 def _manifest(scan: Scan, report: ScanReport, checksum: Checksum | None) -> dict[str, Any]:
-    import onnxruntime
-
     from . import __version__
 
     predictor = scan.predictor
@@ -261,7 +260,7 @@ def _manifest(scan: Scan, report: ScanReport, checksum: Checksum | None) -> dict
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "onnxruntime": onnxruntime.__version__,
+            **runtime_wheels(),
         },
         "report": report.to_dict(),
     }

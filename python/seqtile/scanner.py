@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 from . import _core
 from .errors import AlphabetError, FastaParseError, IntervalError, ShapeError
-from .fasta import Fasta, FastaSource, open_contigs
+from .faidx import Fasta, open_contigs
+from .fasta import FastaSource
 from .predictor import BatchSize, Predictor
 from .sequence import reverse_complement
 
@@ -257,7 +259,7 @@ def scan(
         Windows per call of the model.
     observe
         Called with every block of an input that cannot be read in place (see
-        `seqtile.fasta.open_contigs`).
+        `seqtile.faidx.open_contigs`).
 
     Returns
     -------
@@ -308,6 +310,7 @@ def scan(
 
 
 def _check_window(predictor: Predictor, window: int | None) -> int:
+    predictor.refuse_extra()
     length = window if window is not None else predictor.window
     if length is None:
         trained = predictor.card.training.get("window") if predictor.card else None
@@ -358,6 +361,8 @@ def read_bed(path: str | PathLike[str]) -> list[Interval]:
                 intervals.append(interval)
     except UnicodeDecodeError:
         raise FastaParseError(name, "expected a BED file, found a binary one") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FastaParseError(name, f"damaged gzip file: {error}") from None
     if not intervals:
         raise FastaParseError(name, "the BED file holds no interval")
     return intervals

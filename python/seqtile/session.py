@@ -181,24 +181,26 @@ class Session:
     ) -> None:
         providers = _providers(device)
         self.device = device
+        self.source = source
         self.threads = thread_count(threads)
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = _LEVELS[optimization]
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # its errors are raised; printed too they would be twice
         if device != "cpu":
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
             self._session = ort.InferenceSession(model, options, providers=providers)
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
-            reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
             if device != "cpu":
-                raise ProviderError(f"{source}: cannot run on {device}: {reason}") from error
-            raise ModelIntegrityError(f"{source}: not a model onnxruntime can run: {reason}") from (
-                error
-            )
+                raise ProviderError(
+                    f"{source}: cannot run on {device}: {_reason(error)}"
+                ) from error
+            raise ModelIntegrityError(
+                f"{source}: not a model onnxruntime can run: {_reason(error)}"
+            ) from error
         self.providers: list[str] = self._session.get_providers()
         wanted = _CPU if device == "cpu" else _CUDA
         if self.providers[0] != wanted:
@@ -221,9 +223,25 @@ class Session:
     def run(
         self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
     ) -> list[NDArray[Any]]:
-        """Outputs for one batch, in the order of ``outputs`` (default: the graph's)."""
-        results = self._session.run(outputs, dict(feeds))
+        """Outputs for one batch, in the order of ``outputs`` (default: the graph's).
+
+        Raises
+        ------
+        ProviderError
+            The device could not run this batch: too large for its memory, or of a shape the model
+            does not take.
+        """
+        try:
+            results = self._session.run(outputs, dict(feeds))
+        except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            raise ProviderError(
+                f"{self.source}: failed on {self.device}: {_reason(error)}"
+            ) from error
         return [np.asarray(result) for result in results]
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0][:300]
 
 
 def open_session(

@@ -127,8 +127,8 @@ def _card(name: str) -> ModelCard:
     return read_card(Path(name)) if Path(name).is_dir() else card(name)
 
 
-def verify(names: list[str] | None) -> int:
-    """Load models: checksum, contract, golden outputs. Status 1 if one fails."""
+def verify(names: list[str]) -> int:
+    """Load models (default: all): checksum, contract, golden outputs. Status 1 if one fails."""
     status = 0
     for name in names or list_models():
         try:

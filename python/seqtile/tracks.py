@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
 
@@ -18,6 +19,9 @@ from .peaks import Peak, PeakCaller
 from .scanner import ScanBlock
 
 __all__ = ["SUFFIXES", "TrackWriter", "open_track"]
+
+
+_BIGWIG_END = b"\x26\xfc\x8f\x88"  # the format's magic number, repeated as its last bytes
 
 
 class TrackWriter(Protocol):
@@ -43,21 +47,19 @@ class BigWigTrack:
         self._path = path
         self._bases = 0
         self._module = pyBigWig
-        try:
+        with _bigwig_errors():
             self._file = pyBigWig.open(str(path), "w")
-        except RuntimeError as error:
-            raise OSError(f"pyBigWig: {error}") from None
-        self._file.addHeader(sizes)
+            self._file.addHeader(sizes)
 
     def write(self, block: ScanBlock) -> None:
         """Add a block: runs of equal steps as fixedStep, clipped ends as intervals."""
         starts, ends = block.starts, block.ends
         regular = (ends - starts == block.step) & ~np.isnan(block.scores)
-        try:
-            edges = np.concatenate([[False], regular, [False]])
-            runs = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).tolist()
-            clipped = np.flatnonzero(~regular & ~np.isnan(block.scores) & (ends > starts))
-            pieces = sorted([*runs, *([i, i + 1] for i in clipped.tolist())])
+        edges = np.concatenate([[False], regular, [False]])
+        runs = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).tolist()
+        clipped = np.flatnonzero(~regular & ~np.isnan(block.scores) & (ends > starts))
+        pieces = sorted([*runs, *([i, i + 1] for i in clipped.tolist())])
+        with _bigwig_errors():
             for begin, stop in pieces:
                 if stop - begin == 1:
                     self._file.addEntries(
@@ -75,25 +77,43 @@ class BigWigTrack:
                         step=block.step,
                     )
                 self._bases += int(ends[stop - 1] - starts[begin])
-        except RuntimeError as error:
-            raise OSError(f"pyBigWig: {error}") from None
 
     def close(self) -> None:
         """Write the index and check the file: the library does not report every failed write."""
-        with suppress(RuntimeError):
-            self._file.close()
-        try:
+        with _bigwig_errors():
+            self._close()
             with self._module.open(str(self._path)) as file:
                 written = int(file.header()["nBasesCovered"])
-        except RuntimeError:
-            written = -1
-        if written != self._bases:
-            raise OSError("the bigWig was not written whole: is the disk full?")
+        with self._path.open("rb") as raw:
+            raw.seek(-len(_BIGWIG_END), os.SEEK_END)
+            end = raw.read()
+        if written != self._bases or end != _BIGWIG_END:
+            raise OSError("pyBigWig did not write the whole file (is the disk full?)")
 
     def abort(self) -> None:
         """Close the handle."""
-        with suppress(RuntimeError):
+        with suppress(OSError), _bigwig_errors():
+            self._close()
+
+    def _close(self) -> None:
+        """Close without the line that the library itself prints when that fails."""
+        stderr = os.dup(2)
+        try:
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+                os.dup2(nowhere.fileno(), 2)
             self._file.close()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextmanager
+def _bigwig_errors() -> Iterator[None]:
+    """What pyBigWig raises when a write fails, as an `OSError`."""
+    try:
+        yield
+    except (RuntimeError, SystemError) as error:
+        raise OSError(f"pyBigWig failed (is the disk full?): {error}") from None
 
 
 class PeakTrack:
@@ -193,25 +213,15 @@ class NpzTrack:
 
     def __init__(self, path: Path, lengths: Mapping[str, int], threshold: float) -> None:
         self._zip = zipfile.ZipFile(path, "w", allowZip64=True)
-        self._blocks: list[ScanBlock] = []
-        self._piece: tuple[str, int, int, int, int] | None = None
-        self._scores: BinaryIO | None = None
-        self._strands: BinaryIO | None = None
+        self._piece: _Piece | None = None
 
     def write(self, block: ScanBlock) -> None:
         """Append the block, or begin a new piece if it does not continue the last one."""
         piece = self._piece
-        if piece is None or (piece[0], piece[2]) != (block.chrom, block.start):
+        if piece is None or (piece.chrom, piece.end) != (block.chrom, block.start):
             self._finish_piece()
-            self._scores, self._strands = _spool(), _spool()
-            self._piece = (block.chrom, block.start, block.end, block.first, block.step)
-        else:
-            self._piece = (*piece[:2], block.end, *piece[3:])
-        assert self._scores is not None
-        assert self._strands is not None
-        self._scores.write(block.scores.data)
-        if block.strands is not None:
-            self._strands.write(block.strands.data)
+            piece = self._piece = _Piece(block)
+        piece.add(block)
 
     def close(self) -> None:
         """Write the last piece and the directory."""
@@ -219,21 +229,23 @@ class NpzTrack:
         self._zip.close()
 
     def abort(self) -> None:
-        """Close the handle."""
+        """Close the handles."""
+        if self._piece is not None:
+            self._piece.close()
         with suppress(OSError, ValueError):
             self._zip.close()
 
     def _finish_piece(self) -> None:
-        if self._piece is None or self._scores is None or self._strands is None:
+        piece = self._piece
+        if piece is None:
             return
-        chrom, start, end, first, step = self._piece
-        key = f"{chrom}:{start}-{end}"
-        self._copy(key, self._scores, np.dtype(np.float32))
-        if self._strands.tell():
-            self._copy(f"{key}/strand", self._strands, np.dtype(np.int8))
-        grid: NDArray[np.int64] = np.array([first, step], np.int64)
+        key = f"{piece.chrom}:{piece.start}-{piece.end}"
+        self._copy(key, piece.scores, np.dtype(np.float32))
+        if piece.strands.tell():
+            self._copy(f"{key}/strand", piece.strands, np.dtype(np.int8))
         with self._zip.open(f"{key}/grid.npy", "w") as entry:
-            np.lib.format.write_array(entry, grid)
+            np.lib.format.write_array(entry, piece.grid)
+        piece.close()
         self._piece = None
 
     def _copy(self, key: str, spool: BinaryIO, dtype: np.dtype[Any]) -> None:
@@ -244,11 +256,27 @@ class NpzTrack:
             np.lib.format.write_array_header_1_0(entry, header)
             while block := spool.read(1 << 20):
                 entry.write(block)
-        spool.close()
 
 
-def _spool() -> BinaryIO:
-    return tempfile.TemporaryFile()
+class _Piece:
+    """Consecutive blocks of one sequence, in unnamed files until their number is known."""
+
+    def __init__(self, block: ScanBlock) -> None:
+        self.chrom, self.start, self.end = block.chrom, block.start, block.start
+        self.grid: NDArray[np.int64] = np.array([block.first, block.step], np.int64)
+        self.scores: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
+        self.strands: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def add(self, block: ScanBlock) -> None:
+        self.end = block.end
+        self.scores.write(block.scores.data)
+        if block.strands is not None:
+            self.strands.write(block.strands.data)
+
+    def close(self) -> None:
+        for spool in (self.scores, self.strands):
+            with suppress(OSError):
+                spool.close()
 
 
 def _bed(path: Path, lengths: Mapping[str, int], threshold: float) -> PeakTrack:

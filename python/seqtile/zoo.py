@@ -36,8 +36,9 @@ def model_folder(name: str) -> Path:
     """
     folders = _folders()
     if name not in folders:
-        near = difflib.get_close_matches(name, folders, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(sorted(folders))}"
+        near = difflib.get_close_matches(name.lower(), folders, n=1, cutoff=0.4)
+        there = ", ".join(sorted(folders)) or "none"
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {there}"
         raise ModelNotFoundError(f"no model {name!r}; {hint}")
     return folders[name]
 
@@ -54,7 +55,7 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / "card.json"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     except FileNotFoundError:
         raise ModelNotFoundError(f"{folder}: a model folder needs card.json") from None
     return ModelCard.from_json(text, source=str(path))

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
 from seqtile.errors import ContigNotFoundError, FastaIndexError, IntervalError
-from seqtile.fasta import open_contigs
+from seqtile.faidx import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
