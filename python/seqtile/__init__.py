@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from .example import example_path
     from .faidx import Fasta
     from .fasta import Record, read_fasta
-    from .predictor import InputSpec, Predictor, load
+    from .inputs import InputSpec
+    from .loading import load
+    from .predictor import Predictor
     from .scanner import ScanBlock, scan
     from .zoo import card, list_models
 
@@ -34,7 +36,7 @@ __version__ = "0.1.0"
 # Imported when first used, so that `import seqtile` costs next to nothing beside numpy.
 _LAZY = {
     "Fasta": "faidx",
-    "InputSpec": "predictor",
+    "InputSpec": "inputs",
     "ModelCard": "cards",
     "Predictor": "predictor",
     "Record": "fasta",
@@ -42,7 +44,7 @@ _LAZY = {
     "card": "zoo",
     "example_path": "example",
     "list_models": "zoo",
-    "load": "predictor",
+    "load": "loading",
     "read_fasta": "fasta",
     "scan": "scanner",
 }

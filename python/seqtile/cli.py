@@ -160,7 +160,8 @@ def _verify_models(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    from .predictor import InputSpec, load
+    from .inputs import InputSpec
+    from .loading import load
 
     spec = None
     if options.input_layout:

@@ -120,7 +120,7 @@ def _processor() -> dict[str, Any]:
 
 
 def _try(device: str) -> str:
-    from .predictor import load
+    from .loading import load
 
     try:
         load(list_models()[0], device=device)

@@ -25,8 +25,9 @@ from rich.text import Text
 from .cards import Metric, ModelCard
 from .doctor import Diagnosis
 from .errors import SeqtileError
+from .loading import load
 from .outputs import AtomicOutputs, output_errors
-from .predictor import Prediction, load
+from .predictor import Prediction
 from .report import ScanReport
 from .scanner import Scan
 from .zoo import card, list_models, read_card

@@ -1,0 +1,178 @@
+"""Load a model: find it, verify it, open a session, test it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cards import METADATA_KEY, ModelCard, TensorSpec
+from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
+from .inputs import InputSpec, SequenceInput
+from .predictor import Predictor
+from .sequence import Alphabet
+from .session import Session, open_session
+from .zoo import model_folder, read_card
+
+__all__ = ["load"]
+
+
+def load(
+    name_or_path: str | PathLike[str],
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    input: InputSpec | None = None,
+) -> Predictor:
+    """Load a model and prove that it is the one its card describes.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped model (`seqtile.list_models`), a model folder, or an ``.onnx`` file. Of a
+        shipped model or a folder the checksum is verified and the golden inputs are predicted; a
+        lone file exported by seqtile carries its card in its metadata.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: CUDA where it runs, else the CPU
+        (logged). The device asked for is the device used, or an error.
+    threads
+        Threads on the CPU; default: what affinity and cgroup grant this process.
+    input
+        For a third-party ``.onnx``: how it wants its sequences.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such name or path; suggests the nearest name.
+    ModelIntegrityError
+        A wrong checksum, a file that is no ONNX model, golden outputs that differ.
+    ModelCardError
+        A malformed card, or one that does not fit its model; a lone file without card or ``input``.
+    ProviderError
+        The device cannot run here; says what is missing and the mend.
+
+    Examples
+    --------
+    >>> predictor = load("jund-cnn-seq", device="cpu")
+    >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
+    (1,)
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".onnx" and input is not None:
+        return _load_foreign(path, device, threads, input)
+    if path.suffix == ".onnx":
+        return _load_file(path, device, threads)
+    folder = path if path.is_dir() else model_folder(fspath(name_or_path))
+    card = read_card(folder)
+    model = _read_model(folder / "model.onnx")
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != card.sha256:
+        raise ModelIntegrityError(
+            f"{folder / 'model.onnx'}: sha256 is {digest[:12]}…, the card says "
+            f"{card.sha256[:12]}…: the file is corrupt or another model's; install seqtile again"
+        )
+    predictor = _with_card(model, card, digest, device, threads)
+    predictor.self_test(_read_golden(folder / "golden.npz"), card.tolerance)
+    return predictor
+
+
+def _read_golden(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as golden:
+            return dict(golden)
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise ModelIntegrityError(f"{path}: no golden outputs to test: {error}") from None
+
+
+def _read_model(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise ModelNotFoundError(f"no model file {path}") from None
+
+
+def _with_card(
+    model: bytes, card: ModelCard, digest: str, device: str, threads: int | None
+) -> Predictor:
+    session = open_session(model, device, threads=threads, source=card.name)
+    _check_contract(session, card)
+    first = card.inputs[0]
+    spec = InputSpec(layout="bytes", alphabet=first.alphabet or "dna", name=first.name)
+    sequence = SequenceInput(first.name, spec, None, card.window)
+    sequence.min_length = max(1, first.min_length)
+    return Predictor(session, name=card.name, sha256=digest, sequence=sequence, card=card)
+
+
+def _check_contract(session: Session, card: ModelCard) -> None:
+    """Names, types and fixed axes of the graph must be the card's."""
+    for kind, actual, tensors in (
+        ("input", session.inputs, card.inputs),
+        ("output", session.outputs, card.outputs),
+    ):
+        if set(actual) != {t.name for t in tensors}:
+            raise ModelCardError(
+                f"{card.name}: the card's {kind}s are {[t.name for t in tensors]}, the model's "
+                f"{list(actual)}"
+            )
+        for tensor in tensors:
+            _check_tensor(card.name, kind, tensor, *actual[tensor.name])
+
+
+def _check_tensor(
+    model: str, kind: str, tensor: TensorSpec, type_name: str, shape: list[int | str | None]
+) -> None:
+    wanted = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}.get(tensor.dtype)
+    fixed = [axis if isinstance(axis, int) else None for axis in tensor.shape]
+    found = [axis if isinstance(axis, int) else None for axis in shape]
+    if type_name != wanted or fixed != found:
+        raise ModelCardError(
+            f"{model}: {kind} {tensor.name!r} is {type_name} {shape} in the model, "
+            f"{tensor.dtype} {list(tensor.shape)} in the card"
+        )
+
+
+def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
+    model = _read_model(path)
+    text = Session(model, threads=1, source=str(path)).metadata.get(METADATA_KEY)
+    if text is None:
+        raise ModelCardError(
+            f"{path}: not exported by seqtile (no card in its metadata): say how it takes its "
+            "sequences with input=InputSpec(...)"
+        )
+    card = ModelCard.from_json(text, source=str(path))
+    return _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
+
+
+def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec) -> Predictor:
+    model = _read_model(path)
+    session = open_session(model, device, threads=threads, source=str(path))
+    name = spec.name or next(iter(session.inputs), "")
+    if name not in session.inputs:
+        raise ModelCardError(f"{path}: no input {name!r}; it has {list(session.inputs)}")
+    type_name, shape = session.inputs[name]
+    rank, wanted = (2, "tensor(uint8)") if spec.layout == "bytes" else (3, "tensor(float)")
+    if type_name != wanted or len(shape) != rank:
+        raise ModelCardError(
+            f"{path}: layout {spec.layout!r} needs a {wanted} input of {rank} axes, {name!r} is "
+            f"{type_name} {shape}"
+        )
+    axis = 2 if spec.layout == "NCL" else 1
+    channels = shape[3 - axis] if rank == 3 else None
+    letters = len(Alphabet(spec.alphabet).letters)
+    swapped = rank == 3 and shape[axis] == letters
+    if channels != letters and (isinstance(channels, int) or swapped):
+        raise ModelCardError(
+            f"{path}: {name!r} has {channels} channels, alphabet {spec.alphabet!r} has {letters}; "
+            "is the layout right?"
+        )
+    fixed = [n if isinstance(n, int) else None for n in (shape[0], shape[axis])]
+    sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
+    digest = hashlib.sha256(model).hexdigest()
+    return Predictor(session, name=path.stem, sha256=digest, sequence=sequence, card=None)

@@ -1,0 +1,251 @@
+"""Predictions: any batch size, any kind of sequence, every wrong one refused."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import seqtile
+from seqtile import InputSpec, Predictor
+from seqtile.errors import AlphabetError, ShapeError
+from tests.python.models import SHORTEST, counts_model, model_folder, motif_model, motif_score
+from tests.python.oracle import write_fasta
+
+SIZES = [1, 2, 7, 64, "auto"]
+
+
+@pytest.fixture(scope="module")
+def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """A model of any length from 3."""
+    return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
+
+
+@pytest.fixture(scope="module", params=seqtile.list_models())
+def shipped(request: pytest.FixtureRequest) -> Predictor:
+    return seqtile.load(request.param, device="cpu")
+
+
+def random_letters(n: int, length: int) -> list[str]:
+    rng = np.random.default_rng(n)
+    letters = np.frombuffer(b"ACGTacgtN", np.uint8)[rng.integers(0, 9, (n, length))]
+    return [row.tobytes().decode() for row in letters]
+
+
+def usual_length(predictor: Predictor) -> int:
+    return predictor.window or int(predictor.card.training["window"])
+
+
+# the answer
+
+
+def test_answers(motif: Predictor) -> None:
+    sequences = ["ACG", "TTTTT", "gattaca", "NNNN"]
+    result = motif.predict(sequences)
+    assert list(result) == ["probability"]
+    assert result["probability"].dtype == np.float32
+    # Best sums 9, 28, 28 (TTA: 21 - 7 + 2 = 16; GAT: 12 - 1 + 14 = 25; ATT: 3 - 7 + 14), 0.
+    expected = [1 / (1 + np.exp(3 - best / 8)) for best in (9, 28, 25, 0)]
+    np.testing.assert_allclose(result["probability"], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", SIZES)
+def test_the_batch_size_changes_nothing(shipped: Predictor, batch_size: int | str) -> None:
+    sequences = random_letters(100, usual_length(shipped))
+    one_by_one = [shipped.predict([s])[shipped.outputs[0]][0] for s in sequences]
+    result = shipped.predict(sequences, batch_size=batch_size)[shipped.outputs[0]]
+    np.testing.assert_allclose(result, one_by_one, rtol=0, atol=shipped.card.tolerance)
+
+
+@pytest.mark.parametrize("batch_size", SIZES)
+def test_mixed_lengths_keep_their_order(motif: Predictor, batch_size: int | str) -> None:
+    sequences = [s[: 3 + 5 * i % 40] for i, s in enumerate(random_letters(90, 40))]
+    result = motif.predict(sequences, batch_size=batch_size)["probability"]
+    expected = [motif_score(s) for s in sequences]
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6)
+
+
+@given(st.lists(st.text("ACGTUacgtuNRYswk", min_size=SHORTEST, max_size=30), max_size=20))
+def test_any_sequences(motif: Predictor, sequences: list[str]) -> None:
+    result = motif.predict(sequences, batch_size=3)["probability"]
+    assert result.shape == (len(sequences),)
+    np.testing.assert_allclose(result, list(map(motif_score, sequences)), rtol=0, atol=1e-6)
+
+
+def test_kinds_of_sequences_agree(shipped: Predictor) -> None:
+    text = random_letters(9, usual_length(shipped))
+    raw = [s.encode() for s in text]
+    arrays = [np.frombuffer(s, np.uint8) for s in raw]
+    table = np.stack(arrays)
+    expected = shipped.predict(text)[shipped.outputs[0]]
+    kinds = [raw, arrays, table, np.asfortranarray(table), [*text[:3], *raw[3:5], *arrays[5:]]]
+    for kind in kinds:
+        np.testing.assert_array_equal(shipped.predict(kind)[shipped.outputs[0]], expected)
+
+
+def test_one_sequence_is_a_batch_of_one(motif: Predictor) -> None:
+    for one in ("ACGTA", b"ACGTA", np.frombuffer(b"ACGTA", np.uint8)):
+        result = motif.predict(one)["probability"]
+        np.testing.assert_allclose(result, [motif_score("ACGTA")], rtol=0, atol=1e-6)
+
+
+def test_case_and_uracil_do_not_matter(shipped: Predictor) -> None:
+    (upper,) = random_letters(1, usual_length(shipped))
+    upper = upper.upper()
+    same = [upper, upper.lower(), upper.replace("T", "U"), upper.lower().replace("t", "u")]
+    answers = shipped.predict(same)[shipped.outputs[0]]
+    np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
+
+
+def test_every_unknown_letter_is_the_same(shipped: Predictor) -> None:
+    (letters,) = random_letters(1, usual_length(shipped))
+    odd = [letters.replace("A", unknown) for unknown in "NRYKMSWBDHVnx"[:-1]]
+    answers = shipped.predict(odd)[shipped.outputs[0]]
+    np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
+    assert np.isfinite(answers).all()
+
+
+def test_threads_share_a_predictor(shipped: Predictor) -> None:
+    sequences = random_letters(64, usual_length(shipped))
+    expected = shipped.predict(sequences, batch_size=8)[shipped.outputs[0]]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: shipped.predict(sequences, batch_size=8), range(24)))
+    for result in results:
+        np.testing.assert_array_equal(result[shipped.outputs[0]], expected)
+
+
+@pytest.mark.parametrize("empty", [[], np.empty((0, 12), np.uint8)])
+def test_no_sequences(motif: Predictor, empty: list[str] | NDArray[np.uint8]) -> None:
+    result = motif.predict(empty)
+    assert {name: value.shape for name, value in result.items()} == {"probability": (0,)}
+    assert result["probability"].dtype == np.float32
+
+
+# what is refused
+
+
+def test_wrong_length_names_the_sequence(tmp_path: Path) -> None:
+    fixed = motif_model(tmp_path / "fixed.onnx", length=12)
+    predictor = seqtile.load(fixed, input=InputSpec(layout="bytes"))
+    assert (predictor.window, predictor.min_length) == (12, 12)
+    with pytest.raises(ShapeError, match="^sequence 1 has 11 letters, the model takes 12$"):
+        predictor.predict(["A" * 12, "A" * 11])
+
+
+def test_too_short_names_the_sequence(motif: Predictor) -> None:
+    assert (motif.window, motif.min_length) == (None, SHORTEST)
+    with pytest.raises(ShapeError, match="^sequence 2 has 2 letters, .* takes at least 3$"):
+        motif.predict(["ACGT", "ACG", "AC", "A"])
+
+
+def test_wrong_letter_names_its_place(motif: Predictor) -> None:
+    with pytest.raises(AlphabetError) as caught:
+        motif.predict(["ACGT", "ACGTNNN", "ACG-T"])
+    assert (caught.value.index, caught.value.position, caught.value.byte) == (2, 3, ord("-"))
+    assert str(caught.value).startswith("sequence 2, position 3: expected ")
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 1.5, "all", None])
+def test_bad_batch_size(motif: Predictor, batch_size: object) -> None:
+    with pytest.raises(ValueError, match="^batch_size must be 'auto' or at least 1, not "):
+        motif.predict(["ACGT"], batch_size=batch_size)
+
+
+def test_wrong_kind_of_array(motif: Predictor) -> None:
+    with pytest.raises(ShapeError, match="must be uint8 of shape"):
+        motif.predict(np.zeros((2, 4, 12), np.float32))
+
+
+# streams
+
+
+def test_iter_gives_rows_in_order(motif: Predictor) -> None:
+    sequences = [s[: 3 + i % 9] for i, s in enumerate(random_letters(20, 12))]
+    rows = list(motif.predict_iter(iter(sequences), batch_size=6))
+    assert [row["probability"].shape for row in rows] == [()] * 20
+    answers = [row["probability"] for row in rows]
+    np.testing.assert_allclose(answers, list(map(motif_score, sequences)), rtol=0, atol=1e-6)
+
+
+def test_iter_reads_one_batch_ahead_at_most(motif: Predictor) -> None:
+    given = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal given
+        for _ in itertools.count():
+            given += 1
+            yield "ACGTACGT"
+
+    for count, _ in enumerate(itertools.islice(motif.predict_iter(endless(), batch_size=4), 19), 1):
+        assert given == -(-count // 4) * 4
+
+
+def test_iter_forgets_what_it_predicted(motif: Predictor) -> None:
+    alive: weakref.WeakSet[NDArray[np.uint8]] = weakref.WeakSet()
+
+    class Letters(np.ndarray):
+        __hash__ = object.__hash__
+
+    def arrays() -> Iterator[NDArray[np.uint8]]:
+        for _ in range(40):
+            letters = np.frombuffer(b"ACGTACGT", np.uint8).view(Letters)
+            alive.add(letters)
+            yield letters
+
+    assert max(len(alive) for _ in motif.predict_iter(arrays(), batch_size=4)) <= 9
+
+
+def test_iter_counts_from_the_start(motif: Predictor) -> None:
+    rows = motif.predict_iter(["ACGT"] * 9 + ["AC!T"], batch_size=4)
+    with pytest.raises(AlphabetError, match="^sequence 9, position 2: ") as caught:
+        list(rows)
+    assert caught.value.index == 9
+    with pytest.raises(ShapeError, match="^sequence 5 has 1 letters"):
+        list(motif.predict_iter(["ACGT"] * 5 + ["A"], batch_size=4))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, "auto"])
+def test_fasta(motif: Predictor, tmp_path: Path, batch_size: int | str) -> None:
+    genome = {"a": "ACGTACGTTT", "b": "gattacann", "c": "TTT" * 40}
+    path = write_fasta(tmp_path / "x.fa", genome)
+    rows = list(motif.predict_fasta(path, batch_size=batch_size))
+    assert [row.name for row in rows] == ["a", "b", "c"]
+    answers = [row.outputs["probability"] for row in rows]
+    np.testing.assert_allclose(answers, list(map(motif_score, genome.values())), atol=1e-6)
+
+
+def test_fasta_errors_name_the_record(motif: Predictor, tmp_path: Path) -> None:
+    path = write_fasta(tmp_path / "x.fa", {"a": "ACGT", "b": "ACGTE", "c": "ACG"})
+    rows = motif.predict_fasta(path, batch_size=2)
+    with pytest.raises(AlphabetError, match="^record 'b', position 4: ") as caught:
+        list(rows)
+    assert (caught.value.record, caught.value.position) == ("b", 4)
+    path = write_fasta(tmp_path / "y.fa", {"a": "ACGT", "empty": "", "c": "ACG"})
+    with pytest.raises(ShapeError, match="^record 'empty' has 0 letters, .* at least 3$"):
+        list(motif.predict_fasta(path))
+
+
+def test_fasta_is_read_as_it_is_asked_for(motif: Predictor, tmp_path: Path) -> None:
+    """The rows before a broken record arrive."""
+    path = tmp_path / "x.fa"
+    path.write_bytes(b">a\n" + b"ACGT\n" * 400_000 + b">b\nACGT\n" + b"ACGT\n" * 400_000 + b"\0\n")
+    rows = motif.predict_fasta(path, batch_size=1)
+    assert next(rows).name == "a"
+    with pytest.raises(ValueError, match="x.fa, line 80"):
+        next(rows)
+
+
+def test_streams_refuse_further_inputs(tmp_path: Path) -> None:
+    model = counts_model(tmp_path / "m.onnx", accessibility=True)
+    predictor = seqtile.load(model, input=InputSpec())
+    for rows in (predictor.predict_iter(["ACGT"]), predictor.predict_fasta("missing.fa")):
+        with pytest.raises(TypeError, match="^m also needs the input 'accessibility': use predict"):
+            next(rows)
