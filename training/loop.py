@@ -32,7 +32,8 @@ class FitConfig:
     steps
         Optimiser steps at most.
     evaluate_every
-        Steps between validations; such a stretch is called an epoch.
+        Steps between validations; such a stretch is called an epoch. At least one fits into
+        ``steps``; what is left after the last counts for nothing.
     patience
         Epochs without a better ``monitor`` after which to stop; 0 never stops early.
     lr, weight_decay
@@ -53,6 +54,12 @@ class FitConfig:
     schedule: str = "onecycle"
     monitor: str = "roc_auc"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.evaluate_every <= self.steps:
+            raise ValueError(
+                f"evaluate_every must be 1 to {self.steps}, the steps, not {self.evaluate_every}"
+            )
 
 
 @dataclass
@@ -228,15 +235,14 @@ class _State:
             "best_epoch": self.best_epoch,
             "best_weights": self.best_weights,
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-        torch.save(content, partial)
-        partial.replace(path)
+        if torch.cuda.is_available():
+            content["cuda"] = torch.cuda.get_rng_state()
+        save(content, path)
 
     def resume(self, path: Path | None) -> None:
         if path is None or not path.exists():
             return
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
         if content["config"] != asdict(self.config):
             raise ValueError(
                 f"{path}: of another configuration; remove it or choose another --runs folder"
@@ -245,9 +251,19 @@ class _State:
             part.load_state_dict(content[name])
         self._rng.bit_generator.state = content["rng"]
         torch.set_rng_state(content["torch"])
+        if "cuda" in content and torch.cuda.is_available():
+            torch.cuda.set_rng_state(content["cuda"])
         self.step, self.seconds = content["step"], content["seconds"]
         self.history, self.best = content["history"], content["best"]
         self.best_epoch, self.best_weights = content["best_epoch"], content["best_weights"]
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """`torch.save`, but the file appears under its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    torch.save(content, partial)
+    partial.replace(path)
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

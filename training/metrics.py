@@ -46,7 +46,9 @@ def best_threshold(labels: Floats, scores: Floats, weights: Floats) -> float:
     cut = int(np.flatnonzero(distinct)[np.argmax(gain[distinct])])
     if cut in (0, len(values)):
         return float(values[0] if cut == 0 else np.nextafter(values[-1], np.inf))
-    return float((values[cut - 1] + values[cut]) / 2)
+    below, above = values[cut - 1], values[cut]
+    middle = (below + above) / 2
+    return float(middle if middle > below else above)  # no number lies between neighbours
 
 
 def bootstrap(

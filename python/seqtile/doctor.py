@@ -16,7 +16,7 @@ __all__ = ["Diagnosis", "diagnose"]
 
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "amx_tile",
              "asimd", "sve")  # fmt: skip
-_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "rich", "pyBigWig", "pyarrow", "matplotlib")
+_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "rich", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True)

@@ -170,11 +170,13 @@ class Scan:
             scores = np.concatenate([scores, self._score(chrom, block)[0]])
             is_last = block.stop == windows.stop
             stop = end if is_last else min(end, block.stop * self.stride)
-            values = np.empty(max(0, stop - base), np.float32)
-            _core.reduce_windows(scores, kept_from, self.window, self.stride, base, how, values)
-            if len(values):
-                yield ScanBlock(chrom, base, stop, base, 1, values, None)
-                base = stop
+            for first in range(base, stop, _BLOCK_WINDOWS):
+                base = min(first + _BLOCK_WINDOWS, stop)
+                values = np.empty(base - first, np.float32)
+                _core.reduce_windows(
+                    scores, kept_from, self.window, self.stride, first, how, values
+                )
+                yield ScanBlock(chrom, first, base, first, 1, values, None)
             keep = max(kept_from, -(-(base - self.window + 1) // self.stride))
             scores, kept_from = scores[keep - kept_from :], keep
 

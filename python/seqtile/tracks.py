@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .bigwig import BigWigTrack
 from .outputs import require
 from .peaks import Peak, PeakCaller
 from .scanner import ScanBlock
 
 __all__ = ["SUFFIXES", "TrackWriter", "open_track"]
-
-
-_BIGWIG_END = b"\x26\xfc\x8f\x88"  # the format's magic number, repeated as its last bytes
 
 
 class TrackWriter(Protocol):
@@ -33,87 +30,6 @@ class TrackWriter(Protocol):
     def write(self, block: ScanBlock) -> None: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
     def abort(self) -> None: ...  # noqa: D102
-
-
-class BigWigTrack:
-    """bigWig through pyBigWig: bases without a score are absent."""
-
-    def __init__(self, path: Path, lengths: Mapping[str, int], threshold: float) -> None:
-        import pyBigWig
-
-        sizes = [(name, length) for name, length in lengths.items() if length > 0]
-        if not sizes:
-            raise OSError("a bigWig needs a sequence that is not empty")
-        self._path = path
-        self._bases = 0
-        self._module = pyBigWig
-        with _bigwig_errors():
-            self._file = pyBigWig.open(str(path), "w")
-            self._file.addHeader(sizes)
-
-    def write(self, block: ScanBlock) -> None:
-        """Add a block: runs of equal steps as fixedStep, clipped ends as intervals."""
-        starts, ends = block.starts, block.ends
-        regular = (ends - starts == block.step) & ~np.isnan(block.scores)
-        edges = np.concatenate([[False], regular, [False]])
-        runs = np.flatnonzero(edges[1:] != edges[:-1]).reshape(-1, 2).tolist()
-        clipped = np.flatnonzero(~regular & ~np.isnan(block.scores) & (ends > starts))
-        pieces = sorted([*runs, *([i, i + 1] for i in clipped.tolist())])
-        with _bigwig_errors():
-            for begin, stop in pieces:
-                if stop - begin == 1:
-                    self._file.addEntries(
-                        [block.chrom],
-                        [int(starts[begin])],
-                        ends=[int(ends[begin])],
-                        values=[float(block.scores[begin])],
-                    )
-                else:
-                    self._file.addEntries(
-                        block.chrom,
-                        int(starts[begin]),
-                        values=block.scores[begin:stop],
-                        span=block.step,
-                        step=block.step,
-                    )
-                self._bases += int(ends[stop - 1] - starts[begin])
-
-    def close(self) -> None:
-        """Write the index and check the file: the library does not report every failed write."""
-        with _bigwig_errors():
-            self._close()
-            with self._module.open(str(self._path)) as file:
-                written = int(file.header()["nBasesCovered"])
-        with self._path.open("rb") as raw:
-            raw.seek(-len(_BIGWIG_END), os.SEEK_END)
-            end = raw.read()
-        if written != self._bases or end != _BIGWIG_END:
-            raise OSError("pyBigWig did not write the whole file (is the disk full?)")
-
-    def abort(self) -> None:
-        """Close the handle."""
-        with suppress(OSError), _bigwig_errors():
-            self._close()
-
-    def _close(self) -> None:
-        """Close without the line that the library itself prints when that fails."""
-        stderr = os.dup(2)
-        try:
-            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-                os.dup2(nowhere.fileno(), 2)
-            self._file.close()
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-@contextmanager
-def _bigwig_errors() -> Iterator[None]:
-    """What pyBigWig raises when a write fails, as an `OSError`."""
-    try:
-        yield
-    except (RuntimeError, SystemError) as error:
-        raise OSError(f"pyBigWig failed (is the disk full?): {error}") from None
 
 
 class PeakTrack:
@@ -296,7 +212,7 @@ _FORMATS: dict[str, Any] = {
     ".npz": NpzTrack,
 }
 SUFFIXES = tuple(_FORMATS)
-_MODULES = {".bw": "pyBigWig", ".bigwig": "pyBigWig", ".parquet": "pyarrow"}
+_MODULES = {".parquet": "pyarrow"}
 
 
 def check_suffix(path: Path) -> str:

@@ -13,8 +13,8 @@ whole.
 
 from __future__ import annotations
 
-import os
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -99,8 +99,7 @@ def load(split: Split) -> Segments:
     DataError
         The data cannot be had, or are not those of the checksum.
     """
-    file = "train_with_sequence.npz" if split == "train" else f"{split}.npz"
-    with _open(file) as data:
+    with _open(_file(split)) as data:
         codes, bound = data["X"].astype(np.uint8), data["y"].astype(np.uint8)
         start = data["start"].astype(np.int32)
         if split == "train" and len(codes) == _TRAIN_ROWS:
@@ -129,6 +128,10 @@ def load_labels() -> Labels:
         )
 
 
+def _file(split: str) -> str:
+    return "train_with_sequence.npz" if split == "train" else f"{split}.npz"
+
+
 def _open(file: str) -> Any:
     folder = local_copy(NAME)
     if folder is None:
@@ -144,43 +147,45 @@ def _open(file: str) -> Any:
 def fetch(folder: Path, url: str = _URL) -> None:
     """Download the book's shards and rewrite them as compressed arrays in ``folder``.
 
-    The shards are pickles, read only from the pinned commit; `load` compares their content with
-    known checksums: of valid and test all, of train the labels and places.
+    A failure leaves nothing there. The shards are pickles, read only from the pinned commit; `load`
+    compares their content with known checksums: of valid and test all, of train the labels and
+    places.
+
+    Raises
+    ------
+    DataError
+        A file cannot be had, or is not what it should be.
     """
     import joblib
 
-    accessibility = folder / "accessibility.txt"
-    download(f"{url}/accessibility.txt", accessibility)
-    values = dict(line.split()[:2] for line in accessibility.read_text().splitlines() if line)
-    for split in ("train", "valid", "test"):
-        shards = {}
-        for part in ("X", "y", "w", "ids"):
-            path = folder / f"{split}-{part}.joblib"
-            download(f"{url}/{split}_dataset/shard-0-{part}.joblib", path)
-            shards[part] = joblib.load(path)
-            path.unlink()
-        _rewrite(folder, split, shards, values)
-    accessibility.unlink()
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
+        work = Path(name)
+        accessibility = work / "accessibility.txt"
+        download(f"{url}/accessibility.txt", accessibility)
+        values = dict(line.split()[:2] for line in accessibility.read_text().splitlines() if line)
+        for split in ("train", "valid", "test"):
+            paths = {part: work / f"{split}-{part}.joblib" for part in ("X", "y", "w", "ids")}
+            for part, path in paths.items():
+                download(f"{url}/{split}_dataset/shard-0-{part}.joblib", path)
+            try:
+                shards = {part: joblib.load(path) for part, path in paths.items()}
+                _rewrite(work, split, shards, values)
+            except Exception as error:  # whatever a broken pickle raises
+                raise DataError(f"{url}, {split}: not the book's files: {error!r}") from error
+        for path in work.glob("*.npz"):
+            path.replace(folder / path.name)
 
 
 def _rewrite(folder: Path, split: str, shards: dict[str, Any], values: dict[str, str]) -> None:
     one_hot = np.asarray(shards["X"]).reshape(-1, LENGTH, 4)
     codes = np.where(one_hot.any(axis=2), one_hot.argmax(axis=2), 4).astype(np.uint8)
     names = [str(name) for name in np.asarray(shards["ids"]).reshape(-1)]
-    arrays = {
+    arrays: dict[str, Any] = {
         "y": np.asarray(shards["y"]).reshape(-1).astype(np.uint8),
         "w": np.asarray(shards["w"]).reshape(-1),
         "a": np.array([values[name] for name in names], np.float32),
         "start": np.array([re.findall(r"\d+", name)[-2] for name in names], np.int32),
     }
-    if split != "train":
-        _save(folder / f"{split}.npz", X=codes, **arrays)
-        return
-    _save(folder / "train_all_labels.npz", **arrays)
-    _save(folder / "train_with_sequence.npz", X=codes, **arrays)
-
-
-def _save(path: Path, **arrays: NDArray[Any]) -> None:
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part.npz")
-    np.savez_compressed(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    if split == "train":
+        np.savez_compressed(folder / "train_all_labels.npz", **arrays)
+    np.savez_compressed(folder / _file(split), X=codes, **arrays)

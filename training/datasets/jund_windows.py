@@ -51,13 +51,15 @@ class TrainWindows:
     def shifted(
         self, rows: NDArray[np.int64], rng: np.random.Generator, reach: int
     ) -> tuple[NDArray[np.int64], Floats, Floats]:
-        """Rows moved by up to ``reach`` bases where train has the neighbour they move into.
+        """Rows moved by up to ``reach`` (at most 101) bases into a neighbour, if train has it.
 
         Returns
         -------
         starts, shape (n,); bound, shape (n,), and auxiliary targets, shape (n, 10), both mixed by
         overlap.
         """
+        if not 0 <= reach <= LENGTH:
+            raise ValueError(f"reach must be 0 to {LENGTH}, not {reach}")
         shift = rng.integers(-reach, reach + 1, len(rows))
         neighbour = np.where(shift > 0, self._right[rows], self._left[rows])
         movable = (neighbour >= 0) & (shift != 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -55,8 +56,10 @@ def download(url: str, path: Path) -> None:
                 while block := response.read(1 << 20):
                     file.write(block)
                     bar.update(len(block))
+            if total is not None and file.tell() != total:  # `read` takes a cut for the end
+                raise OSError(f"{file.tell()} of {total} bytes came")
         partial.replace(path)
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise DataError(f"cannot download {url}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -99,7 +99,7 @@ class SequenceCNN(nn.Module):
         bare.hidden.bias.add_(bare.hidden.weight @ shift)
         bare.hidden.weight.mul_(scale)
         bare.norm = nn.Identity()
-        bare.last = nn.Linear(self.last.in_features, 1)
+        bare.last = nn.Linear(self.last.in_features, 1, device=self.last.weight.device)
         bare.last.weight.copy_(self.last.weight[:1])
         bare.last.bias.copy_(self.last.bias[:1])
         return bare

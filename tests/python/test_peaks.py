@@ -1,0 +1,75 @@
+"""Peaks, by hand: what is merged, and across blocks."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+from seqtile import ScanBlock
+from seqtile.peaks import PeakCaller
+
+NAN = float("nan")
+
+
+def call(*blocks: tuple[object, ...]) -> list[tuple[object, ...]]:
+    """Peaks at 0.5 and above, of blocks (chrom, start, end, first, step, scores, strands)."""
+    caller = PeakCaller(0.5)
+    found = []
+    for chrom, start, end, first, step, scores, strands in blocks:
+        signs = None if strands is None else np.array(strands, np.int8)
+        block = ScanBlock(chrom, start, end, first, step, np.array(scores, np.float32), signs)
+        found += caller.add(block)
+    return [astuple(peak) for peak in found + caller.finish()]
+
+
+def test_neighbours_are_merged() -> None:
+    scores = [0.25, 0.5, 0.75, 0.25, 0.5]
+    assert call(("a", 0, 20, 0, 4, scores, [1, 1, -1, 1, -1])) == [
+        ("a", 4, 12, 10, 0.75, "-"),
+        ("a", 16, 20, 18, 0.5, "-"),
+    ]
+
+
+def test_the_threshold_is_part_of_a_peak() -> None:
+    below = float(np.nextafter(np.float32(0.5), np.float32(0)))
+    assert call(("a", 0, 8, 0, 4, [0.5, below], [1, 1])) == [("a", 0, 4, 2, 0.5, "+")]
+
+
+def test_the_first_of_equals_is_the_summit() -> None:
+    assert call(("a", 0, 12, 0, 4, [0.5, 0.75, 0.75], [1, 1, -1])) == [("a", 0, 12, 6, 0.75, "+")]
+
+
+@pytest.mark.parametrize(("second", "summit"), [(0.75, 6), (0.875, 10)])
+def test_a_peak_spans_blocks(second: float, summit: int) -> None:
+    blocks = [("a", 4, 8, 4, 4, [0.75], [1]), ("a", 8, 12, 8, 4, [second], [-1])]
+    strand = "+" if second == 0.75 else "-"
+    assert call(*blocks) == [("a", 4, 12, summit, second, strand)]
+
+
+def test_a_gap_or_another_sequence_ends_a_peak() -> None:
+    blocks = [
+        ("a", 0, 8, 0, 4, [0.5, 0.5], [1, 1]),
+        ("a", 9, 13, 9, 4, [0.5], [1]),
+        ("b", 13, 17, 13, 4, [0.5], [1]),
+    ]
+    assert [peak[:3] for peak in call(*blocks)] == [("a", 0, 8), ("a", 9, 13), ("b", 13, 17)]
+
+
+def test_a_window_without_score_ends_a_peak() -> None:
+    peaks = call(("a", 0, 12, 0, 4, [0.5, NAN, 0.5], [1, 1, 1]))
+    assert [peak[:3] for peak in peaks] == [("a", 0, 4), ("a", 8, 12)]
+
+
+def test_clipped_ends() -> None:
+    assert call(("a", 2, 7, 0, 4, [0.5, 0.75], [1, 1])) == [("a", 2, 7, 5, 0.75, "+")]
+
+
+def test_reduced_scores_have_no_strand() -> None:
+    assert call(("a", 5, 8, 5, 1, [0.5, 0.5, 0.75], None)) == [("a", 5, 8, 7, 0.75, ".")]
+
+
+def test_nothing() -> None:
+    assert call() == []
+    assert call(("a", 0, 0, 0, 4, [], [])) == []

@@ -1,0 +1,178 @@
+"""Every shipped model: whole, valid, and proven."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import seqtile
+from seqtile import ModelCard
+from seqtile.cards import METADATA_KEY
+from seqtile.session import LEVELS, Session
+from tests.python.models import sha256
+
+FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("exported/*/card.json"))
+BATCHES = (1, 2, 7, 64)
+
+
+@pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
+def folder(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def card(folder: Path) -> ModelCard:
+    return ModelCard.from_json((folder / "card.json").read_bytes(), source=folder.name)
+
+
+@pytest.fixture(scope="module")
+def graph(folder: Path) -> onnx.ModelProto:
+    return onnx.load(folder / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def golden(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "golden.npz") as arrays:
+        return dict(arrays)
+
+
+def test_there_are_models() -> None:
+    assert [folder.name for folder in FOLDERS] == seqtile.list_models()
+    assert "jund-cnn-seq" in seqtile.list_models()
+
+
+def test_the_folder_is_complete(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {
+        "model.onnx", "card.json", "golden.npz", "parity.json", "history.csv", "training.png",
+    }  # fmt: skip
+
+
+# the card
+
+
+def test_the_card_is_of_this_model(folder: Path, card: ModelCard) -> None:
+    assert card.name == folder.name
+    assert card.sha256 == sha256(folder / "model.onnx")
+    assert (folder / "card.json").read_text() == card.to_json()
+
+
+def test_the_card_tells_what_the_model_is_worth(card: ModelCard) -> None:
+    first = card.metrics[0]
+    for metric in (*card.metrics, *card.baselines):
+        assert metric.n > 0
+        low, high = metric.ci95 or (metric.value, metric.value)
+        assert low <= metric.value <= high
+    assert first.ci95 is not None
+    baselines = [b for b in card.baselines if (b.name, b.split) == (first.name, first.split)]
+    assert len(baselines) >= 1
+    assert all(baseline.method for baseline in baselines)
+    assert all(baseline.value < first.value for baseline in baselines)
+
+
+def test_the_card_says_where_the_model_comes_from(card: ModelCard) -> None:
+    assert {"name", "source"} <= card.data.keys()
+    assert card.parameters > 0
+    assert 0 < card.threshold.value < 1
+    assert card.limits != ()
+
+
+# the graph
+
+
+def test_the_graph_is_sound(graph: onnx.ModelProto, card: ModelCard) -> None:
+    onnx.checker.check_model(graph, full_check=True)
+    opsets = {opset.domain: opset.version for opset in graph.opset_import}
+    assert opsets[""] == card.opset >= 18
+    assert all(
+        weight.data_location != onnx.TensorProto.EXTERNAL for weight in graph.graph.initializer
+    )
+
+
+def test_the_graph_names_no_place_it_was_made_at(folder: Path) -> None:
+    content = (folder / "model.onnx").read_bytes()
+    for trace in (b"/home/", b"/root/", b"/tmp/", b"/work/", b"site-packages", b'.py"'):
+        assert trace not in content
+
+
+def test_the_input_is_raw_bytes(graph: onnx.ModelProto, card: ModelCard) -> None:
+    (first, *_) = graph.graph.input
+    kind = first.type.tensor_type
+    assert first.name == card.inputs[0].name
+    assert kind.elem_type == onnx.TensorProto.UINT8
+    batch, *others = kind.shape.dim
+    assert batch.dim_param == "batch"
+    fixed = [axis.dim_value or None for axis in others]
+    assert fixed == [axis if isinstance(axis, int) else None for axis in card.inputs[0].shape[1:]]
+
+
+def test_convolutions_are_two_dimensional(graph: onnx.ModelProto) -> None:
+    ranks = {weight.name: len(weight.dims) for weight in graph.graph.initializer}
+    convolutions = [node for node in graph.graph.node if node.op_type == "Conv"]
+    assert {ranks[node.input[1]] for node in convolutions} <= {4}
+
+
+def test_the_metadata_is_the_card(folder: Path, graph: onnx.ModelProto, card: ModelCard) -> None:
+    metadata = {item.key: item.value for item in graph.metadata_props}
+    assert metadata == {METADATA_KEY: card.to_json(checksum=False)}
+
+
+def test_a_lone_file_explains_itself(
+    folder: Path, card: ModelCard, golden: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    lone = shutil.copy(folder / "model.onnx", tmp_path)
+    predictor = seqtile.load(lone, device="cpu")
+    assert predictor.card.to_json(checksum=False) == card.to_json(checksum=False)
+    predictor.self_test(golden, card.tolerance)
+
+
+# the golden outputs
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_golden_outputs(
+    folder: Path, card: ModelCard, golden: dict[str, np.ndarray], level: Any
+) -> None:
+    """By onnxruntime alone, at every optimisation level."""
+    assert golden.keys() == {tensor.name for tensor in (*card.inputs, *card.outputs)}
+    session = Session((folder / "model.onnx").read_bytes(), optimization=level, threads=1)
+    names = [tensor.name for tensor in card.outputs]
+    results = session.run({tensor.name: golden[tensor.name] for tensor in card.inputs}, names)
+    for name, result in zip(names, results, strict=True):
+        assert len(golden[name]) >= 8
+        assert len(np.unique(golden[name])) > 1
+        np.testing.assert_allclose(result, golden[name], rtol=0, atol=card.tolerance)
+
+
+def test_golden_outputs_by_name(folder: Path, card: ModelCard, golden: dict[str, Any]) -> None:
+    predictor = seqtile.load(folder.name, device="cpu")
+    extra = {tensor.name: golden[tensor.name] for tensor in card.inputs[1:]}
+    for size in BATCHES:
+        result = predictor.predict(golden[card.inputs[0].name], batch_size=size, **extra)
+        assert list(result) == [tensor.name for tensor in card.outputs]
+        for name, values in result.items():
+            np.testing.assert_allclose(values, golden[name], rtol=0, atol=card.tolerance)
+
+
+# the certificate
+
+
+def test_the_certificate_is_complete(folder: Path, card: ModelCard) -> None:
+    certificate = json.loads((folder / "parity.json").read_text())
+    rows = certificate["rows"]
+    assert all(row["passed"] and row["max_abs"] <= card.tolerance for row in rows)
+    assert {row["tolerance"] for row in rows} == {card.tolerance}
+    cases = {(row["output"], row["batch"], row["optimization"], row["provider"]) for row in rows}
+    wanted = itertools.product(
+        [tensor.name for tensor in card.outputs], BATCHES, LEVELS, ["CPUExecutionProvider"]
+    )
+    assert set(wanted) <= cases
+    lengths = {row["length"] for row in rows}
+    assert lengths == {card.window} if card.window else len(lengths) >= 3
+    assert {"torch", "onnx"} <= certificate.keys()

@@ -1,0 +1,120 @@
+"""Who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import seqtile
+from tests.python.models import counts_model
+from tests.python.oracle import write_fasta
+
+PACKAGE = Path(seqtile.__file__).parent
+SOURCES = sorted(PACKAGE.glob("*.py"))
+TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
+OPTIONAL = {"onnxruntime", "pyBigWig", "pyarrow", "matplotlib", "rich"}
+# What the data layer is made of: it may import these alone.
+DATA_LAYER = ["errors", "outputs", "sequence", "fasta"]
+
+
+def imported(source: Path) -> Iterator[str]:
+    """Names of the modules that a file imports anywhere: ``numpy.typing``, ``.errors``."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            yield from [name] if node.module else (name + alias.name for alias in node.names)
+
+
+def roots(source: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imported(source)}
+
+
+def test_the_check_sees_imports(tmp_path: Path) -> None:
+    source = tmp_path / "x.py"
+    source.write_text(
+        "import a.b\nfrom c.d import e\nfrom .f import g\n"
+        "def h():\n    from . import i, j\n    import training.loop\n"
+    )
+    assert set(imported(source)) == {"a.b", "c.d", ".f", ".i", ".j", "training.loop"}
+    assert roots(source) & TRAINING == {"training"}
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_nothing_imports_training(source: Path) -> None:
+    assert roots(source) & TRAINING == set()
+
+
+def test_only_the_session_imports_onnxruntime() -> None:
+    assert [path.name for path in SOURCES if "onnxruntime" in roots(path)] == ["session.py"]
+
+
+@pytest.mark.parametrize("name", DATA_LAYER)
+def test_the_data_layer_stands_alone(name: str) -> None:
+    names = set(imported(PACKAGE / f"{name}.py"))
+    assert {n for n in names if n.startswith(".")} <= {"._core", *(f".{n}" for n in DATA_LAYER)}
+    assert names & OPTIONAL == set()
+
+
+def loaded(code: str, *arguments: object) -> set[str]:
+    """Top-level modules of a fresh process after it ran some code."""
+    report = "; import json, sys; print(json.dumps([n.partition('.')[0] for n in sys.modules]))"
+    result = subprocess.run(
+        [sys.executable, "-c", code + report, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    return set(json.loads(result.stdout.splitlines()[-1]))
+
+
+def test_importing_seqtile_is_cheap() -> None:
+    modules = loaded("import seqtile")
+    assert modules & (OPTIONAL | TRAINING) == set()
+    assert {"seqtile", "numpy"} <= modules
+
+
+def test_the_data_layer_needs_no_runtime() -> None:
+    code = (
+        "import sys, seqtile; from pathlib import Path;"
+        "records = list(seqtile.read_fasta(seqtile.example_path('chr22')));"
+        "seqtile.one_hot([records[0].sequence]); seqtile.list_models(); seqtile.Fasta(sys.argv[1])"
+    )
+    genome = Path(__file__).parent / "data" / "wrapped.fa"
+    assert loaded(code, genome) & (OPTIONAL | TRAINING) == set()
+
+
+@pytest.mark.parametrize("name", seqtile.list_models())
+def test_predicting_needs_onnxruntime_alone(name: str) -> None:
+    code = (
+        "import sys, seqtile; predictor = seqtile.load(sys.argv[1], device='cpu');"
+        "length = predictor.window or predictor.card.training['window'];"
+        "predictor.predict(['A' * length])"
+    )
+    modules = loaded(code, name)
+    assert modules & (OPTIONAL | TRAINING) == {"onnxruntime"}
+
+
+def test_a_third_party_model_needs_onnxruntime_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys, seqtile; predictor = seqtile.load(sys.argv[1], input=seqtile.InputSpec());"
+        "predictor.predict(['ACGT'])"
+    )
+    modules = loaded(code, counts_model(tmp_path / "m.onnx"))
+    assert modules & (OPTIONAL | TRAINING) == {"onnxruntime"}
+
+
+def test_scanning_never_imports_torch(tmp_path: Path) -> None:
+    genome = write_fasta(tmp_path / "x.fa", {"chr1": "GATTACA" * 60})
+    targets = [f"-o{tmp_path}/a.{suffix}" for suffix in ("bw", "bed", "parquet", "npz")]
+    modules = loaded(
+        "import sys; from seqtile.cli import main; main(sys.argv[1:])",
+        "scan", "jund-cnn-seq", genome, *targets, "--plot", tmp_path / "a.png",
+    )  # fmt: skip
+    assert modules & TRAINING == set()
+    assert modules & OPTIONAL == OPTIONAL - {"pyBigWig"}
