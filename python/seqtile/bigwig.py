@@ -11,7 +11,7 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .peaks import Peak
 from .scanner import ScanBlock
 
 __all__ = ["BigWigTrack"]
@@ -69,7 +70,7 @@ class BigWigTrack:
         A file that cannot be written; no sequence that has a base, or one of 4 Gb.
     """
 
-    def __init__(self, path: Path, lengths: Mapping[str, int], threshold: float) -> None:
+    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
         sizes = {name: length for name, length in lengths.items() if length > 0}
         if not sizes or max(sizes.values()) >> 32:
             raise OSError("a bigWig needs sequences of 1 to 4,294,967,295 bases")
@@ -87,7 +88,7 @@ class BigWigTrack:
         self._file.write(bytes(8))
         self._data = _Sections(self._file)
 
-    def write(self, block: ScanBlock) -> None:
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Add a block: a section for each run of touching scores of one width."""
         starts, ends = block.starts, block.ends
         known = np.flatnonzero(~np.isnan(block.scores) & (starts < ends))
@@ -124,7 +125,7 @@ class BigWigTrack:
         for zoom in self._zooms:
             records = zoom.add(records)
 
-    def close(self) -> None:
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
         """Write the indices, the zoom levels, and at last the header."""
         index_at = self._write_index(self._data.entries)
         headers = []

@@ -123,6 +123,9 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--reduce", choices=["mean", "max"], help="over all windows on a base")
     scan.add_argument("--max-n", type=int, default=0, help="non-ACGT letters allowed (default: 0)")
     scan.add_argument("--threshold", type=float, help="of peaks (default: the model card's)")
+    scan.add_argument(
+        "--merge-gap", type=int, help="bases between runs of a peak (default: window)"
+    )
     scan.add_argument("--top", type=int, default=10, help="best peaks to list (default: 10)")
     scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
     scan.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -211,6 +214,7 @@ def _scan(options: argparse.Namespace) -> int:
             work,
             options.output,
             threshold=options.threshold,
+            merge_gap=options.merge_gap,
             plot=options.plot,
             top=options.top,
             checksum=checksum,

@@ -1,4 +1,4 @@
-"""Peaks: neighbouring bases whose scores reach a threshold, merged."""
+"""Peaks: runs of bases whose scores reach a threshold, near ones merged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Peak", "PeakCaller"]
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """A run of scored bases at or above the threshold.
+    """Scored bases at or above the threshold, and the small gaps between them.
 
     Attributes
     ----------
@@ -41,11 +41,16 @@ class PeakCaller:
     Parameters
     ----------
     threshold
-        Smallest score inside a peak.
+        Smallest score of a run.
+    gap
+        Largest number of bases between two runs of one peak.
     """
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, gap: int = 0) -> None:
+        if gap < 0:
+            raise ValueError(f"merge_gap must not be negative, not {gap}")
         self.threshold = threshold
+        self.gap = gap
         self._open: Peak | None = None
 
     def add(self, block: ScanBlock) -> list[Peak]:
@@ -68,7 +73,7 @@ class PeakCaller:
             before = self._open
             if before is None:
                 self._open = peak
-            elif before.chrom == peak.chrom and before.end == peak.start:
+            elif before.chrom == peak.chrom and peak.start - before.end <= self.gap:
                 better = peak if peak.score > before.score else before
                 self._open = replace(better, start=before.start, end=peak.end)
             else:

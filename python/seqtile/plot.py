@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .peaks import Peak, PeakCaller
+from .peaks import Peak
 from .scanner import Scan, ScanBlock
 
 __all__ = ["TrackFigure"]
@@ -61,7 +62,6 @@ class TrackFigure:
             + f"; peaks at {threshold:.2f} and above"
         )
         self._threshold = threshold
-        self._caller = PeakCaller(threshold)
         scanned = {name: scan.fasta.lengths[name] for name in scan.names}
         drawn = set(sorted(scanned, key=scanned.__getitem__, reverse=True)[:_PANELS])
         self._left_out = len(scanned) - len(drawn)
@@ -74,9 +74,9 @@ class TrackFigure:
                 bins = np.full(count, np.nan, np.float32)
                 self._panels[name] = _Panel(name, length, bins, [])
 
-    def write(self, block: ScanBlock) -> None:
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Fold the block's scores into their bins."""
-        self._keep(self._caller.add(block))
+        self._keep(peaks)
         panel = self._panels.get(block.chrom)
         if panel is None or not len(block.scores):
             return
@@ -84,9 +84,9 @@ class TrackFigure:
         places = np.clip(middles * len(panel.bins) // panel.length, 0, len(panel.bins) - 1)
         np.fmax.at(panel.bins, places, block.scores)
 
-    def close(self) -> None:
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
         """Draw."""
-        self._keep(self._caller.finish())
+        self._keep(peaks)
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -108,7 +108,7 @@ class TrackFigure:
     def abort(self) -> None:
         """Nothing is open before `close`."""
 
-    def _keep(self, peaks: list[Peak]) -> None:
+    def _keep(self, peaks: Sequence[Peak]) -> None:
         for peak in peaks:
             if peak.chrom in self._panels:
                 self._panels[peak.chrom].peaks.append(peak)

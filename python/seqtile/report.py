@@ -99,6 +99,7 @@ def write_scan(
     outputs: Sequence[str | os.PathLike[str]],
     *,
     threshold: float | None = None,
+    merge_gap: int | None = None,
     plot: str | os.PathLike[str] | None = None,
     top: int = 10,
     checksum: Checksum | None = None,
@@ -115,6 +116,9 @@ def write_scan(
         ``.npz``); ``"-"`` writes BED to standard output. All appear when all are whole, or none.
     threshold
         Smallest score inside a peak; default: the card's decision threshold, else 0.5.
+    merge_gap
+        Largest number of bases between two runs above the threshold that count as one peak;
+        default: the window, for nearer runs share letters.
     plot
         PNG of the tracks with their peaks.
     top
@@ -140,7 +144,7 @@ def write_scan(
     if plot is not None:
         require("matplotlib", f"{os.fspath(plot)}: a figure")
     started = time.perf_counter()
-    caller = PeakCaller(threshold)
+    caller = PeakCaller(threshold, scan.window if merge_gap is None else merge_gap)
     best = _Best(top)
     writers: list[_Guarded] = []
     with AtomicOutputs() as files:
@@ -148,23 +152,25 @@ def write_scan(
             lengths = scan.fasta.lengths
             for path in paths:
                 opener: Callable[[], TrackWriter] = partial(
-                    open_track, files.path_for(path), path, lengths, threshold
+                    open_track, files.path_for(path), path, lengths
                 )
                 writers.append(_Guarded(path, opener))
             if len(paths) != len(outputs):
-                writers.append(_Guarded("standard output", partial(_print_peaks, threshold)))
+                writers.append(_Guarded("standard output", partial(PeakTrack, sys.stdout)))
             if plot is not None:
                 opener = partial(TrackFigure, files.path_for(Path(plot)), scan, threshold)
                 writers.append(_Guarded(plot, opener))
             for block in scan:
+                peaks = caller.add(block)
                 for writer in writers:
-                    writer.write(block)
-                best.add(caller.add(block))
+                    writer.write(block, peaks)
+                best.add(peaks)
                 if progress is not None:
                     progress(scan.done_windows)
-            best.add(caller.finish())
+            peaks = caller.finish()
             for writer in writers:
-                writer.close()
+                writer.close(peaks)
+            best.add(peaks)
         except BaseException:
             for writer in writers:
                 writer.abort()
@@ -182,14 +188,10 @@ def write_scan(
         )
         for path in paths:
             target = path.with_name(f"{path.name}.manifest.json")
-            manifest = _manifest(scan, report, checksum)
+            manifest = _manifest(scan, report, caller.gap, checksum)
             with output_errors(target):
                 write_manifest(files.path_for(target), manifest)
     return report
-
-
-def _print_peaks(threshold: float) -> TrackWriter:
-    return PeakTrack(sys.stdout, threshold)
 
 
 class _Guarded:
@@ -200,13 +202,13 @@ class _Guarded:
         with output_errors(name):
             self._writer = open_writer()
 
-    def write(self, block: ScanBlock) -> None:
+    def write(self, block: ScanBlock, peaks: Sequence[Peak]) -> None:
         with output_errors(self._name):
-            self._writer.write(block)
+            self._writer.write(block, peaks)
 
-    def close(self) -> None:
+    def close(self, peaks: Sequence[Peak]) -> None:
         with output_errors(self._name):
-            self._writer.close()
+            self._writer.close(peaks)
 
     def abort(self) -> None:
         self._writer.abort()
@@ -231,7 +233,9 @@ class _Best:
         return [peak for _, _, peak in sorted(self._heap, reverse=True)]
 
 
-def _manifest(scan: Scan, report: ScanReport, checksum: Checksum | None) -> dict[str, Any]:
+def _manifest(
+    scan: Scan, report: ScanReport, merge_gap: int, checksum: Checksum | None
+) -> dict[str, Any]:
     from . import __version__
 
     predictor = scan.predictor
@@ -253,6 +257,7 @@ def _manifest(scan: Scan, report: ScanReport, checksum: Checksum | None) -> dict
             "batch_size": scan.batch_size,
             "regions": scan.regions,
             "threshold": report.threshold,
+            "merge_gap": merge_gap,
         },
         "device": predictor.device,
         "providers": list(predictor.providers),

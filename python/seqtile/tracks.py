@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TextIO
@@ -15,39 +15,39 @@ from numpy.typing import NDArray
 
 from .bigwig import BigWigTrack
 from .outputs import require
-from .peaks import Peak, PeakCaller
+from .peaks import Peak
 from .scanner import ScanBlock
 
 __all__ = ["SUFFIXES", "TrackWriter", "open_track"]
 
 
 class TrackWriter(Protocol):
-    """Takes the blocks of a scan in order; the file is whole after `close`.
+    """Takes the blocks of a scan in order, each with the peaks that it completes.
 
-    `abort` frees what an unfinished file holds; the file is then good for nothing.
+    `close` takes the peaks that the end completes, and makes the file whole. `abort` frees what an
+    unfinished file holds; the file is then good for nothing.
     """
 
-    def write(self, block: ScanBlock) -> None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None: ...  # noqa: D102
+    def close(self, peaks: Sequence[Peak] = ()) -> None: ...  # noqa: D102
     def abort(self) -> None: ...  # noqa: D102
 
 
 class PeakTrack:
     """BED6 or ENCODE narrowPeak: merged peaks with their summits."""
 
-    def __init__(self, file: TextIO, threshold: float, *, narrow: bool = False) -> None:
+    def __init__(self, file: TextIO, *, narrow: bool = False) -> None:
         self._file = file
-        self._caller = PeakCaller(threshold)
         self._narrow = narrow
         self._count = 0
 
-    def write(self, block: ScanBlock) -> None:
-        """Write the peaks that this block completes."""
-        self._lines(self._caller.add(block))
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
+        """Write the peaks; a line each."""
+        self._lines(peaks)
 
-    def close(self) -> None:
-        """Write the last peak."""
-        self._lines(self._caller.finish())
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
+        """Write the last peaks."""
+        self._lines(peaks)
         if self._file is sys.stdout:
             self._file.flush()
         else:
@@ -59,7 +59,7 @@ class PeakTrack:
             with suppress(OSError):
                 self._file.close()
 
-    def _lines(self, peaks: list[Peak]) -> None:
+    def _lines(self, peaks: Sequence[Peak]) -> None:
         for peak in peaks:
             self._count += 1
             score = min(1000, max(0, int(peak.score * 1000)))
@@ -75,7 +75,7 @@ class PeakTrack:
 class ParquetTrack:
     """Parquet through pyarrow: chrom, start, end, score, strand; a row per score."""
 
-    def __init__(self, path: Path, lengths: Mapping[str, int], threshold: float) -> None:
+    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -91,7 +91,7 @@ class ParquetTrack:
         )
         self._file = pq.ParquetWriter(str(path), self._schema)
 
-    def write(self, block: ScanBlock) -> None:
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Add the block's scored rows."""
         pa = self._pa
         rows = np.flatnonzero(~np.isnan(block.scores))
@@ -110,7 +110,7 @@ class ParquetTrack:
         ]
         self._file.write_table(pa.table(columns, schema=self._schema))
 
-    def close(self) -> None:
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
         """Write the footer."""
         self._file.close()
 
@@ -127,11 +127,11 @@ class NpzTrack:
     first, step; score j is written at [first + j * step, first + (j + 1) * step)).
     """
 
-    def __init__(self, path: Path, lengths: Mapping[str, int], threshold: float) -> None:
+    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
         self._zip = zipfile.ZipFile(path, "w", allowZip64=True)
         self._piece: _Piece | None = None
 
-    def write(self, block: ScanBlock) -> None:
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Append the block, or begin a new piece if it does not continue the last one."""
         piece = self._piece
         if piece is None or (piece.chrom, piece.end) != (block.chrom, block.start):
@@ -139,7 +139,7 @@ class NpzTrack:
             piece = self._piece = _Piece(block)
         piece.add(block)
 
-    def close(self) -> None:
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
         """Write the last piece and the directory."""
         self._finish_piece()
         self._zip.close()
@@ -195,12 +195,12 @@ class _Piece:
                 spool.close()
 
 
-def _bed(path: Path, lengths: Mapping[str, int], threshold: float) -> PeakTrack:
-    return PeakTrack(path.open("w", encoding="utf-8"), threshold)
+def _bed(path: Path, lengths: Mapping[str, int]) -> PeakTrack:
+    return PeakTrack(path.open("w", encoding="utf-8"))
 
 
-def _narrow_peak(path: Path, lengths: Mapping[str, int], threshold: float) -> PeakTrack:
-    return PeakTrack(path.open("w", encoding="utf-8"), threshold, narrow=True)
+def _narrow_peak(path: Path, lengths: Mapping[str, int]) -> PeakTrack:
+    return PeakTrack(path.open("w", encoding="utf-8"), narrow=True)
 
 
 _FORMATS: dict[str, Any] = {
@@ -233,9 +233,7 @@ def check_suffix(path: Path) -> str:
     return suffix
 
 
-def open_track(
-    path: Path, target: Path, lengths: Mapping[str, int], threshold: float
-) -> TrackWriter:
+def open_track(path: Path, target: Path, lengths: Mapping[str, int]) -> TrackWriter:
     """A writer to ``path`` in the format of ``target``'s suffix.
 
     Parameters
@@ -246,8 +244,6 @@ def open_track(
         Final name, which tells the format.
     lengths
         Name and length of every sequence, in order.
-    threshold
-        Smallest score inside a peak, for BED and narrowPeak.
     """
-    writer: TrackWriter = _FORMATS[check_suffix(target)](path, lengths, threshold)
+    writer: TrackWriter = _FORMATS[check_suffix(target)](path, lengths)
     return writer

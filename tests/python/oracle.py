@@ -121,8 +121,10 @@ def reduced(
     return tracks
 
 
-def peaks(rows: Iterable[Row], threshold: float) -> list[tuple[str, int, int, int, float, str]]:
-    """Neighbouring rows at or above a threshold, joined: chrom, start, end, summit, score, strand.
+def peaks(
+    rows: Iterable[Row], threshold: float, gap: int
+) -> list[tuple[str, int, int, int, float, str]]:
+    """Rows at or above a threshold, near ones joined: chrom, start, end, summit, score, strand.
 
     The summit is the middle of the first of the best windows' bases.
     """
@@ -130,7 +132,7 @@ def peaks(rows: Iterable[Row], threshold: float) -> list[tuple[str, int, int, in
     for row in rows:
         if row.score >= threshold:
             last = runs[-1][-1] if runs else None
-            if last and (last.chrom, last.end) == (row.chrom, row.start):
+            if last and last.chrom == row.chrom and row.start - last.end <= gap:
                 runs[-1].append(row)
             else:
                 runs.append([row])

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pybigtools
 import pyBigWig
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +30,7 @@ def dense(chrom: str, scores: np.ndarray, size: int = 1000) -> list[ScanBlock]:
 
 
 def write(path: Path, sizes: dict[str, int], blocks: list[ScanBlock]) -> None:
-    track = BigWigTrack(path, sizes, 0.5)
+    track = BigWigTrack(path, sizes)
     for part in blocks:
         track.write(part)
     track.close()
@@ -150,7 +151,7 @@ def test_zoom_levels(path: Path) -> None:
 def test_zoom_records_add_up(path: Path) -> None:
     """Every level covers each scored base once, whatever the blocks."""
     scores = np.random.default_rng(3).random(5000).astype(np.float32)
-    track = BigWigTrack(path, {"chr1": 5000, "chr2": 5000}, 0.5)
+    track = BigWigTrack(path, {"chr1": 5000, "chr2": 5000})
     for part in [*dense("chr1", scores, 613), *dense("chr2", scores[:100], 9)]:
         track.write(part)
     zooms = track._zooms
@@ -175,7 +176,7 @@ def test_zoom_records_add_up(path: Path) -> None:
 @pytest.mark.parametrize("sizes", [{}, {"a": 0}, {"a": 5, "b": 1 << 32}])
 def test_sequences_that_do_not_fit(path: Path, sizes: dict[str, int]) -> None:
     with pytest.raises(OSError, match=r"^a bigWig needs sequences of 1 to 4,294,967,295 bases$"):
-        BigWigTrack(path, sizes, 0.5)
+        BigWigTrack(path, sizes)
 
 
 def test_the_longest_sequence(path: Path) -> None:
@@ -185,3 +186,29 @@ def test_the_longest_sequence(path: Path) -> None:
         assert file.chroms() == {"a": end}
         values = [value for *_, value in file.intervals("a", end - 9, end)]
         assert values == [1.0, 2.0]  # pyBigWig gives positions beyond 2 Gb as negative numbers
+
+
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_second_reader_agrees(path: Path, step: int) -> None:
+    """bigtools, which shares no code with libBigWig: every base, and the means of zoom levels."""
+    rng = np.random.default_rng(step)
+    sizes = {"chr10": 60_000, "chr2": 50_000, "chr1": 3}
+    scores = {name: rng.random(size // step).astype(np.float32) for name, size in sizes.items()}
+    for values in scores.values():
+        values[rng.random(len(values)) < 0.1] = np.nan
+    blocks = [
+        block(name, 0, len(values) * step, 0, step, values)
+        for name, values in scores.items()
+        if len(values)
+    ]
+    write(path, sizes, blocks)
+    file = pybigtools.open(str(path))
+    assert file.chroms() == sizes
+    for name, values in scores.items():
+        expected = np.full(sizes[name], np.nan)
+        expected[: len(values) * step] = values.repeat(step)
+        np.testing.assert_array_equal(file.values(name, fillna=np.nan), expected)
+        if sizes[name] > 1000:
+            means = file.values(name, bins=10, summary="mean", exact=False, fillna=np.nan)
+            parts = [np.nanmean(part) for part in np.split(expected, 10)]
+            np.testing.assert_allclose(means, parts, atol=0.02)

@@ -13,9 +13,9 @@ from seqtile.peaks import PeakCaller
 NAN = float("nan")
 
 
-def call(*blocks: tuple[object, ...]) -> list[tuple[object, ...]]:
+def call(*blocks: tuple[object, ...], gap: int = 0) -> list[tuple[object, ...]]:
     """Peaks at 0.5 and above, of blocks (chrom, start, end, first, step, scores, strands)."""
-    caller = PeakCaller(0.5)
+    caller = PeakCaller(0.5, gap)
     found = []
     for chrom, start, end, first, step, scores, strands in blocks:
         signs = None if strands is None else np.array(strands, np.int8)
@@ -73,3 +73,20 @@ def test_reduced_scores_have_no_strand() -> None:
 def test_nothing() -> None:
     assert call() == []
     assert call(("a", 0, 0, 0, 4, [], [])) == []
+
+
+def test_near_runs_are_one_peak() -> None:
+    """Also across blocks and unscored windows, with the summit of the best run."""
+    blocks = [
+        ("a", 0, 12, 0, 4, [0.625, 0.25, NAN], [1, 1, 1]),
+        ("a", 12, 20, 12, 4, [0.75, 0.25], [-1, 1]),
+        ("b", 0, 4, 0, 4, [0.5], [1]),
+    ]
+    apart = [("a", 0, 4, 2, 0.625, "+"), ("a", 12, 16, 14, 0.75, "-"), ("b", 0, 4, 2, 0.5, "+")]
+    assert call(*blocks, gap=7) == apart
+    assert call(*blocks, gap=8) == [("a", 0, 16, 14, 0.75, "-"), apart[2]]
+
+
+def test_negative_gap() -> None:
+    with pytest.raises(ValueError, match="^merge_gap must not be negative, not -1$"):
+        PeakCaller(0.5, -1)

@@ -302,6 +302,7 @@ def test_manifest(motif: Predictor, model: Path, genome: Path, folder: Path) -> 
             "batch_size": motif.batch_size(),
             "regions": "1 from intervals",
             "threshold": 0.25,
+            "merge_gap": work.window,
         },
         "device": "cpu",
         "providers": ["CPUExecutionProvider"],

@@ -102,10 +102,15 @@ def read_bed(path: Path) -> list[list[str]]:
 
 
 def write(
-    motif: Predictor, genome: Path, target: Path, stride: int = 3, **options: object
+    motif: Predictor,
+    genome: Path,
+    target: Path,
+    stride: int = 3,
+    merge_gap: int | None = 0,
+    **options: object,
 ) -> ScanReport:
     work = scan(motif, genome, stride=stride, **options)
-    return write_scan(work, [target], threshold=THRESHOLD)
+    return write_scan(work, [target], threshold=THRESHOLD, merge_gap=merge_gap)
 
 
 # the formats
@@ -160,7 +165,7 @@ def test_regions_in_every_format(motif: Predictor, genome: Path, tmp_path: Path)
     regions = [("chr1", 100, 201), ("chr1", 407, 450), ("chr2", 7, 500)]
     work = scan(motif, genome, stride=5, regions=regions)
     outputs = [tmp_path / name for name in ("a.bw", "a.parquet", "a.npz", "a.bed")]
-    write_scan(work, outputs, threshold=THRESHOLD)
+    write_scan(work, outputs, threshold=THRESHOLD, merge_gap=0)
     expected = per_base(GENOME, [])
     whole = per_base(GENOME, truth(5))
     for chrom, start, end in regions:
@@ -174,10 +179,20 @@ def test_regions_in_every_format(motif: Predictor, genome: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("stride", [1, 3, 12, 25])
 @pytest.mark.parametrize("suffix", [".bed", ".narrowPeak"])
-def test_peaks(motif: Predictor, genome: Path, tmp_path: Path, stride: int, suffix: str) -> None:
+@pytest.mark.parametrize(("merge_gap", "gap"), [(0, 0), (5, 5), (None, 12)])
+def test_peaks(
+    motif: Predictor,
+    genome: Path,
+    tmp_path: Path,
+    stride: int,
+    suffix: str,
+    merge_gap: int | None,
+    gap: int,
+) -> None:
+    """Of runs as near as told; by default, as the window is long."""
     path = tmp_path / f"peaks{suffix}"
-    report = write(motif, genome, path, stride)
-    expected = peaks(truth(stride), THRESHOLD)
+    report = write(motif, genome, path, stride, merge_gap)
+    expected = peaks(truth(stride), THRESHOLD, gap)
     assert len(expected) > 8
     lines = read_bed(path)
     assert [line[:6] for line in lines] == [
@@ -194,8 +209,8 @@ def test_peaks(motif: Predictor, genome: Path, tmp_path: Path, stride: int, suff
 
 @pytest.mark.parametrize("top", [0, 1, 4, 10_000])
 def test_the_best_peaks(motif: Predictor, genome: Path, top: int) -> None:
-    report = write_scan(scan(motif, genome), [], threshold=THRESHOLD, top=top)
-    expected = sorted(peaks(truth(1), THRESHOLD), key=lambda peak: -peak[4])
+    report = write_scan(scan(motif, genome), [], threshold=THRESHOLD, top=top, merge_gap=0)
+    expected = sorted(peaks(truth(1), THRESHOLD, 0), key=lambda peak: -peak[4])
     assert report.peaks == len(expected)
     found = [(p.chrom, p.start, p.end, p.summit, p.score, p.strand) for p in report.top]
     assert [f[:4] + f[5:] for f in found] == [e[:4] + e[5:] for e in expected[:top]]
