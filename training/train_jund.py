@@ -35,13 +35,14 @@ from tqdm import tqdm
 
 from seqtile import reverse_complement
 from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.errors import SeqtileError
 from seqtile.session import thread_count
 
 from . import export
-from .baselines import KmerLogistic, consensus_score
 from .datasets import jund
 from .datasets.jund import Segments
 from .datasets.jund_windows import TrainWindows
+from .jund_report import Cuts, baselines, choose_cuts, report, show, sigmoid
 from .loop import (
     Fit,
     FitConfig,
@@ -52,7 +53,7 @@ from .loop import (
     seed_everything,
     write_history,
 )
-from .metrics import best_threshold, bootstrap, pr_auc, roc_auc, weighted_accuracy
+from .metrics import pr_auc, roc_auc
 from .models.tf_binding import BookCNN, SequenceCNN
 
 NAME = "jund-cnn-seq"
@@ -306,79 +307,6 @@ def _turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
 PRESETS: dict[str, Callable[[Task, Path], Fit]] = {"best": train_best, "course": train_course}
 
 
-@dataclass(frozen=True)
-class Cuts:
-    """Thresholds on the probability, chosen on validation."""
-
-    accuracy: float  # the largest weighted accuracy
-    peak: float  # reached by 1 % of the unbound segments
-
-
-def report(part: Segments, scores: Floats, split: str, cuts: Cuts) -> list[Metric]:
-    """The figures of probabilities on a split, with bootstrap intervals."""
-    labels, weights = part.bound, part.weight
-
-    def accuracy(rows_labels: Floats, rows_scores: Floats) -> float:
-        # Of the classes apart, as the bootstrap draws them: the book's weights do just that.
-        positive = rows_labels > 0.5
-        right = (rows_scores >= cuts.accuracy) == positive
-        return float(0.5 * right[positive].mean() + 0.5 * right[~positive].mean())
-
-    def recall(rows_labels: Floats, rows_scores: Floats) -> float:
-        return float((rows_scores[rows_labels > 0.5] >= cuts.peak).mean())
-
-    weighted = weighted_accuracy(labels, scores, weights, cuts.accuracy)
-    rows: list[tuple[str, Callable[[Floats, Floats], float], float, str]] = [
-        ("roc_auc", roc_auc, roc_auc(labels, scores), ""),
-        ("pr_auc", pr_auc, pr_auc(labels, scores), f"chance {labels.mean():.4f}"),
-        ("weighted_accuracy", accuracy, weighted, f"at {cuts.accuracy:.4f}, chosen on validation"),
-        ("recall_at_peak", recall, recall(labels, scores), f"at the threshold {cuts.peak:.4f}"),
-    ]
-    return [
-        Metric(
-            name,
-            split,
-            len(part),
-            round(value, 4),
-            _rounded(bootstrap(score, labels, scores)),
-            note,
-        )
-        for name, score, value, note in rows
-    ]
-
-
-def _rounded(interval: tuple[float, float]) -> tuple[float, float]:
-    return round(interval[0], 4), round(interval[1], 4)
-
-
-def baselines(task: Task, parts: dict[str, Segments]) -> list[Baseline]:
-    """ROC AUC and PR AUC of the AP-1 consensus and of k-mer logistic regression."""
-    model = KmerLogistic(k=7).fit(task.train.letters, task.train.bound)
-    rows = []
-    for split, part in parts.items():
-        for method, scores in (
-            ("best match to TGASTCA", consensus_score(part.letters, "TGASTCA")),
-            ("logistic regression on 7-mers", model.predict(part.letters)),
-        ):
-            for name, score in (("roc_auc", roc_auc), ("pr_auc", pr_auc)):
-                interval = _rounded(bootstrap(score, part.bound, scores, rounds=300))
-                value = round(score(part.bound, scores), 4)
-                rows.append(Baseline(name, split, len(part), value, interval, method=method))
-    return rows
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return 1 / (1 + np.exp(-logits.astype(np.float64)))
-
-
-def choose_cuts(valid: Segments, scores: Floats) -> Cuts:
-    """Both thresholds, from validation."""
-    return Cuts(
-        accuracy=round(best_threshold(valid.bound, scores, valid.weight), 4),
-        peak=round(float(np.quantile(scores[valid.bound < 0.5], 0.99)), 4),
-    )
-
-
 class Probability(nn.Module):
     """What is shipped: letters to the probability of binding."""
 
@@ -473,15 +401,6 @@ def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
     return {"sequence": letters}
 
 
-def show(metrics: list[Metric], base: list[Baseline]) -> None:
-    """Print the figures."""
-    for m in metrics:
-        interval = f"[{m.ci95[0]:.4f}, {m.ci95[1]:.4f}]" if m.ci95 else ""
-        print(f"{m.split:<17}{m.name:<20}{m.value:.4f} {interval}  n={m.n:,}  {m.note}")
-    for b in base:
-        print(f"{b.split:<17}{b.name:<20}{b.value:.4f}  baseline: {b.method}")
-
-
 def both_strands(task: Task, network: nn.Module, part: Segments) -> dict[str, float]:
     """ROC AUC of the two strands together, as a scan scores them (max) and as their mean."""
     logits = [task.logits(network, strand)[:, 0]
@@ -511,6 +430,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--export", action="store_true", help="report on test, write the model")
     parser.add_argument("--exported", type=Path, default=ROOT / "exported", help="its folder")
     options = vars(parser.parse_args(arguments))
+    if not -1 <= options["hold_out"] <= 4:
+        parser.error(f"--hold-out takes a fold from 0 to 4, not {options['hold_out']}")
     if options["export"] and options["preset"] != "best":
         parser.error("only preset best is exported: the book's network pads its edges")
     names = {field.name for field in dataclasses.fields(Config)}
@@ -535,11 +456,11 @@ def main(arguments: list[str] | None = None) -> None:
     # The figure that stands first on the card is the last report's.
     parts = {"test": jund.load("test")} if options["export"] and not config.smoke else {}
     parts |= {"valid": task.valid} | ({"held-out blocks": task.held} if task.held else {})
-    scores = {name: _sigmoid(task.logits(result.network, part.letters)[:, 0])
+    scores = {name: sigmoid(task.logits(result.network, part.letters)[:, 0])
               for name, part in parts.items()}  # fmt: skip
     cuts = choose_cuts(task.valid, scores["valid"])
     metrics = [m for name in parts for m in report(parts[name], scores[name], name, cuts)]
-    base = [] if config.smoke else baselines(task, parts)
+    base = [] if config.smoke else baselines(task.train, parts)
     show(metrics, base)
     strands = {name: both_strands(task, result.network, part) for name, part in parts.items()}
     for name, row in strands.items():
@@ -578,4 +499,7 @@ def _strand_note(row: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (SeqtileError, ValueError) as error:
+        raise SystemExit(f"train_jund: error: {error}") from error

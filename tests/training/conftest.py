@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_torch_thread() -> None:
     """For tensors as small as the tests' more threads are slower, most of all on a busy machine."""
-    if importlib.util.find_spec("torch"):
+    try:
         import torch
-
-        torch.set_num_threads(1)
+    except ImportError:
+        return
+    torch.set_num_threads(1)

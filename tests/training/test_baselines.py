@@ -77,10 +77,10 @@ def test_kmer_counts_by_hand() -> None:
 
 
 def planted(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every fifth row holds TGACTCA at a random place of a random strand."""
+    """Every twentieth row holds TGACTCA at a random place of a random strand."""
     letters = random_letters(n, 60, seed=seed)
     rng = np.random.default_rng(seed + 100)
-    bound = (np.arange(n) % 5 == 0).astype(np.float32)
+    bound = (np.arange(n) % 20 == 0).astype(np.float32)
     for row in np.flatnonzero(bound):
         place, word = rng.integers(0, 53), (b"TGACTCA", b"TGAGTCA")[rng.integers(0, 2)]
         letters[row, place : place + 7] = list(word)
@@ -88,7 +88,7 @@ def planted(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_kmer_logistic_learns_a_planted_kmer() -> None:
-    model = KmerLogistic(k=4, c=1.0).fit(*planted(3000, 1))
+    model = KmerLogistic(k=4, c=0.1).fit(*planted(6000, 1))
     letters, bound = planted(1000, 2)
     odds = model.predict(letters)
     assert odds.shape == (1000,)

@@ -48,7 +48,7 @@ def download(url: str, path: Path) -> None:
     """Fetch a file, with a progress bar; it appears under its name when it is whole."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with urllib.request.urlopen(url) as response, partial.open("wb") as file:
+        with urllib.request.urlopen(url, timeout=60) as response, partial.open("wb") as file:
             total = int(response.headers.get("Content-Length") or 0) or None
             with tqdm(
                 total=total, unit="B", unit_scale=True, desc=path.name, leave=False, disable=None
