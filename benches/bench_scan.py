@@ -15,14 +15,29 @@ from seqtile.report import write_scan
 MODEL = "jund-cnn-seq"
 
 
-@pytest.mark.parametrize("stride", [1, 10])
-def test_scan(benchmark, tmp_path, stride) -> None:
+@pytest.fixture(params=[1, 10])
+def stride(request) -> int:
+    return request.param
+
+
+@pytest.fixture
+def genome(tmp_path, stride):
+    """The example, as often as the stride is long: about 100,000 windows at any stride."""
+    path = tmp_path / "genome.fa"
+    with path.open("w") as file:
+        for copy in range(stride):
+            for record in seqtile.read_fasta(seqtile.example_path("chr22")):
+                file.write(f">{record.name}/{copy}\n{record.sequence.tobytes().decode()}\n")
+    return path
+
+
+def test_scan(benchmark, tmp_path, genome, stride) -> None:
     predictor = seqtile.load(MODEL, device="cpu")
     window = predictor.window or predictor.card.training["window"]
     size = predictor.batch_size()
     session, name = predictor._session._session, predictor._sequence.name
     plus, batches = [], []
-    for record in seqtile.read_fasta(seqtile.example_path("chr22")):
+    for record in seqtile.read_fasta(genome):
         views = [
             seqtile.windows(record.sequence, window, stride),
             seqtile.windows(seqtile.reverse_complement(record.sequence), window)[::-stride],
@@ -36,10 +51,10 @@ def test_scan(benchmark, tmp_path, stride) -> None:
         return [session.run([predictor.outputs[0]], {name: batch})[0] for batch in batches]
 
     def ours() -> object:
-        work = seqtile.scan(predictor, seqtile.example_path("chr22"), stride=stride)
+        work = seqtile.scan(predictor, genome, stride=stride)
         return write_scan(work, [tmp_path / "out.bw"])
 
-    work = seqtile.scan(predictor, seqtile.example_path("chr22"), stride=stride, strand="+")
+    work = seqtile.scan(predictor, genome, stride=stride, strand="+")
     scores = np.concatenate([block.scores for block in work])
     expected = [predictor.predict(np.ascontiguousarray(v))[predictor.outputs[0]] for v in plus]
     np.testing.assert_allclose(scores, np.concatenate(expected), atol=1e-6)
