@@ -324,6 +324,11 @@ def make_card(
     metrics: list[Metric], base: list[Baseline],
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
+    unbound = task.valid[task.valid.bound < 0.5].letters
+    logits = [
+        task.logits(network, turned)[:, 0] for turned in (unbound, reverse_complement(unbound))
+    ]
+    either = float((sigmoid(np.maximum(*logits)) >= cuts.peak).mean())
     return ModelCard(
         name=NAME,
         version="1.0.0",
@@ -341,20 +346,23 @@ def make_card(
         outputs=(
             TensorSpec(
                 "probability", ("batch",), "float32", "probability of binding if bound and unbound "
-                "segments were equally frequent; of a genome's segments about 0.4 % are bound",
+                "segments were equally frequent; of chromosome 22's segments 0.4 % are bound",
                 labels=("unbound", "bound"),
             ),
         ),
         receptive_field=network.receptive_field,
-        threshold=Threshold(cuts.peak, "reached by 1 % of the unbound validation segments"),
+        threshold=Threshold(
+            cuts.peak,
+            f"reached by 1 % of the unbound validation segments on one strand, by {either:.2%} on "
+            "either",
+        ),
         data={
             "name": jund.NAME,
             "source": jund.SOURCE,
             "assembly": "hg19, chromosome 22",
             "split": "the book's: random over segments of 101 bases that tile the chromosome",
-            "train": {"n": len(task.train), "bound": int(task.train.bound.sum()),
-                      "sha256": jund.CHECKSUMS["train"]},
-            "valid": {"n": len(task.valid), "sha256": jund.CHECKSUMS["valid"]},
+            "train": _describe(task.train),
+            "valid": {**_describe(task.valid), "sha256": jund.CHECKSUMS["valid"]},
             "test": {"sha256": jund.CHECKSUMS["test"]},
         },
         training={
@@ -376,12 +384,17 @@ def make_card(
             "The split is random over neighbouring segments, so peaks stand on both of its sides; "
             "on 500-kb blocks kept out of train the ROC AUC is lower "
             "(`python -m training.train_jund --hold-out 0`).",
-            "Trained on 59 % of the book's rows: those that align between primates.",
+            f"Trained on {len(task.train) / jund.TRAIN_ROWS:.0%} of the book's rows"
+            + ("." if len(task.train) == jund.TRAIN_ROWS else ": those that align between primates."),
             "The strands are scored apart and differ a little; a scan takes the larger score.",
         ),
         opset=export.OPSET,
         tolerance=1e-5,
     )  # fmt: skip
+
+
+def _describe(part: Segments) -> dict[str, int]:
+    return {"n": len(part), "bound": int(part.bound.sum())}
 
 
 def _device_name(device: torch.device) -> str:
@@ -432,6 +445,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     if not -1 <= options["hold_out"] <= 4:
         parser.error(f"--hold-out takes a fold from 0 to 4, not {options['hold_out']}")
+    if options["export"] and options["hold_out"] >= 0:
+        parser.error("--export takes the network that saw all of train, not --hold-out")
+    if options["export"] and options["smoke"] and options["exported"] == ROOT / "exported":
+        parser.error("--smoke --export needs a folder of its own: --exported")
     if options["export"] and options["preset"] != "best":
         parser.error("only preset best is exported: the book's network pads its edges")
     names = {field.name for field in dataclasses.fields(Config)}

@@ -56,6 +56,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+class _Verb(argparse.ArgumentParser):
+    """A command's arguments; options are spelled out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+
 def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
@@ -63,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="seqtile", description="Ready-trained predictors for biological sequences."
     )
     parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
-    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    verbs = parser.add_subparsers(
+        title="commands",
+        required=True,
+        metavar="COMMAND",
+        parser_class=_Verb,
+    )
     parser.set_defaults(debug=False, json=False)
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
@@ -98,7 +110,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     foreign = parser.add_argument_group("a third-party .onnx file")
     foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
-    foreign.add_argument("--alphabet", default="dna", help="its channels' letters (default: dna)")
+    foreign.add_argument("--alphabet", help="its channels' letters (default: dna)")
 
 
 def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -122,7 +134,7 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--regions", metavar="BED", help="write these bases only")
     scan.add_argument("--reduce", choices=["mean", "max"], help="over all windows on a base")
     scan.add_argument("--max-n", type=int, default=0, help="non-ACGT letters allowed (default: 0)")
-    scan.add_argument("--threshold", type=float, help="of peaks (default: the model card's)")
+    scan.add_argument("--threshold", type=float, help="of peaks (default: the card's, else 0.5)")
     scan.add_argument(
         "--merge-gap", type=int, help="bases between runs of a peak (default: window)"
     )
@@ -168,8 +180,16 @@ def _load(options: argparse.Namespace) -> Any:
 
     spec = None
     if options.input_layout:
-        spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet)
+        spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet or "dna")
+    elif options.alphabet:
+        raise ValueError("--alphabet goes with --input-layout, for a third-party .onnx file")
     return load(options.model, device=options.device, threads=options.threads, input=spec)
+
+
+def _refuse_overwrite(source: str, targets: Sequence[str]) -> None:
+    for target in targets:
+        if target not in ("", "-") and os.path.realpath(target) == os.path.realpath(source):
+            raise ValueError(f"{target}: the output would overwrite the input")
 
 
 def _batch_size(options: argparse.Namespace) -> Any:
@@ -179,6 +199,7 @@ def _batch_size(options: argparse.Namespace) -> Any:
 def _predict(options: argparse.Namespace) -> int:
     from . import show
 
+    _refuse_overwrite(options.fasta, [options.output])
     predictor = _load(options)
     with show.progress("records", None, quiet=options.quiet) as advance:
         show.predictions(
@@ -195,6 +216,7 @@ def _scan(options: argparse.Namespace) -> int:
     from .report import Checksum, write_scan
     from .scanner import scan
 
+    _refuse_overwrite(options.fasta, [*options.output, options.plot or ""])
     predictor = _load(options)
     checksum = Checksum(options.fasta)
     work = scan(

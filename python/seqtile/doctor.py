@@ -77,13 +77,12 @@ def diagnose(device: str = "auto") -> Diagnosis:
     threads = None
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
         problems.append("onnxruntime and onnxruntime-gpu are both installed and share one module")
-        kind = "cpu" if device == "cpu" else "gpu"
-        mend = f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'seqtile[{kind}]'"
+        mend = f"pip uninstall -y onnxruntime onnxruntime-gpu && {_install(device != 'cpu')}"
     try:
         from .session import thread_count
     except ImportError as error:
         problems.append(str(error))
-        mend = f"pip install 'seqtile[{'gpu' if device.startswith('cuda') else 'cpu'}]'"
+        mend = _install(device.startswith("cuda"))
     else:
         threads = thread_count()
         for name in ("cpu", "cuda" if device in ("auto", "cpu") else device):
@@ -95,6 +94,10 @@ def diagnose(device: str = "auto") -> Diagnosis:
         _, _, command = problems[-1].partition(": pip ")
         mend = mend or (f"pip {command}" if command else None)
     return Diagnosis(versions, _processor(), threads, devices, problems, mend, works)
+
+
+def _install(cuda: bool) -> str:
+    return "pip install " + ("'onnxruntime-gpu[cuda,cudnn]'" if cuda else "onnxruntime")
 
 
 def _version(package: str) -> str | None:

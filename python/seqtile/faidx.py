@@ -9,6 +9,7 @@ import difflib
 import logging
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -317,6 +318,7 @@ def _survey(
     seen: dict[str, int] = {}
     contigs: dict[str, _Contig] = {}
     uneven: dict[str, int] = {}
+    waiting: deque[str] = deque()  # records begun and not ended
     for letters, headers, finished in file.parse():
         if keep is not None:
             keep(letters)
@@ -327,8 +329,9 @@ def _survey(
                     file.name, f"line {line}: record {name!r} stands on line {seen[name]} already"
                 )
             seen[name] = line
-        names = list(seen)[len(contigs) :] if finished else []
-        for name, (*geometry, uneven_line) in zip(names, finished, strict=False):
+            waiting.append(name)
+        for *geometry, uneven_line in finished:
+            name = waiting.popleft()
             contigs[name] = _Contig(*geometry)
             if uneven_line:
                 uneven[name] = uneven_line

@@ -49,6 +49,8 @@ def load(
 
     Raises
     ------
+    ValueError
+        ``input`` for a model that has a card.
     ModelNotFoundError
         No such name or path; suggests the nearest name.
     ModelIntegrityError
@@ -70,6 +72,8 @@ def load(
     if path.suffix == ".onnx":
         return _load_file(path, device, threads)
     folder = path if path.is_dir() else model_folder(fspath(name_or_path))
+    if input is not None:
+        raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
     card = read_card(folder)
     model = _read_model(folder / "model.onnx")
     digest = hashlib.sha256(model).hexdigest()
@@ -173,6 +177,8 @@ def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec)
             "is the layout right?"
         )
     fixed = [n if isinstance(n, int) else None for n in (shape[0], shape[axis])]
+    if spec.length not in (None, fixed[1] or spec.length):
+        raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
     sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
     digest = hashlib.sha256(model).hexdigest()
     return Predictor(session, name=path.stem, sha256=digest, sequence=sequence, card=None)

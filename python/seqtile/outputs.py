@@ -86,7 +86,7 @@ def output_errors(name: object) -> Iterator[None]:
 def require(module: str, purpose: str) -> None:
     """Raise `ImportError` with the command that mends it if an optional library is missing."""
     if find_spec(module) is None:
-        raise ImportError(f"{purpose} needs {module}: pip install 'seqtile[scan]'")
+        raise ImportError(f"{purpose} needs {module}: pip install {module}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -36,14 +36,14 @@ class Peak:
 
 
 class PeakCaller:
-    """Merges scores into peaks block by block; a peak may span blocks.
+    """Merges scores into peaks block by block; a peak may span blocks that touch.
 
     Parameters
     ----------
     threshold
         Smallest score of a run.
     gap
-        Largest number of bases between two runs of one peak.
+        Largest number of bases, scored or not, between two runs of one peak.
     """
 
     def __init__(self, threshold: float, gap: int = 0) -> None:
@@ -52,6 +52,7 @@ class PeakCaller:
         self.threshold = threshold
         self.gap = gap
         self._open: Peak | None = None
+        self._before: tuple[str, int] | None = None  # where the last block ended
 
     def add(self, block: ScanBlock) -> list[Peak]:
         """Peaks that are complete now that this block has come."""
@@ -59,6 +60,10 @@ class PeakCaller:
         edges = np.flatnonzero(above[1:] != above[:-1])
         starts, ends = block.starts, block.ends
         done = []
+        if (block.chrom, block.start) != self._before:  # bases between blocks are not written
+            done = self.finish()
+            self._open = None
+        self._before = (block.chrom, block.end)
         for begin, stop in edges.reshape(-1, 2).tolist():
             best = begin + int(np.argmax(block.scores[begin:stop]))
             strand = "." if block.strands is None else "+-"[int(block.strands[best] < 0)]

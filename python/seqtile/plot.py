@@ -123,12 +123,17 @@ class TrackFigure:
         axis.plot(x, panel.bins, color=_TRACK, linewidth=0.6)
         ends = [offset / factor, (offset + panel.length) / factor]
         axis.plot(ends, [self._threshold] * 2, color=_MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
+        scores = panel.bins[~np.isnan(panel.bins)].tolist()
+        low, high = min([0.0, *scores]), max([1.0, *scores])
+        height = high - low
         for peak in panel.peaks:
             place = (offset + peak.summit) / factor
-            axis.plot(place, peak.score + 0.07, marker="v", color=_PEAK, markersize=3.5)
+            above = peak.score + 0.07 * height
+            axis.plot(place, above, marker="v", color=_PEAK, markersize=3.5)
         axis.set_xlim(offset / factor, (offset + longest) / factor)
-        axis.set_ylim(0, 1.15)
-        axis.set_yticks([0, 0.5, 1])
+        axis.set_ylim(low, low + 1.15 * height)
+        if (low, high) == (0, 1):
+            axis.set_yticks([0, 0.5, 1])
         axis.tick_params(labelsize=7, colors=_MUTED, length=2)
         axis.ticklabel_format(axis="x", useOffset=False, style="plain")
         for side in ("top", "right"):

@@ -46,7 +46,7 @@ class Predictor:
     sha256
         Checksum of the model file.
     device
-        Where it runs: ``"cpu"`` or ``"cuda:N"``.
+        Where it runs: ``"cpu"``, ``"cuda"`` (the first one) or ``"cuda:N"``.
     providers
         onnxruntime's execution providers of the session, in order.
     threads
@@ -79,6 +79,11 @@ class Predictor:
     def window(self) -> int | None:
         """Sequence length the model takes, None if any from `min_length` on."""
         return self._sequence.length
+
+    @property
+    def alphabet(self) -> str:
+        """Letters that its sequence input tells apart, in the order of its channels."""
+        return self._sequence.alphabet.letters
 
     @property
     def min_length(self) -> int:
@@ -152,6 +157,11 @@ class Predictor:
                 for name, values in outputs.items():
                     if name not in results:
                         results[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
+                    if results[name].shape[1:] != values.shape[1:]:
+                        raise ShapeError(
+                            f"{self.name}: the shape of output {name!r} depends on the length: "
+                            "predict sequences of one length at a time"
+                        )
                     results[name][chosen] = values
         return results or self._empty()
 

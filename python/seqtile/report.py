@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import os
 import platform
 import sys
@@ -138,6 +139,12 @@ def write_scan(
     if threshold is None:
         card = scan.predictor.card
         threshold = card.threshold.value if card else 0.5
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, not nan")
+    if top < 0:
+        raise ValueError(f"top must not be negative, not {top}")
+    if plot is not None and Path(plot).suffix.lower() != ".png":
+        raise ValueError(f"{os.fspath(plot)}: a figure is a .png file")
     paths = [Path(output) for output in outputs if os.fspath(output) != "-"]
     for path in paths:
         check_suffix(path)

@@ -313,6 +313,11 @@ def scan(
 
 def _check_window(predictor: Predictor, window: int | None) -> int:
     predictor.refuse_extra()
+    if sorted(predictor.alphabet) not in (sorted("ACGT"), sorted("ACGU")):
+        raise ValueError(
+            f"a scan needs a model of nucleotides; the alphabet of {predictor.name} is "
+            f"{predictor.alphabet!r}"
+        )
     length = window if window is not None else predictor.window
     if length is None:
         trained = predictor.card.training.get("window") if predictor.card else None

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from .errors import ModelIntegrityError, ProviderError
 
+_GPU_WHEEL = "'onnxruntime-gpu[cuda,cudnn]'"
+
 try:
     import onnxruntime as ort
 except ImportError as error:
     raise ImportError(
-        "seqtile's runtime needs onnxruntime: pip install 'seqtile[cpu]', or 'seqtile[gpu]' on a "
-        f"machine with CUDA ({error})"
+        "seqtile's runtime needs onnxruntime: pip install onnxruntime, or, on a machine with CUDA, "
+        f"pip install {_GPU_WHEEL} ({error})"
     ) from error
 
 __all__ = ["Session", "check_cuda", "runtime_wheels", "thread_count"]
@@ -111,13 +113,13 @@ def check_cuda() -> None:
     if len(wheels) > 1:
         raise ProviderError(
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
-            "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'seqtile[gpu]'"
+            f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install {_GPU_WHEEL}"
         )
     if _CUDA not in ort.get_available_providers():
         raise ProviderError(
             "device 'cuda' needs onnxruntime-gpu, but the CPU build of onnxruntime "
             f"{ort.__version__} is installed: "
-            "pip uninstall -y onnxruntime && pip install 'seqtile[gpu]'"
+            f"pip uninstall -y onnxruntime && pip install {_GPU_WHEEL}"
         )
     try:
         ctypes.CDLL("libcuda.so.1")

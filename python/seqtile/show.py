@@ -35,6 +35,9 @@ from .zoo import card, list_models, read_card
 __all__ = ["diagnosis", "model", "models", "predictions", "progress", "scan_report", "verify"]
 
 
+_LISTED = 5  # sequences without a score that are named
+
+
 class _Rate(ProgressColumn):
     """Work per second, with an SI prefix."""
 
@@ -200,18 +203,18 @@ def scan_report(report: ScanReport, work: Scan, *, as_json: bool, file: TextIO) 
             "non-ACGT letters",
             file,
         )
-    for name, length in report.short.items():
+    for name, length in list(report.short.items())[:_LISTED]:
         _print(f"no score  {name}: {length} bases, shorter than the window", file)
+    if len(report.short) > _LISTED:
+        _print(f"no score  and {len(report.short) - _LISTED:,} more sequences as short", file)
     shown = f", the best {len(report.top)}:" if report.top else ""
     _print(f"peaks     {report.peaks:,} at {report.threshold:.3f} and above{shown}", file)
     if report.top:
-        width = max(len(f"{p.chrom}:{p.start}-{p.end}") for p in report.top)
-        for peak in report.top:
-            place = f"{peak.chrom}:{peak.start}-{peak.end}"
-            _print(
-                f"  {place:<{width}}  summit {peak.summit:>9}  {peak.strand}  {peak.score:.4f}",
-                file,
-            )
+        width = max(len(p.chrom) for p in report.top)
+        _print(f"  {'0-based':<{width}}      start        end     summit      score", file)
+        for p in report.top:
+            places = f"{p.start:>9}  {p.end:>9}  {p.summit:>9}"
+            _print(f"  {p.chrom:<{width}}  {places}  {p.strand}  {p.score:.4f}", file)
     for output in report.outputs:
         _print(f"wrote     {output}", file)
 

@@ -21,6 +21,9 @@ from .scanner import ScanBlock
 __all__ = ["SUFFIXES", "TrackWriter", "open_track"]
 
 
+_GROUP_ROWS = 1 << 18  # of Parquet: small regions share a row group
+
+
 class TrackWriter(Protocol):
     """Takes the blocks of a scan in order, each with the peaks that it completes.
 
@@ -90,6 +93,8 @@ class ParquetTrack:
             ]
         )
         self._file = pq.ParquetWriter(str(path), self._schema)
+        self._tables: list[Any] = []
+        self._rows = 0
 
     def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Add the block's scored rows."""
@@ -108,10 +113,20 @@ class ParquetTrack:
             pa.array(block.scores[rows]),
             pa.DictionaryArray.from_arrays(codes, ["+", "-", "."]),
         ]
-        self._file.write_table(pa.table(columns, schema=self._schema))
+        self._tables.append(pa.table(columns, schema=self._schema))
+        self._rows += len(rows)
+        if self._rows >= _GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._tables:
+            table = self._pa.concat_tables(self._tables).unify_dictionaries().combine_chunks()
+            self._file.write_table(table, row_group_size=self._rows)
+        self._tables, self._rows = [], 0
 
     def close(self, peaks: Sequence[Peak] = ()) -> None:
-        """Write the footer."""
+        """Write the last rows and the footer."""
+        self._flush()
         self._file.close()
 
     def abort(self) -> None:

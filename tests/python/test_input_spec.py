@@ -180,3 +180,20 @@ def test_without_a_spec(tmp_path: Path) -> None:
 def test_missing_file(spec: InputSpec | None, tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="no model file .*m.onnx"):
         seqtile.load(tmp_path / "m.onnx", input=spec)
+
+
+def test_a_model_with_a_card_takes_no_spec() -> None:
+    with pytest.raises(ValueError, match="^jund-cnn-seq: its card says how it takes sequences"):
+        seqtile.load("jund-cnn-seq", input=InputSpec(layout="NCL"))
+
+
+def test_a_length_that_contradicts_the_graph(tmp_path: Path) -> None:
+    path = motif_model(tmp_path / "m.onnx", length=20)
+    with pytest.raises(ModelCardError, match="has length 20, InputSpec 21$"):
+        seqtile.load(path, input=InputSpec(layout="bytes", length=21))
+
+
+def test_a_scan_needs_nucleotides(tmp_path: Path) -> None:
+    predictor = seqtile.load(counts_model(tmp_path / "m.onnx"), input=InputSpec(alphabet="WXYZ"))
+    with pytest.raises(ValueError, match="^a scan needs a model of nucleotides; .* 'WXYZ'$"):
+        seqtile.scan(predictor, "missing.fa", window=4)

@@ -90,3 +90,10 @@ def test_near_runs_are_one_peak() -> None:
 def test_negative_gap() -> None:
     with pytest.raises(ValueError, match="^merge_gap must not be negative, not -1$"):
         PeakCaller(0.5, -1)
+
+
+def test_a_peak_ends_where_the_blocks_do_not_touch() -> None:
+    """Bases between two regions are not written, however near."""
+    blocks = [("a", 0, 4, 0, 4, [0.5], [1]), ("a", 8, 12, 8, 4, [0.75], [1])]
+    expected = [("a", 0, 4, 2, 0.5, "+"), ("a", 8, 12, 10, 0.75, "+")]
+    assert call(*blocks, gap=100) == expected

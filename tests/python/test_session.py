@@ -187,7 +187,7 @@ def test_cpu_build_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ProviderError, match="needs onnxruntime-gpu") as caught:
         check_cuda()
     assert str(caught.value).endswith(
-        ": pip uninstall -y onnxruntime && pip install 'seqtile[gpu]'"
+        ": pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
     )
 
 

@@ -39,7 +39,7 @@ CHECKSUMS = {
     "valid": "8f4511c35ccd31c7d53b7e8507c4b1bf3110fd7e857477f767a0bac397f3467b",
     "test": "0d386259f22d55ceff2d1ba38b58b4bffc976aa22007ac01a43bdf4d827d7887",
 }
-_TRAIN_ROWS = 276_216
+TRAIN_ROWS = 276_216
 _LABELS = "473c1733be2953bd77649e932f8d71c2c78ed5d9f0cea609858a13feb4e59803"
 
 Split = Literal["train", "valid", "test"]
@@ -102,7 +102,7 @@ def load(split: Split) -> Segments:
     with _open(_file(split)) as data:
         codes, bound = data["X"].astype(np.uint8), data["y"].astype(np.uint8)
         start = data["start"].astype(np.int32)
-        if split == "train" and len(codes) == _TRAIN_ROWS:
+        if split == "train" and len(codes) == TRAIN_ROWS:
             check_content(f"{NAME} train", _LABELS, bound, start)
         else:
             check_content(f"{NAME} {split}", CHECKSUMS[split], codes, bound, start)
