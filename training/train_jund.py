@@ -325,10 +325,9 @@ def make_card(
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
     unbound = task.valid[task.valid.bound < 0.5].letters
-    logits = [
-        task.logits(network, turned)[:, 0] for turned in (unbound, reverse_complement(unbound))
-    ]
-    either = float((sigmoid(np.maximum(*logits)) >= cuts.peak).mean())
+    strands = [task.logits(network, s)[:, 0] for s in (unbound, reverse_complement(unbound))]
+    either = float((sigmoid(np.maximum(*strands)) >= cuts.peak).mean())
+    share = len(task.train) / jund.TRAIN_ROWS
     return ModelCard(
         name=NAME,
         version="1.0.0",
@@ -361,7 +360,7 @@ def make_card(
             "source": jund.SOURCE,
             "assembly": "hg19, chromosome 22",
             "split": "the book's: random over segments of 101 bases that tile the chromosome",
-            "train": _describe(task.train),
+            "train": {**_describe(task.train), "sha256": jund.train_checksum(len(task.train))},
             "valid": {**_describe(task.valid), "sha256": jund.CHECKSUMS["valid"]},
             "test": {"sha256": jund.CHECKSUMS["test"]},
         },
@@ -384,8 +383,8 @@ def make_card(
             "The split is random over neighbouring segments, so peaks stand on both of its sides; "
             "on 500-kb blocks kept out of train the ROC AUC is lower "
             "(`python -m training.train_jund --hold-out 0`).",
-            f"Trained on {len(task.train) / jund.TRAIN_ROWS:.0%} of the book's rows"
-            + ("." if len(task.train) == jund.TRAIN_ROWS else ": those that align between primates."),
+            f"Trained on {share:.0%} of the book's rows"
+            + (": those that align between primates." if share < 1 else "."),
             "The strands are scored apart and differ a little; a scan takes the larger score.",
         ),
         opset=export.OPSET,
