@@ -389,3 +389,36 @@ def test_doctor_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("device", ["tpu", "cuda:x"])
 def test_doctor_of_an_unknown_device(device: str) -> None:
     check_refused(run("doctor", "--device", device), "device must be 'auto', ", f"not '{device}'")
+
+
+def test_the_output_is_not_the_input(model: Path, genome: Path) -> None:
+    before = genome.read_bytes()
+    for call in (["predict", model, genome, "-o", genome], ["scan", model, genome, "-o", genome]):
+        check_refused(run(*call), f"{genome}: the output would overwrite the input")
+    assert genome.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--alphabet", "rna"], "--alphabet goes with --input-layout"),
+        (["--threshold", "nan"], "threshold must be a number, not nan"),
+        (["--top", "-1"], "top must not be negative, not -1"),
+        (["--plot", "x.pdf"], "x.pdf: a figure is a .png file"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: list[str], words: str, model: Path, genome: Path
+) -> None:
+    check_refused(run("scan", model, genome, *options), words)
+
+
+def test_options_are_spelled_out(model: Path, genome: Path) -> None:
+    assert run("predict", model, genome, "--json").returncode == 2
+
+
+def test_many_short_sequences_are_counted(model: Path, tmp_path: Path) -> None:
+    genome = write_fasta(tmp_path / "x.fa", {f"s{i}": "ACGT" for i in range(9)})
+    text = succeed("scan", model, genome)
+    assert text.count("shorter than the window") == 5
+    assert "no score  and 4 more sequences as short\n" in text

@@ -296,3 +296,16 @@ def test_bigwig_equals_predictions(
     expected = {"+": plus, "-": minus, "both": np.maximum(plus, minus)}[strand]
     np.testing.assert_allclose(found, expected.reshape(-1), rtol=0, atol=1e-5)
     assert not np.allclose(plus, minus, rtol=0, atol=1e-5)
+
+
+def test_small_regions_share_a_row_group(motif: Predictor, genome: Path, tmp_path: Path) -> None:
+    regions = [("chr1", start, start + 10) for start in range(0, 800, 20)]
+    regions += [("chr2", start, start + 10) for start in range(100, 500, 20)]
+    path = tmp_path / "a.parquet"
+    write_scan(scan(motif, genome, regions=regions), [path])
+    assert pq.ParquetFile(path).num_row_groups == 1
+    expected = per_base(GENOME, [])
+    whole = per_base(GENOME, truth(1))
+    for chrom, start, end in regions:
+        expected[chrom][start:end] = whole[chrom][start:end]
+    check_tracks(per_base(GENOME, read_parquet(path)), expected)
