@@ -444,12 +444,12 @@ def main(arguments: list[str] | None = None) -> None:
     options = vars(parser.parse_args(arguments))
     if not -1 <= options["hold_out"] <= 4:
         parser.error(f"--hold-out takes a fold from 0 to 4, not {options['hold_out']}")
+    if options["export"] and options["preset"] != "best":
+        parser.error("only preset best is exported: the book's network pads its edges")
     if options["export"] and options["hold_out"] >= 0:
         parser.error("--export takes the network that saw all of train, not --hold-out")
     if options["export"] and options["smoke"] and options["exported"] == ROOT / "exported":
         parser.error("--smoke --export needs a folder of its own: --exported")
-    if options["export"] and options["preset"] != "best":
-        parser.error("only preset best is exported: the book's network pads its edges")
     names = {field.name for field in dataclasses.fields(Config)}
     config = Config(**{name: value for name, value in options.items() if name in names})
     torch.set_num_threads(thread_count(options["threads"]))

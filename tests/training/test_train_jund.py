@@ -159,6 +159,9 @@ def test_course_preset(data_root: Path, tmp_path: Path) -> None:
         (["--preset", "fancy"], "invalid choice: 'fancy'"),
         (["--preset", "course", "--smoke", "--export"], "only preset best is exported"),
         (["--seed", "one"], "invalid int value: 'one'"),
+        (["--hold-out", "5"], "--hold-out takes a fold from 0 to 4, not 5"),
+        (["--hold-out", "0", "--export"], "not --hold-out"),
+        (["--smoke", "--export"], "--smoke --export needs a folder of its own"),
     ],
 )
 def test_usage_errors_come_before_any_work(tmp_path: Path, capsys, options, message) -> None:
