@@ -98,3 +98,24 @@ def show(metrics: list[Metric], base: list[Baseline]) -> None:
         print(f"{m.split:<17}{m.name:<20}{m.value:.4f} {interval}  n={m.n:,}  {m.note}")
     for b in base:
         print(f"{b.split:<17}{b.name:<20}{b.value:.4f}  baseline: {b.method}")
+
+
+def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
+    """Real segments: 12 bound and 12 not, some in lower case, some with unknown letters."""
+    rows = np.concatenate(
+        [np.flatnonzero(valid.bound > 0.5)[:12], np.flatnonzero(valid.bound < 0.5)[:12]]
+    )
+    letters = valid.letters[rows].copy()
+    letters[::4] |= 0x20
+    letters[1::6, 40:45] = ord("N")
+    return {"sequence": letters}
+
+
+def describe(part: Segments) -> dict[str, int]:
+    """Its size, for the card."""
+    return {"n": len(part), "bound": int(part.bound.sum())}
+
+
+def strand_note(row: dict[str, float]) -> str:
+    """What the card says beside a figure of one strand."""
+    return f"one strand; larger of both {row['max']:.4f}"

@@ -42,7 +42,17 @@ from . import export
 from .datasets import jund
 from .datasets.jund import Segments
 from .datasets.jund_windows import TrainWindows
-from .jund_report import Cuts, baselines, choose_cuts, report, show, sigmoid
+from .jund_report import (
+    Cuts,
+    baselines,
+    choose_cuts,
+    describe,
+    golden_inputs,
+    report,
+    show,
+    sigmoid,
+    strand_note,
+)
 from .loop import (
     Fit,
     FitConfig,
@@ -54,7 +64,7 @@ from .loop import (
     write_history,
 )
 from .metrics import pr_auc, roc_auc
-from .models.tf_binding import BookCNN, SequenceCNN
+from .models.tf_binding import BookCNN, Probability, SequenceCNN
 
 NAME = "jund-cnn-seq"
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,6 +151,11 @@ class Task:
             parts = [network(self.tensor(letters[i : i + 256])).cpu() for i in
                      range(0, len(letters), 256)]  # fmt: skip
         return torch.cat(parts).numpy()
+
+    def strand_logits(self, network: nn.Module, letters: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of binding on the + and the - strand, shape (2, n)."""
+        strands = (letters, reverse_complement(letters))
+        return np.stack([self.logits(network, strand)[:, 0] for strand in strands])
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of an epoch, on validation, of the + strand."""
@@ -259,10 +274,7 @@ def train_best(task: Task, runs: Path) -> Fit:
             print(f"teacher {i}: validation ROC AUC {best['roc_auc']:.4f}, {result.seconds:.0f} s")
             seconds += result.seconds
         teachers.append(model.eval())
-    logits = np.mean(
-        [task.logits(t, strand)[:, 0] for t in teachers
-         for strand in (task.valid.letters, reverse_complement(task.valid.letters))], axis=0
-    )  # fmt: skip
+    logits = np.mean([task.strand_logits(t, task.valid.letters).mean(0) for t in teachers], axis=0)
     print(f"teachers together: validation ROC AUC {roc_auc(task.valid.bound, logits):.4f}")
     seed_everything(100 * config.seed + 50)
     result = distill(task, teachers, runs / "student.pt")
@@ -307,26 +319,14 @@ def _turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.
 PRESETS: dict[str, Callable[[Task, Path], Fit]] = {"best": train_best, "course": train_course}
 
 
-class Probability(nn.Module):
-    """What is shipped: letters to the probability of binding."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, sequence: Tensor) -> Tensor:
-        """uint8 letters (N, 101) to probabilities (N,)."""
-        return torch.sigmoid(self.network(sequence)).squeeze(1)
-
-
 def make_card(
     network: SequenceCNN, config: Config, task: Task, result: Fit, cuts: Cuts,
     metrics: list[Metric], base: list[Baseline],
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
     unbound = task.valid[task.valid.bound < 0.5].letters
-    strands = [task.logits(network, s)[:, 0] for s in (unbound, reverse_complement(unbound))]
-    either = float((sigmoid(np.maximum(*strands)) >= cuts.peak).mean())
+    either = sigmoid(task.strand_logits(network, unbound).max(0))
+    either_share = float((either >= cuts.peak).mean())
     share = len(task.train) / jund.TRAIN_ROWS
     return ModelCard(
         name=NAME,
@@ -352,16 +352,16 @@ def make_card(
         receptive_field=network.receptive_field,
         threshold=Threshold(
             cuts.peak,
-            f"reached by 1 % of the unbound validation segments on one strand, by {either:.2%} on "
-            "either",
+            "reached by 1 % of the unbound validation segments on one strand, "
+            f"by {either_share:.2%} on either",
         ),
         data={
             "name": jund.NAME,
             "source": jund.SOURCE,
             "assembly": "hg19, chromosome 22",
             "split": "the book's: random over segments of 101 bases that tile the chromosome",
-            "train": {**_describe(task.train), "sha256": jund.train_checksum(len(task.train))},
-            "valid": {**_describe(task.valid), "sha256": jund.CHECKSUMS["valid"]},
+            "train": {**describe(task.train), "sha256": jund.train_checksum(len(task.train))},
+            "valid": {**describe(task.valid), "sha256": jund.CHECKSUMS["valid"]},
             "test": {"sha256": jund.CHECKSUMS["test"]},
         },
         training={
@@ -392,34 +392,18 @@ def make_card(
     )  # fmt: skip
 
 
-def _describe(part: Segments) -> dict[str, int]:
-    return {"n": len(part), "bound": int(part.bound.sum())}
-
-
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
-def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
-    """Real segments: 12 bound and 12 not, some in lower case, some with unknown letters."""
-    rows = np.concatenate(
-        [np.flatnonzero(valid.bound > 0.5)[:12], np.flatnonzero(valid.bound < 0.5)[:12]]
-    )
-    letters = valid.letters[rows].copy()
-    letters[::4] |= 0x20
-    letters[1::6, 40:45] = ord("N")
-    return {"sequence": letters}
-
-
 def both_strands(task: Task, network: nn.Module, part: Segments) -> dict[str, float]:
     """ROC AUC of the two strands together, as a scan scores them (max) and as their mean."""
-    logits = [task.logits(network, strand)[:, 0]
-              for strand in (part.letters, reverse_complement(part.letters))]  # fmt: skip
+    logits = task.strand_logits(network, part.letters)
     return {
-        "max": roc_auc(part.bound, np.maximum(*logits)),
-        "mean": roc_auc(part.bound, np.mean(logits, axis=0)),
+        "max": roc_auc(part.bound, logits.max(0)),
+        "mean": roc_auc(part.bound, logits.mean(0)),
     }
 
 
@@ -489,7 +473,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     if options["export"]:
         assert isinstance(result.network, SequenceCNN)
-        metrics = [dataclasses.replace(m, note=m.note or _strand_note(strands[m.split]))
+        metrics = [dataclasses.replace(m, note=m.note or strand_note(strands[m.split]))
                    for m in metrics]  # fmt: skip
         card = export.export(
             Probability(result.network),
@@ -508,10 +492,6 @@ def _check_config(path: Path, config: Config) -> None:
     if path.exists() and path.read_text() != text:
         raise ValueError(f"{path}: of another configuration; remove its folder or give --runs")
     path.write_text(text)
-
-
-def _strand_note(row: dict[str, float]) -> str:
-    return f"one strand; larger of both {row['max']:.4f}"
 
 
 if __name__ == "__main__":

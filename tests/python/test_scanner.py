@@ -24,7 +24,7 @@ from seqtile.errors import (
     ShapeError,
 )
 from seqtile.scanner import Interval, Scan, read_bed
-from tests.python.models import counts_model, model_folder, motif_model, motif_score
+from tests.python.models import counts_model, motif_model, motif_score
 from tests.python.oracle import (
     Tracks,
     block_rows,
@@ -57,11 +57,6 @@ GENOME = {
     "palindromes": "ACGT" * 20,
     "last": _letters(145),
 }
-
-
-@pytest.fixture(scope="module")
-def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from Bio.Seq import Seq
 import seqtile
 from seqtile import Predictor, scan, scanner
 from seqtile.report import ScanReport, write_scan
-from tests.python.models import model_folder, motif_score
+from tests.python.models import motif_score
 from tests.python.oracle import (
     Row,
     Tracks,
@@ -41,11 +41,6 @@ GENOME = {
     "unknown": "N" * 60,
     "chr2": _letters(507),
 }
-
-
-@pytest.fixture(scope="module")
-def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -130,3 +130,15 @@ class BookCNN(nn.Module):
     def forward(self, letters: Tensor) -> Tensor:
         """uint8 letters (N, length) to logits (N, 1)."""
         return self.last(self.trunk(self.letters(letters)).flatten(1))
+
+
+class Probability(nn.Module):
+    """What is shipped: letters to the probability of binding."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """uint8 letters (N, 101) to probabilities (N,)."""
+        return torch.sigmoid(self.network(sequence)).squeeze(1)
