@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -52,18 +53,40 @@ def reverse_complement(
     data: NDArray[np.uint8], offsets: NDArray[np.int64], rna: bool, out: NDArray[np.uint8]
 ) -> int: ...
 
-class FastaParser:
-    def __init__(self) -> None: ...
-    def feed(
-        self, block: bytes
-    ) -> tuple[
-        NDArray[np.uint8], list[tuple[int, bytes, int]], list[tuple[int, int, int, int, int]]
-    ]: ...
-    def finish(
+class Format:
+    ANY: Format
+    FASTA: Format
+
+class Record:
+    """See the type's own documentation."""
+
+    __slots__ = ("description", "name", "quality", "sequence")
+    name: str
+    description: str
+    sequence: NDArray[np.uint8]
+    quality: NDArray[np.uint8] | None
+    def __init__(
         self,
-    ) -> tuple[
-        NDArray[np.uint8], list[tuple[int, bytes, int]], list[tuple[int, int, int, int, int]]
-    ]: ...
+        name: str,
+        description: str,
+        sequence: NDArray[np.uint8],
+        quality: NDArray[np.uint8] | None = None,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+
+class RecordReader:
+    def __init__(
+        self,
+        source: int | Iterator[bytes],
+        alphabet: Alphabet | None,
+        expected: str,
+        format: Format,
+        pieces: bool,
+    ) -> None: ...
+    def records(self) -> list[Record]: ...
+    def pieces(
+        self,
+    ) -> list[tuple[str | None, int, NDArray[np.uint8], tuple[int, int, int, int, int] | None]]: ...
 
 def line_span(start: int, end: int, line_bases: int, line_width: int) -> tuple[int, int]: ...
 def unwrap(

@@ -9,7 +9,6 @@ import difflib
 import logging
 import os
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from .errors import ContigNotFoundError, FastaIndexError, IntervalError
-from .fasta import FastaInput, FastaSource, Record
+from .fasta import FastaInput, FastaSource
 from .outputs import output_errors
 from .sequence import reverse_complement
 
@@ -106,7 +105,7 @@ class Fasta:
         index = Path(f"{self._path}.fai")
         built = rebuild_index or not index.exists()
         with FastaInput(self._path) as file:
-            if file.compressed:
+            if file.compression is not None:
                 raise FastaIndexError(path, "gzip has no random access: decompress the file first")
             contigs = _build_index(file) if built else _read_index(index)
         if built and write_index:
@@ -318,23 +317,24 @@ def _survey(
     seen: dict[str, int] = {}
     contigs: dict[str, _Contig] = {}
     uneven: dict[str, int] = {}
-    waiting: deque[str] = deque()  # records begun and not ended
-    for letters, headers, finished in file.parse():
-        if keep is not None:
-            keep(letters)
-        for _, header, line in headers:
-            name = Record.from_header(header, letters[:0]).name
-            if name in seen:
-                raise FastaIndexError(
-                    file.name, f"line {line}: record {name!r} stands on line {seen[name]} already"
-                )
-            seen[name] = line
-            waiting.append(name)
-        for *geometry, uneven_line in finished:
-            name = waiting.popleft()
-            contigs[name] = _Contig(*geometry)
-            if uneven_line:
-                uneven[name] = uneven_line
+    name = ""
+    for pieces in file.pieces():
+        for begun, line, letters, geometry in pieces:
+            if begun is not None:
+                name = begun
+                if name in seen:
+                    raise FastaIndexError(
+                        file.name,
+                        f"line {line}: record {name!r} stands on line {seen[name]} already",
+                    )
+                seen[name] = line
+            if keep is not None:
+                keep(letters)
+            if geometry is not None:
+                *numbers, uneven_line = geometry
+                contigs[name] = _Contig(*numbers)
+                if uneven_line:
+                    uneven[name] = uneven_line
     return contigs, uneven
 
 

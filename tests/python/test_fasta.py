@@ -54,8 +54,8 @@ def test_good_specimens(name: str, block: int, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_bad_specimens(name: str, read: Any) -> None:
     path = str(DATA / name)
-    if name.endswith(".fa.gz") and read not in (records, open_contigs):
-        with pytest.raises(FastaIndexError, match="gzip has no random access"):
+    if name.endswith((".gz", ".bz2")) and read not in (records, open_contigs):
+        with pytest.raises(FastaIndexError, match="has no random access"):
             read(path)
         return
     line, record, message = BAD[name]
@@ -122,9 +122,9 @@ def test_a_real_pipe(name: str) -> None:
 
 
 def test_errors_name_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"@r\nA\n")))
-    for source, path in (("-", "<stdin>"), (io.BytesIO(b"@r\nA\n"), "<stream>")):
-        with pytest.raises(FastaParseError, match="FASTQ") as caught:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"<html>\n")))
+    for source, path in (("-", "<stdin>"), (io.BytesIO(b"<html>\n"), "<stream>")):
+        with pytest.raises(FastaParseError, match="HTML") as caught:
             records(source)
         assert (caught.value.path, caught.value.line) == (path, 1)
 
@@ -143,7 +143,7 @@ def test_a_file_of_ours_is_closed_with_the_iterator() -> None:
     iterator = read_fasta(path)
     assert next(iterator).name == "chr1"
     assert opened()
-    iterator.close()
+    del iterator
     assert not opened()
     with pytest.raises(FastaParseError):
         Fasta(DATA / "digit.fa")

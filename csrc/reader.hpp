@@ -1,0 +1,223 @@
+// Records from a source of bytes, which is read ahead in its own thread.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "records.hpp"
+#include "source.hpp"
+
+namespace seqtile {
+
+/// Blocks of bytes, in order.
+class Blocks {
+  public:
+    Blocks() = default;
+    Blocks(Blocks const&) = delete;
+    Blocks& operator=(Blocks const&) = delete;
+    virtual ~Blocks() = default;
+
+    /// The next block, valid until the next call; empty at the end. Throws what its source throws.
+    [[nodiscard]] virtual Bytes next() = 0;
+};
+
+/// Reads a source in its own thread, a few blocks ahead of who takes them.
+class ReadAhead final : public Blocks {
+  public:
+    /// Measured with benches/bench_fasta.py: blocks that fit the second-level cache.
+    static constexpr std::size_t kBlock = std::size_t{1} << 18;
+
+    explicit ReadAhead(std::unique_ptr<Source> source, std::size_t block = kBlock)
+        : source_(std::move(source)), thread_([this, block] { run(block); }) {}
+
+    ~ReadAhead() override {
+        {
+            std::lock_guard const lock(mutex_);
+            stopped_ = true;
+        }
+        changed_.notify_all();
+    }
+
+    [[nodiscard]] Bytes next() override {
+        std::unique_lock lock(mutex_);
+        if (held_) {
+            held_ = false;
+            ++taken_;
+            changed_.notify_all();
+        }
+        changed_.wait(lock, [this] { return filled_ > taken_ || ended_; });
+        if (filled_ == taken_) {
+            if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+            return {};
+        }
+        held_ = true;
+        auto const& slot = slots_[taken_ % kSlots];
+        return std::span(slot.bytes).first(slot.size);
+    }
+
+  private:
+    static constexpr std::size_t kSlots = 3;
+    struct Slot {
+        std::vector<std::uint8_t> bytes;
+        std::size_t size = 0;
+    };
+
+    void run(std::size_t block) noexcept {
+        try {
+            for (;;) {
+                {
+                    std::unique_lock lock(mutex_);
+                    changed_.wait(lock, [this] { return filled_ - taken_ < kSlots || stopped_; });
+                    if (stopped_) return;
+                }
+                Slot& slot = slots_[filled_ % kSlots];
+                slot.bytes.resize(block);
+                slot.size = source_->read(slot.bytes);
+                std::lock_guard const lock(mutex_);
+                if (slot.size == 0) {
+                    ended_ = true;
+                } else {
+                    ++filled_;
+                }
+                changed_.notify_all();
+                if (ended_) return;
+            }
+        } catch (...) {
+            std::lock_guard const lock(mutex_);
+            error_ = std::current_exception();
+            ended_ = true;
+            changed_.notify_all();
+        }
+    }
+
+    std::unique_ptr<Source> source_;
+    std::array<Slot, kSlots> slots_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t filled_ = 0, taken_ = 0;  // blocks, of all so far
+    bool held_ = false;                   // the caller looks at a block
+    bool ended_ = false, stopped_ = false;
+    std::exception_ptr error_;
+    std::jthread thread_;  // last: it uses the others
+};
+
+/// Records, a block at a time, in their order. Not for two threads at once.
+class Records {
+  public:
+    Records() = default;
+    Records(Records const&) = delete;
+    Records& operator=(Records const&) = delete;
+    virtual ~Records() = default;
+
+    /// Whole records (or pieces of them); none at the end.
+    /// @throw ParseError, std::system_error, std::bad_alloc
+    [[nodiscard]] virtual RecordBlock next() = 0;
+};
+
+/// The records of a FASTA or FASTQ file.
+class RecordReader final : public Records {
+  public:
+    explicit RecordReader(std::unique_ptr<Blocks> blocks, LetterRule const& rule = kLetters,
+                          Format format = Format::any, bool pieces = false)
+        : blocks_(std::move(blocks)), parser_(rule, format), pieces_(pieces) {}
+
+    [[nodiscard]] RecordBlock next() override {
+        while (!ended_) {
+            Bytes const block = blocks_->next();
+            if (block.empty()) {
+                ended_ = true;
+                parser_.finish();
+            } else {
+                parser_.feed(block);
+            }
+            RecordBlock found = parser_.take(pieces_);
+            if (!found.parts.empty()) return found;
+        }
+        return {};
+    }
+
+  private:
+    std::unique_ptr<Blocks> blocks_;
+    RecordParser parser_;
+    bool pieces_;
+    bool ended_ = false;
+};
+
+/// Parses in its own thread, ahead of who takes the records: by kAhead bytes, or by one record.
+class ParseAhead final : public Records {
+  public:
+    explicit ParseAhead(std::unique_ptr<Records> records)
+        : records_(std::move(records)), thread_([this] { run(); }) {}
+
+    ~ParseAhead() override {
+        {
+            std::lock_guard const lock(mutex_);
+            stopped_ = true;
+        }
+        changed_.notify_all();
+    }
+
+    [[nodiscard]] RecordBlock next() override {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !ready_.empty() || ended_; });
+        if (ready_.empty()) {
+            if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+            return {};
+        }
+        RecordBlock block = std::move(ready_.front());
+        ready_.pop_front();
+        bytes_ -= block.bytes;
+        changed_.notify_all();
+        return block;
+    }
+
+  private:
+    static constexpr std::size_t kAhead = std::size_t{1} << 21;
+
+    void run() noexcept {
+        try {
+            for (;;) {
+                {
+                    std::unique_lock lock(mutex_);
+                    changed_.wait(lock, [this] { return bytes_ < kAhead || stopped_; });
+                    if (stopped_) return;
+                }
+                RecordBlock block = records_->next();
+                std::lock_guard const lock(mutex_);
+                ended_ = block.parts.empty();
+                if (!ended_) {
+                    bytes_ += block.bytes;
+                    ready_.push_back(std::move(block));
+                }
+                changed_.notify_all();
+                if (ended_) return;
+            }
+        } catch (...) {
+            std::lock_guard const lock(mutex_);
+            error_ = std::current_exception();
+            ended_ = true;
+            changed_.notify_all();
+        }
+    }
+
+    std::unique_ptr<Records> records_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<RecordBlock> ready_;
+    std::size_t bytes_ = 0;
+    bool ended_ = false, stopped_ = false;
+    std::exception_ptr error_;
+    std::jthread thread_;  // last: it uses the others
+};
+
+}  // namespace seqtile
