@@ -88,7 +88,7 @@ def _opener(compression: str) -> Callable[[BinaryIO], BinaryIO]:
     if compression == "gzip":
         from isal.igzip import IGzipFile
 
-        return lambda raw: cast(BinaryIO, IGzipFile(fileobj=raw, mode="rb"))
+        return lambda raw: cast(BinaryIO, IGzipFile(fileobj=raw, mode="rb"))  # type: ignore[no-untyped-call]
     if compression == "bzip2":
         from bz2 import BZ2File
 
@@ -118,13 +118,11 @@ def _blocks(file: BinaryIO, compression: str, name: str) -> Iterator[bytes]:
             name, f"truncated {compression} file, or other bytes after its end"
         ) from None
     except Exception as error:
-        if isinstance(error, (zlib.error, OSError)) and getattr(error, "errno", None) is None:
-            problem = error
-        elif type(error).__name__ in ("LZMAError", "ZstdError"):
-            problem = error
-        else:
+        # ISA-L raises zlib.error and OSError, bz2 OSError, the others errors of their own.
+        known = isinstance(error, (zlib.error, OSError)) and getattr(error, "errno", None) is None
+        if not known and type(error).__name__ not in ("LZMAError", "ZstdError"):
             raise
-        raise FastaParseError(name, f"damaged {compression} file: {problem}") from None
+        raise FastaParseError(name, f"damaged {compression} file: {error}") from None
 
 
 def _ahead(blocks: Iterator[bytes], depth: int = 4) -> Generator[bytes, None, None]:
