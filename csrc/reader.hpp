@@ -34,8 +34,9 @@ class Blocks {
 /// Reads a source in its own thread, a few blocks ahead of who takes them.
 class ReadAhead final : public Blocks {
   public:
-    /// Measured with benches/bench_fasta.py: blocks that fit the second-level cache.
-    static constexpr std::size_t kBlock = std::size_t{1} << 18;
+    /// Of 64 KiB to 4 MiB these gave the most (benches/bench_fasta.py): waking a thread costs more
+    /// than a cache miss. A mapped file, whose pages must be mapped one by one, gave two thirds.
+    static constexpr std::size_t kBlock = std::size_t{1} << 20;
 
     explicit ReadAhead(std::unique_ptr<Source> source, std::size_t block = kBlock)
         : source_(std::move(source)), thread_([this, block] { run(block); }) {}

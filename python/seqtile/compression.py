@@ -13,7 +13,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from .errors import FastaParseError
 
@@ -88,7 +88,7 @@ def _opener(compression: str) -> Callable[[BinaryIO], BinaryIO]:
     if compression == "gzip":
         from isal.igzip import IGzipFile
 
-        return lambda raw: cast(BinaryIO, IGzipFile(fileobj=raw, mode="rb"))  # type: ignore[no-untyped-call]
+        return lambda raw: cast(BinaryIO, cast(Any, IGzipFile)(fileobj=raw, mode="rb"))
     if compression == "bzip2":
         from bz2 import BZ2File
 
