@@ -130,7 +130,7 @@ void unit_damage() {
 void unit_cut_anywhere() {
     std::string const good = block("ACGT") + block("TTTT") + kEnd;
     for (std::size_t size = 0; size < good.size(); ++size) {
-        for (std::size_t const threads : {1, 3}) {
+        for (std::size_t const threads : {1U, 3U}) {
             std::string const message = error_of(good.substr(0, size), threads);
             std::size_t const begin = size / 35 * 35;
             std::string const where = "bgzip block at byte " + std::to_string(begin) + ": ";
@@ -166,8 +166,8 @@ void agreement_any_threads_steps_and_pieces() {
         expected += content;
     }
     file += kEnd;
-    for (std::size_t const threads : {1, 2, 5}) {
-        for (std::size_t const step : {777, 65'536, 3'000'000}) {
+    for (std::size_t const threads : {1U, 2U, 5U}) {
+        for (std::size_t const step : {777U, 65'536U, 3'000'000U}) {
             CHECK(inflate(file, threads, step) == expected);
             CHECK(inflate(file, threads, step, 1000) == expected);
         }
