@@ -6,7 +6,6 @@ pytest benches/bench_fasta.py --benchmark-only -s
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -229,6 +228,6 @@ def test_fastq(benchmark: Any, tmp_path: Path) -> None:
     ratio = speed_ratio(call, readers["pyfastx"], rounds=5)
     record(
         benchmark, "FASTQ plain, 200,000 reads of 150", ratio, limit="pyfastx", target=1.0,
-        peers=peers(call, readers, rounds=3), rate=(os.path.getsize(path) / 1e9, "GB/s"),
+        peers=peers(call, readers, rounds=3), rate=(path.stat().st_size / 1e9, "GB/s"),
     )  # fmt: skip
     benchmark.pedantic(call, rounds=3)

@@ -23,8 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
+from seqtile.contigs import open_contigs
 from seqtile.errors import ContigNotFoundError, FastaIndexError, IntervalError
-from seqtile.faidx import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
@@ -193,7 +193,7 @@ def test_a_malformed_index(line: str, message: str, genome: Path) -> None:
 def test_a_stale_index_is_found_at_opening(before: bytes, after: bytes, genome: Path) -> None:
     Fasta(genome)
     genome.write_bytes(genome.read_bytes().replace(before, after))
-    with pytest.raises(FastaIndexError, match="the last record does not end where it says") as e:
+    with pytest.raises(FastaIndexError, match="does not end where it says") as e:
         Fasta(genome)
     assert e.value.path == f"{genome}.fai"
     assert "rebuild_index=True" in str(e.value)
@@ -254,7 +254,7 @@ def test_a_file_that_shrinks_under_an_open_fasta(genome: Path) -> None:
     [
         ("uneven_lines.fa", "line 3: the lines of record 'a' are not equally long"),
         ("duplicate_names.fa", "line 5: record 'a' stands on line 1 already"),
-        ("wrapped.fa.gz", "gzip has no random access: decompress the file first"),
+        ("wrapped.fa.gz", "ordinary gzip has no random access: compress the file with bgzip"),
     ],
 )
 def test_files_without_random_access(name: str, message: str, tmp_path: Path) -> None:
@@ -272,7 +272,8 @@ def test_pickle(genome: Path, write_index: bool) -> None:
     copy = pickle.loads(pickle.dumps(fasta))
     assert contents(copy) == contents(fasta)
     assert set(genome.parent.iterdir()) == files
-    assert copy._descriptor != fasta._descriptor
+    fasta.close()
+    assert contents(copy) == WRAPPED
 
 
 def test_fork(genome: Path) -> None:

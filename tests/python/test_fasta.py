@@ -18,8 +18,8 @@ from Bio import SeqIO
 
 from seqtile import Fasta, example_path, read_fasta
 from seqtile import fasta as fasta_module
+from seqtile.contigs import open_contigs
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
-from seqtile.faidx import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())
