@@ -42,5 +42,6 @@ inline py::ssize_t position(std::size_t index) {
 void bind_sequence(py::module_& module);
 void bind_fasta(py::module_& module);
 void bind_window(py::module_& module);
+void bind_tiling(py::module_& module);
 
 }  // namespace seqtile::bindings

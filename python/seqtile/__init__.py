@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .loading import load
     from .predictor import Predictor
     from .scanner import ScanBlock, scan
+    from .tiling import Stitcher, TilePlan, Tiles, stitch, tile
     from .zoo import card, list_models
 
 __version__ = "0.1.0"
@@ -41,12 +42,17 @@ _LAZY = {
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
+    "Stitcher": "tiling",
+    "TilePlan": "tiling",
+    "Tiles": "tiling",
     "card": "zoo",
     "example_path": "example",
     "list_models": "zoo",
     "load": "loading",
     "read_fasta": "fasta",
     "scan": "scanner",
+    "stitch": "tiling",
+    "tile": "tiling",
 }
 
 __all__ = [
@@ -56,6 +62,9 @@ __all__ = [
     "Predictor",
     "Record",
     "ScanBlock",
+    "Stitcher",
+    "TilePlan",
+    "Tiles",
     "card",
     "decode",
     "encode",
@@ -66,6 +75,8 @@ __all__ = [
     "read_fasta",
     "reverse_complement",
     "scan",
+    "stitch",
+    "tile",
     "windows",
 ]
 
