@@ -1,4 +1,5 @@
 #include "../parallel.hpp"
+#include "../stitch.hpp"
 #include "../tiling.hpp"
 #include "arrays.hpp"
 
@@ -14,7 +15,7 @@ TileAxis tile_axis(std::size_t length, std::size_t size, std::size_t overlap,
         throw py::value_error(
             "overlap must be smaller than size, and both must be multiples of multiple");
     }
-    return {length, size, overlap, multiple};
+    return TileAxis(length, size, overlap, multiple);
 }
 
 py::tuple to_python(Range range) {
@@ -64,7 +65,7 @@ void py_cut_tiles(py::array const& image, std::size_t first_row, TileGrid const&
                   std::pair<std::size_t, std::size_t> grid_rows, Pad pad, py::array& out,
                   std::size_t threads) {
     Range const rows = checked({grid_rows.first, grid_rows.second}, grid.y.count(), "rows");
-    if (image.ndim() < 2 || static_cast<std::size_t>(image.shape(1)) != grid.x.length) {
+    if (image.ndim() < 2 || static_cast<std::size_t>(image.shape(1)) != grid.x.length()) {
         throw py::value_error("image must be as wide as the grid's");
     }
     Range const needed = rows_needed(grid.y, rows);
@@ -74,14 +75,13 @@ void py_cut_tiles(py::array const& image, std::size_t first_row, TileGrid const&
     }
     ImageRows const source{static_cast<std::byte const*>(image.data()), image.strides(0), first_row,
                            pixel_bytes(image)};
-    std::size_t const columns = grid.x.count();
-    std::size_t const bytes = grid.tile_pixels() * source.pixel_bytes;
-    std::byte* const target = mutable_bytes(out, rows.size() * columns * bytes);
+    std::size_t const tiles = rows.size() * grid.x.count();
+    std::byte* const target = mutable_bytes(out, tiles * grid.tile_pixels() * source.pixel_bytes);
     Store const store = store_for(static_cast<std::size_t>(out.nbytes()));
-    std::size_t const first = rows.begin * columns;
+    std::size_t const first = rows.begin * grid.y.size();
     py::gil_scoped_release const unlocked;
-    parallel_for(rows.size() * columns, threads, [&](std::size_t begin, std::size_t end) {
-        cut_tiles(source, grid, {first + begin, first + end}, pad, store, target + begin * bytes);
+    parallel_for(rows.size() * grid.y.size(), threads, [&](std::size_t begin, std::size_t end) {
+        cut_lines(source, grid, {first + begin, first + end}, pad, store, rows.begin, target);
     });
 }
 
@@ -125,12 +125,13 @@ void stitch_rows(Range held, Range needed, Range image_rows, std::size_t row_byt
 void py_stitch(py::sequence const& parts, std::size_t first, TileGrid const& grid,
                std::size_t pixel_bytes, std::pair<std::size_t, std::size_t> image_rows,
                py::array& out, std::size_t threads) {
-    Range const rows = checked({image_rows.first, image_rows.second}, grid.y.length, "image_rows");
+    Range const rows =
+        checked({image_rows.first, image_rows.second}, grid.y.length(), "image_rows");
     auto const held = blocks<std::byte>(parts, grid, pixel_bytes);
     TileRows<std::byte> const tiles{held, first, pixel_bytes};
     Range const needed{grid.y.writer(rows.begin), grid.y.writer(rows.end - 1) + 1};
     Store const store = store_for(static_cast<std::size_t>(out.nbytes()));
-    stitch_rows({first, first + held.size()}, needed, rows, grid.x.length * pixel_bytes, out,
+    stitch_rows({first, first + held.size()}, needed, rows, grid.x.length() * pixel_bytes, out,
                 threads, [&](Range part, std::byte* to) { stitch(tiles, grid, part, store, to); });
 }
 
@@ -138,19 +139,21 @@ void py_stitch_blended(py::sequence const& parts, std::size_t first, TileGrid co
                        Blend const& blend, std::size_t channels,
                        std::pair<std::size_t, std::size_t> image_rows, Array<float>& out,
                        std::size_t threads) {
-    Range const rows = checked({image_rows.first, image_rows.second}, grid.y.length, "image_rows");
-    if (blend.down.size() != grid.y.count() * grid.y.size ||
-        blend.across.size() != grid.x.count() * grid.x.size * channels) {
+    Range const rows =
+        checked({image_rows.first, image_rows.second}, grid.y.length(), "image_rows");
+    if (blend.down.size() != grid.y.count() * grid.y.size() ||
+        blend.across.size() != grid.x.count() * grid.x.size() * channels) {
         throw py::value_error("the weights are those of another grid");
     }
     auto const held = blocks<float>(parts, grid, channels * sizeof(float));
     TileRows<float> const tiles{held, first, channels};
+    Blender const blender(tiles, grid, blend);
     Range const needed{grid.y.covering(rows.begin).begin, grid.y.covering(rows.end - 1).end};
     Store const store = store_for(static_cast<std::size_t>(out.nbytes()));
     stitch_rows({first, first + held.size()}, needed, rows,
-                grid.x.length * channels * sizeof(float), out, threads,
+                grid.x.length() * channels * sizeof(float), out, threads,
                 [&](Range part, std::byte* to) {
-                    stitch_blended(tiles, grid, blend, part, store, reinterpret_cast<float*>(to));
+                    blender.write(part, store, reinterpret_cast<float*>(to));
                 });
 }
 
@@ -176,7 +179,7 @@ void bind_tiling(py::module_& module) {
         .def("weights",
              [](TileAxis const& axis, Ramp ramp) {
                  auto const weights = blend_weights(axis, ramp);
-                 return py::array_t<float>({axis.count(), axis.size}, weights.data());
+                 return py::array_t<float>({axis.count(), axis.size()}, weights.data());
              })
         .def(
             "needed",

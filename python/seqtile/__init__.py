@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .loading import load
     from .predictor import Predictor
     from .scanner import ScanBlock, scan
-    from .tiling import Stitcher, TilePlan, Tiles, stitch, tile
+    from .stitching import Stitcher, stitch
+    from .tiling import TilePlan, Tiles, tile
     from .zoo import card, list_models
 
 __version__ = "0.1.0"
@@ -42,7 +43,7 @@ _LAZY = {
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
-    "Stitcher": "tiling",
+    "Stitcher": "stitching",
     "TilePlan": "tiling",
     "Tiles": "tiling",
     "card": "zoo",
@@ -51,7 +52,7 @@ _LAZY = {
     "load": "loading",
     "read_fasta": "fasta",
     "scan": "scanner",
-    "stitch": "tiling",
+    "stitch": "stitching",
     "tile": "tiling",
 }
 

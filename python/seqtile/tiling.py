@@ -1,4 +1,4 @@
-"""Overlapping tiles of an image: cut them out, put them together again, whole or strip by strip.
+"""Overlapping tiles of an image: where they lie, and cutting them out, whole or strip by strip.
 
 An image is an array (H, W) or (H, W, C); coordinates are 0-based, half-open and in its pixels.
 Tiles begin at multiples of ``size - overlap``; the last one of each axis is shifted back so that it
@@ -28,13 +28,13 @@ from .errors import ShapeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Stitcher", "Strip", "TilePlan", "Tiles", "stitch", "tile"]
+__all__ = ["Strip", "TilePlan", "Tiles", "tile"]
 
 Pad: TypeAlias = Literal["reflect", "edge", "constant"]
 Blend: TypeAlias = Literal["linear", "hann"]
 
 _PADS = {"reflect": _core.Pad.reflect, "edge": _core.Pad.edge, "constant": _core.Pad.constant}
-_RAMPS = {"linear": _core.Ramp.linear, "hann": _core.Ramp.hann}
+RAMPS = {"linear": _core.Ramp.linear, "hann": _core.Ramp.hann}
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class TilePlan:
         The weight of a tile's pixel is the product of the two; in each pixel of the image they sum
         to one over the tiles that read it. They are 0 outside the image.
         """
-        ramp = _option("blend", blend, _RAMPS)
+        ramp = option("blend", blend, RAMPS)
         return self._grid.y.weights(ramp), self._grid.x.weights(ramp)
 
     def strips(self, rows: int = 1) -> Iterator[Strip]:
@@ -207,8 +207,8 @@ class TilePlan:
             ``image`` has another rank, width or kind of dtype, or lacks rows; ``out`` has another
             shape, dtype or memory order.
         """
-        padding = _option("pad", pad, _PADS)
-        _check_threads(threads)
+        padding = option("pad", pad, _PADS)
+        check_threads(threads)
         _check_image(image)
         rows, (begin, end) = (
             (strip.rows, strip.read) if strip else ((0, self.grid[0]), (0, self.shape[0]))
@@ -225,7 +225,7 @@ class TilePlan:
         if not image[:1].flags.c_contiguous:
             image = np.ascontiguousarray(image)
         count = (rows[1] - rows[0]) * self.grid[1]
-        out = _output(out, (count, *self.size, *image.shape[2:]), image.dtype, image)
+        out = output(out, (count, *self.size, *image.shape[2:]), image.dtype, image)
         _core.cut_tiles(image, start, self._grid, rows, padding, out, threads)
         return out
 
@@ -320,199 +320,12 @@ def tile(
     >>> tiles.grid, tiles.array[-1].tolist()
     ((2, 2), [[6, 7], [10, 11]])
     >>> tiles.write[-1].tolist()
-    [2, 3, 2, 4]
+    [1, 3, 2, 4]
     """
     _check_image(image)
     height, width = image.shape[:2]
     plan = TilePlan((height, width), size, overlap, multiple)
     return Tiles(plan.cut(image, pad=pad, out=out, threads=threads), plan)
-
-
-def stitch(
-    tiles: NDArray[Any] | Tiles,
-    plan: TilePlan | Tiles | None = None,
-    *,
-    blend: Blend | None = None,
-    out: NDArray[Any] | None = None,
-    threads: int = 1,
-) -> NDArray[Any]:
-    """Put tiles, or what a network made of each, together to an image.
-
-    Parameters
-    ----------
-    tiles
-        `Tiles`, or an array of shape (n, th, tw) or (n, th, tw, K), in the plan's order: dtype and
-        number of channels need not be those of the image. Channels are last.
-    plan
-        Where the tiles lie: the plan, or the `Tiles` that the network was given. Not needed if
-        ``tiles`` says it.
-    blend
-        None: each pixel comes from the tile that answers for it. ``"linear"``, ``"hann"``: it is
-        the mean of all tiles that read it, with weights that fall over the overlap in a straight
-        line or as half a cosine; float32 only.
-    out
-        Array to write to and return: C-contiguous, of the result's shape and dtype.
-    threads
-        Threads that share the rows of the image; their number does not change the result.
-
-    Returns
-    -------
-    array of shape (H, W) or (H, W, K), of the tiles' dtype.
-
-    Raises
-    ------
-    ShapeError
-        Tiles or ``out`` of another shape, dtype or memory order.
-
-    Examples
-    --------
-    >>> image = np.arange(12).reshape(3, 4)
-    >>> bool((stitch(tile(image, 2, overlap=1)) == image).all())
-    True
-    """
-    if isinstance(tiles, Tiles):
-        plan, tiles = plan or tiles.plan, tiles.array
-    if plan is None:
-        raise TypeError("plan is needed where tiles is an array")
-    if isinstance(plan, Tiles):
-        plan = plan.plan
-    if len(tiles) != len(plan):
-        raise ShapeError(f"tiles must be the {len(plan)} of the plan, not {len(tiles)}")
-    return Stitcher(plan, blend=blend, threads=threads).add(tiles, out=out)
-
-
-class Stitcher:
-    """Puts an image together strip by strip, from the tiles of one or more grid rows at a time.
-
-    Holds no image, only the tiles that the rows to come still need: none without blending.
-
-    Parameters
-    ----------
-    plan
-        Where the tiles lie.
-    blend, threads
-        As for `stitch`.
-
-    Attributes
-    ----------
-    row
-        The image row that the next result begins with.
-
-    Examples
-    --------
-    >>> image = np.arange(20, dtype=np.float32).reshape(5, 4)
-    >>> plan = TilePlan(image.shape, 2, overlap=1)
-    >>> stitcher = Stitcher(plan, blend="linear")
-    >>> parts = [stitcher.add(plan.cut(image[slice(*s.read)], s)) for s in plan.strips()]
-    >>> [len(part) for part in parts], bool(np.allclose(np.concatenate(parts), image))
-    ([1, 1, 1, 2], True)
-    """
-
-    def __init__(self, plan: TilePlan, *, blend: Blend | None = None, threads: int = 1) -> None:
-        _check_threads(threads)
-        self.plan = plan
-        self.row = 0
-        self._ramp = None if blend is None else _option("blend", blend, _RAMPS)
-        self._weights: _core.Blend | None = None
-        self._threads = threads
-        self._read = plan._grid.y.read()
-        self._write = plan._grid.y.write()
-        self._next = 0  # grid row that comes next
-        self._held: list[NDArray[Any]] = []  # one grid row each, the last ones before it
-        self._kind: tuple[tuple[int, ...], np.dtype[Any]] | None = None
-
-    def add(self, tiles: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """Take the tiles of the next grid rows, return the next image rows.
-
-        Parameters
-        ----------
-        tiles
-            (n, th, tw) or (n, th, tw, K), n a multiple of the grid's columns.
-        out
-            As for `stitch`, of the shape of the result.
-
-        Returns
-        -------
-        array of shape (rows, W) or (rows, W, K): the image rows from ``row`` on that no later tile
-        changes. With the last grid row come all that are left.
-
-        Raises
-        ------
-        ShapeError
-            Tiles of another shape or dtype than planned, or than before; more than the grid has;
-            ``out`` of another shape, dtype or memory order.
-        """
-        first, columns = self._next, self.plan.grid[1]
-        stop = first + self._check_tiles(tiles) // columns
-        tiles = np.ascontiguousarray(tiles)
-        rows = (self.row, self._finished(stop))
-        shape = (rows[1] - rows[0], self.plan.shape[1], *tiles.shape[3:])
-        out = _output(out, shape, tiles.dtype, tiles)
-        parts, held = [*self._held, tiles], first - len(self._held)
-        grid = self.plan._grid
-        if rows[0] == rows[1]:
-            pass
-        elif self._ramp is None:
-            pixel = tiles.itemsize * int(np.prod(tiles.shape[3:], dtype=np.int64))
-            _core.stitch(parts, held, grid, pixel, rows, out, self._threads)
-        else:
-            channels = int(np.prod(tiles.shape[3:], dtype=np.int64))
-            if self._weights is None:
-                self._weights = _core.Blend(grid, self._ramp, channels)
-            _core.stitch_blended(
-                parts, held, grid, self._weights, channels, rows, out, self._threads
-            )
-        self.row, self._next = rows[1], stop
-        self._hold(tiles, first)
-        return out
-
-    def _check_tiles(self, tiles: NDArray[Any]) -> int:
-        """Number of tiles."""
-        size, columns = self.plan.size, self.plan.grid[1]
-        if tiles.ndim not in (3, 4) or tiles.shape[1:3] != size or 0 in tiles.shape:
-            raise ShapeError(
-                f"tiles must have shape (n, {size[0]}, {size[1]}) or (n, {size[0]}, {size[1]}, K), "
-                f"not {tiles.shape}"
-            )
-        if len(tiles) % columns:
-            raise ShapeError(
-                f"tiles must fill rows of {columns} tiles of the grid, not {len(tiles)} tiles"
-            )
-        left = len(self.plan) - self._next * columns
-        if len(tiles) > left:
-            raise ShapeError(f"tiles must be at most the {left} left of the plan, not {len(tiles)}")
-        if self._ramp is not None and tiles.dtype != np.float32:
-            raise ShapeError(f"tiles must be float32 to be blended, not {tiles.dtype}")
-        _check_dtype("tiles", tiles)
-        kind = (tiles.shape[3:], tiles.dtype)
-        if self._kind not in (None, kind):
-            raise ShapeError(
-                f"tiles must have the channels and dtype of those before, {self._kind}"
-            )
-        self._kind = kind
-        return len(tiles)
-
-    def _finished(self, stop: int) -> int:
-        """Image rows that the grid rows before ``stop`` settle."""
-        if stop == self.plan.grid[0]:
-            return self.plan.shape[0]
-        return int(self._write[stop, 0] if self._ramp is None else self._read[stop, 0])
-
-    def _hold(self, tiles: NDArray[Any], first: int) -> None:
-        """Keep copies of the grid rows that rows to come need: the caller may reuse its array."""
-        if self._ramp is None:
-            return
-        if self._next == self.plan.grid[0]:
-            self._held = []
-            return
-        columns = self.plan.grid[1]
-        kept = first - len(self._held)
-        rows = [*self._held]
-        for row in range(first, self._next):
-            part = tiles[(row - first) * columns : (row - first + 1) * columns]
-            rows.append(part.copy() if self._read[row, 1] > self.row else part[:0])
-        needed = int(np.searchsorted(self._read[: self._next, 1], self.row, side="right"))
-        self._held = rows[needed - kept :]
 
 
 def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
@@ -525,18 +338,18 @@ def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
-def _option(name: str, value: str, options: dict[str, Any]) -> Any:
+def option(name: str, value: str, options: dict[str, Any]) -> Any:
     if value not in options:
         raise ValueError(f"{name} must be {' or '.join(map(repr, options))}, not {value!r}")
     return options[value]
 
 
-def _check_threads(threads: int) -> None:
+def check_threads(threads: int) -> None:
     if threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}")
 
 
-def _check_dtype(name: str, array: NDArray[Any]) -> None:
+def check_dtype(name: str, array: NDArray[Any]) -> None:
     if array.dtype.kind not in "biufc":
         raise ShapeError(f"{name} must hold numbers or bool, not {array.dtype}")
 
@@ -548,10 +361,10 @@ def _check_image(image: NDArray[Any]) -> None:
         raise ShapeError(
             f"image must have shape (H, W) or (H, W, C), none of them 0, not {image.shape}"
         )
-    _check_dtype("image", image)
+    check_dtype("image", image)
 
 
-def _output(
+def output(
     out: NDArray[Any] | None, shape: tuple[int, ...], kind: np.dtype[Any], source: NDArray[Any]
 ) -> NDArray[Any]:
     if out is None:
