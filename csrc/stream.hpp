@@ -12,8 +12,8 @@
 
 namespace seqtile {
 
-/// Results of at least this many bytes are written past the caches. Below it they may still be
-/// there when they are read, and plain stores are as fast; benches/bench_tiling.py times both.
+/// Results of at least this many bytes are written past the caches: as large as the last of them
+/// is on common machines, so that a smaller result may still be there when it is read.
 inline constexpr std::size_t kStreamBytes = std::size_t{32} << 20;
 
 /// How a result is written: through the caches, or past them.

@@ -43,5 +43,6 @@ void bind_sequence(py::module_& module);
 void bind_fasta(py::module_& module);
 void bind_window(py::module_& module);
 void bind_tiling(py::module_& module);
+void bind_translate(py::module_& module);
 
 }  // namespace seqtile::bindings

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .scanner import ScanBlock, scan
     from .stitching import Stitcher, stitch
     from .tiling import TilePlan, Tiles, tile
+    from .translation import translate
     from .zoo import card, list_models
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ _LAZY = {
     "scan": "scanner",
     "stitch": "stitching",
     "tile": "tiling",
+    "translate": "translation",
 }
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "scan",
     "stitch",
     "tile",
+    "translate",
     "windows",
 ]
 

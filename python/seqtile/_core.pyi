@@ -136,3 +136,19 @@ def stitch_blended(
     out: NDArray[np.float32],
     threads: int,
 ) -> None: ...
+
+GENETIC_CODES: tuple[tuple[int, bool], ...]
+
+class CodonTable:
+    def __init__(self, id: int) -> None: ...
+
+def translate(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: CodonTable,
+    offset: int,
+    reverse: bool,
+    out: NDArray[np.uint8],
+    out_offsets: NDArray[np.int64],
+    threads: int,
+) -> int: ...
