@@ -45,5 +45,7 @@ void bind_reader(py::module_& module);
 void bind_record(py::module_& module);
 void bind_faidx(py::module_& module);
 void bind_window(py::module_& module);
+void bind_tiling(py::module_& module);
+void bind_translate(py::module_& module);
 
 }  // namespace seqtile::bindings

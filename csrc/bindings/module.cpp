@@ -8,4 +8,6 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_reader(module);
     seqtile::bindings::bind_faidx(module);
     seqtile::bindings::bind_window(module);
+    seqtile::bindings::bind_tiling(module);
+    seqtile::bindings::bind_translate(module);
 }

@@ -16,6 +16,15 @@ class Reduce:
     mean: Reduce
     max: Reduce
 
+class Pad:
+    reflect: Pad
+    edge: Pad
+    constant: Pad
+
+class Ramp:
+    linear: Ramp
+    hann: Ramp
+
 class Alphabet:
     def __init__(self, letters: str, unknown: str) -> None: ...
     @property
@@ -144,3 +153,67 @@ def reduce_windows(
     how: Reduce,
     out: NDArray[np.float32],
 ) -> None: ...
+
+class TileAxis:
+    def __init__(self, length: int, size: int, overlap: int, multiple: int) -> None: ...
+    @property
+    def count(self) -> int: ...
+    def read(self) -> NDArray[np.int64]: ...
+    def write(self) -> NDArray[np.int64]: ...
+    def weights(self, ramp: Ramp) -> NDArray[np.float32]: ...
+    def needed(self, begin: int, end: int) -> tuple[int, int]: ...
+
+class TileGrid:
+    def __init__(self, y: TileAxis, x: TileAxis) -> None: ...
+    @property
+    def y(self) -> TileAxis: ...
+    @property
+    def x(self) -> TileAxis: ...
+
+class Blend:
+    def __init__(self, grid: TileGrid, ramp: Ramp, channels: int) -> None: ...
+
+def cut_tiles(
+    image: NDArray[Any],
+    first_row: int,
+    grid: TileGrid,
+    rows: tuple[int, int],
+    pad: Pad,
+    out: NDArray[Any],
+    threads: int,
+) -> None: ...
+def stitch(
+    parts: list[NDArray[Any]],
+    first: int,
+    grid: TileGrid,
+    pixel_bytes: int,
+    image_rows: tuple[int, int],
+    out: NDArray[Any],
+    threads: int,
+) -> None: ...
+def stitch_blended(
+    parts: list[NDArray[Any]],
+    first: int,
+    grid: TileGrid,
+    blend: Blend,
+    channels: int,
+    image_rows: tuple[int, int],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+
+GENETIC_CODES: tuple[tuple[int, bool], ...]
+
+class CodonTable:
+    def __init__(self, id: int) -> None: ...
+
+def translate(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: CodonTable,
+    offset: int,
+    reverse: bool,
+    out: NDArray[np.uint8],
+    out_offsets: NDArray[np.int64],
+    threads: int,
+) -> int: ...
