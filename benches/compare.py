@@ -68,8 +68,8 @@ def record(
     *,
     limit: str,
     target: float,
-    peers: dict[str, float | None],
     rate: tuple[float, str],
+    peers: dict[str, float | None] | None = None,
 ) -> None:
     """Print a row of the report and leave it in the benchmark's JSON.
 
@@ -85,6 +85,7 @@ def record(
         The work of one call, and its unit per second.
     """
     amount, unit = rate
+    peers = peers or {}
     benchmark.extra_info.update(
         row=row, limit=limit, target=target, ratio=ratio.median, low=ratio.low, high=ratio.high,
         peers=peers, rate=amount / ratio.ours_s, unit=unit,
