@@ -14,13 +14,13 @@ namespace seqtile {
 
 /// Results of at least this many bytes are written past the caches: as large as the last of them
 /// is on common machines, so that a smaller result may still be there when it is read.
-inline constexpr std::size_t kStreamBytes = std::size_t{32} << 20;
+inline constexpr std::size_t kLastCacheBytes = std::size_t{32} << 20;
 
 /// How a result is written: through the caches, or past them.
 enum class Store : std::uint8_t { cached, streamed };
 
 constexpr Store store_for(std::size_t bytes) noexcept {
-    return bytes >= kStreamBytes ? Store::streamed : Store::cached;
+    return bytes >= kLastCacheBytes ? Store::streamed : Store::cached;
 }
 
 /// Copies `size` bytes with non-temporal stores where the machine has them, else as memcpy. The

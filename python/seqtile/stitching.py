@@ -62,7 +62,7 @@ def stitch(
     True
     """
     if isinstance(tiles, Tiles):
-        plan, tiles = plan or tiles.plan, tiles.array
+        plan, tiles = tiles.plan if plan is None else plan, tiles.array
     if plan is None:
         raise TypeError("plan is needed where tiles is an array")
     if isinstance(plan, Tiles):
@@ -152,6 +152,7 @@ class Stitcher:
                 parts, first, grid, self._weights, channels, rows, out, self._threads
             )
         self.row, self._next = rows[1], stop
+        self._kind = (tiles.shape[3:], tiles.dtype)
         self._hold(tiles)
         return out
 
@@ -178,7 +179,6 @@ class Stitcher:
             raise ShapeError(
                 f"tiles must have the channels and dtype of those before, {self._kind}"
             )
-        self._kind = kind
         return len(tiles)
 
     def _finished(self, stop: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,17 @@ def test_tiles_as_plan_and_exports() -> None:
     assert np.array_equal(tiles.write, tiles.plan.write)
     with pytest.raises(AttributeError):
         tiles.array = tiles.array  # type: ignore[misc]
+
+
+def test_many_threads_of_python_at_once() -> None:
+    image = random_image((300, 200, 3), "uint8")
+    plan = TilePlan((300, 200), 64, overlap=16)
+    out = plan.cut(image)
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: plan.cut(image, threads=2), range(20)):
+            assert np.array_equal(got, out)
+        for got in pool.map(lambda _: stitch(out, plan, threads=2), range(20)):
+            assert np.array_equal(got, image)
 
 
 # errors
