@@ -42,6 +42,14 @@ class Reader {
   public:
     explicit Reader(std::unique_ptr<Records> records) : records_(std::move(records)) {}
 
+    // Where a fork left the threads behind, there is nothing to stop or to wait for.
+    ~Reader() {
+        if (process_ != ::getpid()) [[maybe_unused]]
+            auto* const left = records_.release();
+    }
+    Reader(Reader const&) = delete;
+    Reader& operator=(Reader const&) = delete;
+
     RecordBlock next() {
         if (process_ != ::getpid()) {
             throw std::runtime_error(

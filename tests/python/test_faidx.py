@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
-from seqtile.errors import ContigNotFoundError, FastaIndexError, IntervalError
+from seqtile.errors import ContigNotFoundError, FastaIndexError, FastaParseError, IntervalError
 from seqtile.faidx import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -32,6 +32,7 @@ GOOD = {
     file: {name: letters.encode() for name, _, letters in records}
     for file, records in EXPECTED["good"].items()
 }
+REFUSED = ("duplicate_names.fa", "reads.fastq")  # by open_contigs
 INDEXED = [file for file in GOOD if file.endswith(".fa") and file not in EXPECTED["not_indexed"]]
 WRAPPED = GOOD["wrapped.fa"]
 CHR1 = WRAPPED["chr1"]
@@ -312,7 +313,7 @@ def test_closed() -> None:
 # unit: open_contigs
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if name != "duplicate_names.fa"])
+@pytest.mark.parametrize("name", [name for name in GOOD if name not in REFUSED])
 def test_open_contigs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(shutil.copy(DATA / name, tmp_path))
     for standard_input in (False, True):
@@ -343,6 +344,13 @@ def test_open_contigs_refuses_duplicate_names() -> None:
     for source in (path, io.BytesIO(path.read_bytes())):
         with pytest.raises(FastaIndexError, match="line 5: record 'a' stands on line 1 already"):
             open_contigs(source)
+
+
+def test_fastq_is_refused() -> None:
+    path = DATA / "reads.fastq"
+    for read in (Fasta, open_contigs):
+        with pytest.raises(FastaParseError, match="line 1: .* this looks like FASTQ"):
+            read(path)
 
 
 # property and agreement
