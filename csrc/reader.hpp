@@ -145,18 +145,26 @@ class RecordReader final : public Records {
                           Format format = Format::any, bool pieces = false)
         : blocks_(std::move(blocks)), parser_(rule, format), pieces_(pieces) {}
 
+    /// An error in the file comes after the records that are whole before it, however they fall
+    /// into blocks.
     [[nodiscard]] RecordBlock next() override {
         while (!ended_) {
             Bytes const block = blocks_->next();
-            if (block.empty()) {
+            ended_ = block.empty();
+            try {
+                if (ended_) {
+                    parser_.finish();
+                } else {
+                    parser_.feed(block);
+                }
+            } catch (ParseError const&) {
+                error_ = std::current_exception();
                 ended_ = true;
-                parser_.finish();
-            } else {
-                parser_.feed(block);
             }
-            RecordBlock found = parser_.take(pieces_);
+            RecordBlock found = parser_.take(pieces_ && !error_);
             if (!found.parts.empty()) return found;
         }
+        if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
         return {};
     }
 
@@ -165,6 +173,7 @@ class RecordReader final : public Records {
     RecordParser parser_;
     bool pieces_;
     bool ended_ = false;
+    std::exception_ptr error_;
 };
 
 /// Parses in its own thread, ahead of who takes the records: by kAhead bytes, or by one record.

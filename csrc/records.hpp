@@ -191,7 +191,8 @@ class RecordParser {
             part_.line = line_;
         } else if (first == '+' && fastq && state_ == State::letters) {
             state_ = State::plus;
-            plus_.clear();
+            plus_ = 0;
+            plus_blank_ = plus_same_ = true;
         } else {
             if (!open() && !is_blank(first) && first != '\n') refuse_start(first);
             return true;
@@ -222,6 +223,7 @@ class RecordParser {
         std::uint8_t const* const text = slab_->data() + part_.header;
         while (size_ > part_.header && is_blank(slab_->data()[size_ - 1])) --size_;
         std::string_view const header(reinterpret_cast<char const*>(text), size_ - part_.header);
+        name_.clear();
         if (header.find('\r') != std::string_view::npos) refuse_carriage_return();
         if (header.empty() || is_blank(text[0])) {
             throw ParseError(std::string("expected a name after '") +
@@ -229,7 +231,7 @@ class RecordParser {
                              line_, "");
         }
         if (header.find('\0') != std::string_view::npos) {
-            throw ParseError("NUL byte in a header line: a binary file is no FASTA", line_, name_);
+            throw ParseError("NUL byte in a header line: a binary file is no FASTA", line_, "");
         }
         part_.header_size = header.size();
         part_.letters = size_;
@@ -242,12 +244,7 @@ class RecordParser {
     }
 
     void end_plus() {
-        while (!plus_.empty() && is_blank(static_cast<std::uint8_t>(plus_.back()))) {
-            plus_.pop_back();
-        }
-        std::string_view const header(reinterpret_cast<char const*>(slab_->data()) + part_.header,
-                                      part_.header_size);
-        if (!plus_.empty() && plus_ != header) {
+        if (!plus_blank_ && !(plus_same_ && plus_ >= part_.header_size)) {
             throw ParseError("expected nothing or the record's header after '+'", line_, name_);
         }
         quality_ = 0;
@@ -270,7 +267,7 @@ class RecordParser {
             return;
         }
         if (state_ == State::plus) {
-            plus_.append(piece.begin(), piece.end());
+            compare_plus(piece);
             return;
         }
         std::size_t size = piece.size();
@@ -278,6 +275,18 @@ class RecordParser {
         if (size != 0) append_letters(piece.first(size));
         if (blanks_ == 0 && size != piece.size()) blank_ = piece[size];
         blanks_ += piece.size() - size;
+    }
+
+    /// The text after '+' must be blank, or the header and then blanks.
+    void compare_plus(Bytes piece) noexcept {
+        plus_blank_ = plus_blank_ && std::all_of(piece.begin(), piece.end(), is_blank);
+        std::size_t const rest = part_.header_size - std::min(plus_, part_.header_size);
+        Bytes const text = piece.first(std::min(rest, piece.size()));
+        Bytes const tail = piece.subspan(text.size());
+        plus_same_ = plus_same_ &&
+                     std::equal(text.begin(), text.end(), slab_->data() + part_.header + plus_) &&
+                     std::all_of(tail.begin(), tail.end(), is_blank);
+        plus_ += text.size();
     }
 
     void append_letters(Bytes letters) {
@@ -357,12 +366,13 @@ class RecordParser {
     LetterRule rule_;
     Format format_;
     std::shared_ptr<Slab> slab_;
-    std::size_t size_ = 0;           // bytes in the slab
-    std::vector<RecordPart> parts_;  // of whole records in it
-    RecordPart part_;                // the one that has begun
-    FastaGeometry geometry_;         // of its record
-    std::string name_;               // of its record, or of the one before
-    std::string plus_;
+    std::size_t size_ = 0;                       // bytes in the slab
+    std::vector<RecordPart> parts_;              // of whole records in it
+    RecordPart part_;                            // the one that has begun
+    FastaGeometry geometry_;                     // of its record
+    std::string name_;                           // of its record, or of the one before
+    std::size_t plus_ = 0;                       // bytes after '+' so far, at most the header's
+    bool plus_blank_ = true, plus_same_ = true;  // as far as they go
     State state_ = State::none;
     std::uint64_t line_ = 1;
     std::uint64_t consumed_ = 0;    // bytes of the file so far

@@ -47,8 +47,8 @@ class Reader {
 
     ~Reader() {
         // After a fork its threads are not in this process: to join them would wait for ever.
-        if (process_ != ::getpid()) [[maybe_unused]]
-            auto* const leaked = records_.release();
+        if (process_ == ::getpid()) return;
+        [[maybe_unused]] auto* const leaked = records_.release();
     }
 
     RecordBlock next() {

@@ -147,8 +147,12 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
         }
     }
     auto letters = py::reinterpret_borrow<Array<std::uint8_t>>(sequence);
-    if (letters.ndim() != 1 ||
-        (quality != Py_None && py::len(quality) != static_cast<std::size_t>(letters.size()))) {
+    bool sound = letters.ndim() == 1;
+    if (quality != Py_None) {
+        auto const qualities = py::reinterpret_borrow<Array<std::uint8_t>>(quality);
+        sound = sound && qualities.ndim() == 1 && qualities.size() == letters.size();
+    }
+    if (!sound) {
         PyErr_SetString(PyExc_ValueError, "sequence must be 1-D, and quality as long");
         return nullptr;
     }

@@ -12,9 +12,8 @@ import os
 import queue
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from . import _core
 from .errors import FastaParseError
@@ -22,12 +21,14 @@ from .errors import FastaParseError
 __all__ = ["compression_of", "unpacked"]
 
 BLOCK = 1 << 20
+_PACKED = 1 << 16  # read at a time, of a file that is not gzip
 
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstandard",
+    b"\x50\x2a\x4d\x18": "zstandard",  # a frame to be skipped, as pzstd writes first
     b"PK\x03\x04": "zip",
 }
 
@@ -81,50 +82,86 @@ def unpacked(
         while block := read(BLOCK):
             yield block
         return
-    file = _opener(compression)(raw)
-    yield from _ahead(_blocks(file, compression, name))
+    yield from _ahead(_blocks(raw, compression, name))
 
 
-def _opener(compression: str) -> Callable[[BinaryIO], BinaryIO]:
-    # Imported when first needed: none of them costs an import that does not use it.
-    if compression in ("gzip", "bgzip"):
-        from isal.igzip import IGzipFile
-
-        return lambda raw: cast(BinaryIO, cast(Any, IGzipFile)(fileobj=raw, mode="rb"))
-    if compression == "bzip2":
-        from bz2 import BZ2File
-
-        return lambda raw: cast(BinaryIO, BZ2File(raw))
-    if compression == "xz":
-        from lzma import LZMAFile
-
-        return lambda raw: cast(BinaryIO, LZMAFile(raw))
+def _blocks(raw: BinaryIO, compression: str, name: str) -> Iterator[bytes]:
     try:
-        if sys.version_info >= (3, 14):
-            from compression.zstd import ZstdFile
-        else:
-            from backports.zstd import ZstdFile
-    except ImportError:
-        raise ImportError(
-            "zstandard files need backports.zstd: pip install seqtile[zstd]"
-        ) from None
-    return lambda raw: cast(BinaryIO, ZstdFile(raw))
-
-
-def _blocks(file: BinaryIO, compression: str, name: str) -> Iterator[bytes]:
-    try:
-        while block := file.read(BLOCK):
-            yield block
+        yield from (
+            _gunzip(raw)
+            if compression in ("gzip", "bgzip")
+            else _streams(raw, _opener(compression))
+        )
     except EOFError:
         raise FastaParseError(
             name, f"truncated {compression} file, or other bytes after its end"
         ) from None
     except Exception as error:
-        # ISA-L raises zlib.error and OSError, bz2 OSError, the others errors of their own.
-        known = isinstance(error, (zlib.error, OSError)) and getattr(error, "errno", None) is None
-        if not known and type(error).__name__ not in ("LZMAError", "ZstdError"):
+        ours = type(error).__name__ in ("IsalError", "LZMAError", "ZstdError", "error")
+        if not ours and not (isinstance(error, OSError) and error.errno is None):
             raise
         raise FastaParseError(name, f"damaged {compression} file: {error}") from None
+
+
+def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
+    # Imported when first needed, as the others: no import costs who does not use it.
+    from isal.igzip import IGzipFile
+
+    file = cast(Any, IGzipFile)(fileobj=raw, mode="rb")
+    while block := file.read(BLOCK):
+        yield block
+
+
+class _Decompressor(Protocol):
+    """What those of bz2, lzma and zstd share; one serves one stream."""
+
+    eof: bool
+    needs_input: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def _opener(compression: str) -> Callable[[], _Decompressor]:
+    if compression == "bzip2":
+        from bz2 import BZ2Decompressor
+
+        return cast(Callable[[], _Decompressor], BZ2Decompressor)
+    if compression == "xz":
+        from lzma import FORMAT_XZ, LZMADecompressor
+
+        return lambda: cast(_Decompressor, LZMADecompressor(FORMAT_XZ))
+    try:
+        if sys.version_info >= (3, 14):
+            from compression.zstd import ZstdDecompressor
+        else:
+            from backports.zstd import ZstdDecompressor
+    except ImportError:
+        raise ImportError(
+            "zstandard files need backports.zstd: pip install seqtile[zstd]"
+        ) from None
+    return cast(Callable[[], _Decompressor], ZstdDecompressor)
+
+
+def _streams(raw: BinaryIO, begin: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """What streams one after another hold.
+
+    Unlike `bz2.BZ2File` and `lzma.LZMAFile` it does not take a damaged stream for the file's end.
+    """
+    read = cast(io.BufferedReader, raw).read1
+    data = read(_PACKED)
+    while data:
+        stream = begin()
+        while not stream.eof:
+            if stream.needs_input and not data and not (data := read(_PACKED)):
+                raise EOFError
+            block = stream.decompress(data, BLOCK)
+            data = b""
+            if block:
+                yield block
+        data = stream.unused_data or read(_PACKED)
+        while data and not (data := data.lstrip(b"\0")):  # padding, which xz may have
+            data = read(_PACKED)
 
 
 def _ahead(blocks: Iterator[bytes], depth: int = 4) -> Generator[bytes, None, None]:

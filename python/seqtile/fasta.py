@@ -31,8 +31,6 @@ FastaSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 Geometry: TypeAlias = tuple[int, int, int, int, int]
 Piece: TypeAlias = tuple[str | None, int, NDArray[uint8], Geometry | None]
 
-_BLOCK = 1 << 20
-
 
 def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Record]:
     r"""Iterate over the records of a FASTA or FASTQ file, in their order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,16 +27,16 @@ FILES = {
     "binary": (bytes(range(256)) * 9, ["binary"]),
     "binary after a header": (b">chr1\nACGT\n\x00\x01\x02\n", ["line 3", "record 'chr1'"]),
     "HTML": (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", ["HTML"]),
-    "FASTQ": (FASTQ, ["FASTQ"]),
-    "packed FASTQ": (gzip.compress(FASTQ), ["FASTQ"]),
     "letters without header": (b"ACGTACGTACGTACGT\n", ["line 1", "'>'"]),
     "header without name": (b">\nACGTACGTACGTACGT\n", ["line 1", "name"]),
     "digits": (GOOD + b">chr3\nACGT1ACGT\n", ["record 'chr3'", "'1'"]),
     "truncated gzip": (PACKED[:-12], ["truncated gzip"]),
     "damaged gzip": (PACKED[:40] + b"\xff\xff\xff\xff" + PACKED[44:], ["damaged gzip"]),
-    "garbage after gzip": (PACKED + b"garbage", ["damaged gzip"]),
-    "bzip2": (b"BZh91AY&SY", ["found a bzip2 file"]),
-    "zip": (b"PK\x03\x04", ["found a zip file"]),
+    "garbage after gzip": (PACKED + b"garbage", ["gzip file, or other bytes after its end"]),
+    "truncated bzip2": (b"BZh91AY&SY", ["truncated bzip2"]),
+    "damaged xz": (b"\xfd7zXZ\x00" + bytes(20), ["damaged xz"]),
+    "damaged zstandard": (b"\x28\xb5\x2f\xfd" + b"\xff" * 20, ["damaged zstandard"]),
+    "zip": (b"PK\x03\x04", ["found a zip archive: unzip it"]),
 }
 
 
@@ -91,7 +92,21 @@ def test_letters(kind: str, model: Path, tmp_path: Path, folder: Path) -> None:
     refuse(model, path, folder, f"{words}, found '{found}'")
 
 
-@pytest.mark.parametrize("kind", ["empty", "binary", "HTML", "FASTQ", "truncated gzip"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_fastq(pack: Callable[[bytes], bytes], model: Path, tmp_path: Path, folder: Path) -> None:
+    """Reads have no genome to scan; to predict they are as good as FASTA."""
+    path = tmp_path / "reads.fq"
+    path.write_bytes(pack(FASTQ))
+    words = "line 1: expected '>' at the start of a FASTA file, found '@': this looks like FASTQ"
+    for source, name in ((path, path), ("-", "<stdin>")):
+        result = run("scan", model, source, f"-o{folder}/a.bed", stdin=path.read_bytes())
+        check_refused(result, f"{name}, {words}")
+        assert names(folder) == set()
+    result = run("predict", model, path)
+    assert (result.returncode, result.stdout.splitlines()[1].split("\t")[0]) == (0, "read1")
+
+
+@pytest.mark.parametrize("kind", ["empty", "binary", "HTML", "truncated gzip"])
 def test_standard_input(kind: str, model: Path, folder: Path) -> None:
     content, words = FILES[kind]
     refuse(model, "-", folder, "<stdin>", *words, stdin=content)

@@ -28,6 +28,7 @@ from seqtile.errors import (
     AlphabetError,
     ContigNotFoundError,
     FastaIndexError,
+    FastaParseError,
     IntervalError,
     ShapeError,
 )
@@ -38,6 +39,7 @@ GOOD = {
     file: {name: letters.encode() for name, _, letters in records}
     for file, records in EXPECTED["good"].items()
 }
+REFUSED = ("duplicate_names.fa", "reads.fastq")  # by open_contigs
 INDEXED = [file for file in GOOD if file.endswith(".fa") and file not in EXPECTED["not_indexed"]]
 WRAPPED = GOOD["wrapped.fa"]
 CHR1 = WRAPPED["chr1"]
@@ -467,7 +469,7 @@ def test_no_descriptor_is_left_open(genome: Path) -> None:
 # unit: open_contigs
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if name != "duplicate_names.fa"])
+@pytest.mark.parametrize("name", [name for name in GOOD if name not in REFUSED])
 def test_open_contigs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = Path(shutil.copy(DATA / name, tmp_path))
     for standard_input in (False, True):
@@ -498,6 +500,13 @@ def test_open_contigs_refuses_duplicate_names() -> None:
     for source in (path, io.BytesIO(path.read_bytes())):
         with pytest.raises(FastaIndexError, match="line 5: record 'a' stands on line 1 already"):
             open_contigs(source)
+
+
+def test_fastq_is_refused() -> None:
+    path = DATA / "reads.fastq"
+    for read in (Fasta, open_contigs):
+        with pytest.raises(FastaParseError, match="line 1: .* this looks like FASTQ"):
+            read(path)
 
 
 # property and agreement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -16,8 +17,7 @@ import psutil
 import pytest
 from Bio import SeqIO
 
-from seqtile import Fasta, example_path, read_fasta
-from seqtile import fasta as fasta_module
+from seqtile import Fasta, compression, example_path, read_fasta
 from seqtile.contigs import open_contigs
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
 
@@ -44,8 +44,9 @@ def test_the_index_of_the_specimens_is_complete() -> None:
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])
 @pytest.mark.parametrize("name", GOOD)
 def test_good_specimens(name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fasta_module, "_BLOCK", block)
     assert records(DATA / name) == GOOD[name]
+    monkeypatch.setattr(compression, "BLOCK", block)
+    assert records(io.BytesIO((DATA / name).read_bytes())) == GOOD[name]
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -186,10 +187,14 @@ def test_example() -> None:
 # agreement
 
 
+OPEN: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+
+
 # Biopython refuses a file that begins with a blank line.
 @pytest.mark.parametrize("name", [name for name in GOOD if name != "blank_lines.fa"])
 def test_specimens_as_biopython(name: str) -> None:
-    opened: Any = gzip.open if name.endswith(".gz") else open
-    with opened(DATA / name, "rt") as file:
-        theirs = [[record.id, str(record.seq)] for record in SeqIO.parse(file, "fasta")]
+    path = DATA / name
+    form = "fastq" if path.suffix == ".fastq" else "fasta"
+    with OPEN.get(path.suffix, open)(path, "rt") as file:
+        theirs = [[record.id, str(record.seq)] for record in SeqIO.parse(file, form)]
     assert [[name, letters] for name, _, letters in records(DATA / name)] == theirs
