@@ -157,62 +157,71 @@ std::size_t find_record(FastaReader const& reader, PyObject* name) {
     return PyLong_AsSize_t(number);
 }
 
-constexpr char const* kFetcher = "seqtile.fetcher";
+// What a fetcher holds on to. No cycle with its Fasta: that is held weakly.
+struct Fetcher {
+    py::object reader;
+    FastaReader const* records;
+    py::object careful;
+};
 
-// fetch(chrom, start, end): the letters, or None where anything is out of the ordinary (no such
-// record or interval, a header not yet verified, a file that is not what its index says): the
-// careful way in Python then finds out what. A plain C function, for its call costs least.
-PyObject* fetch(PyObject* capsule, PyObject* const* arguments, Py_ssize_t count) {
-    try {
-        if (count != 3) throw py::type_error("expected chrom, start and end");
-        auto const& reader =
-            *static_cast<FastaReader const*>(PyCapsule_GetPointer(capsule, kFetcher));
-        std::size_t const number = find_record(reader, arguments[0]);
-        std::int64_t const start = to_position(arguments[1]);
-        std::int64_t const end = to_position(arguments[2]);
-        if (number == kNone || !reader.file || start < 0 || end < start ||
-            static_cast<std::uint64_t>(end) > (*reader.records)[number].length ||
-            !reader.verified[number]) {
-            Py_RETURN_NONE;
-        }
-        auto const first = static_cast<std::uint64_t>(start);
-        auto const last = static_cast<std::uint64_t>(end);
-        auto const size = static_cast<std::size_t>(last - first);
-        py::object letters = new_letters(size);
-        MutableBytes const target = letters_of(letters, size);
-        FaidxRecord const record = (*reader.records)[number];
-        auto const file = reader.file;
-        bool sound = false;
-        PyThreadState* const state = PyEval_SaveThread();
-        try {
-            sound = file->fetch(record, first, last, target);
-        } catch (...) {
-            sound = false;
-        }
-        PyEval_RestoreThread(state);
-        if (!sound) Py_RETURN_NONE;
-        return letters.release().ptr();
-    } catch (py::error_already_set& error) {
-        error.restore();
-    } catch (py::builtin_exception const& error) {
-        error.set_error();
-    } catch (std::exception const& error) {
-        PyErr_SetString(PyExc_RuntimeError, error.what());
+// The letters, or null where anything is out of the ordinary: no such record or interval, a header
+// not yet verified, another strand, a file that is not what its index says.
+py::object fetch_quickly(FastaReader const& reader, PyObject* const* arguments) {
+    std::size_t const number = find_record(reader, arguments[0]);
+    std::int64_t const start = to_position(arguments[1]);
+    std::int64_t const end = to_position(arguments[2]);
+    if (number == kNone || !reader.file || start < 0 || end < start ||
+        static_cast<std::uint64_t>(end) > (*reader.records)[number].length ||
+        !reader.verified[number]) {
+        return {};
     }
-    return nullptr;
+    auto const first = static_cast<std::uint64_t>(start);
+    auto const last = static_cast<std::uint64_t>(end);
+    auto const size = static_cast<std::size_t>(last - first);
+    py::object letters = new_letters(size);
+    MutableBytes const target = letters_of(letters, size);
+    FaidxRecord const record = (*reader.records)[number];
+    auto const file = reader.file;
+    bool sound = false;
+    PyThreadState* const state = PyEval_SaveThread();
+    try {
+        sound = file->fetch(record, first, last, target);
+    } catch (...) {
+        sound = false;  // the careful way meets the error again, and says what it is
+    }
+    PyEval_RestoreThread(state);
+    return sound ? letters : py::object();
 }
 
-py::object py_fetcher(py::object const& reader) {
+// fetch(chrom, start, end, strand="+"), the common case; anything else goes to the careful way in
+// Python. A plain C function of vectorcall, for its call is a good part of a small fetch.
+PyObject* fetch(PyObject* capsule, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    auto const& fetcher = *static_cast<Fetcher const*>(PyCapsule_GetPointer(capsule, nullptr));
+    try {
+        if (count == 3 && names == nullptr) {
+            py::object letters = fetch_quickly(*fetcher.records, arguments);
+            if (letters) return letters.release().ptr();
+        }
+    } catch (py::error_already_set& error) {
+        error.restore();
+        return nullptr;
+    }
+    return PyObject_Vectorcall(fetcher.careful.ptr(), arguments, static_cast<std::size_t>(count),
+                               names);
+}
+
+py::object py_fetcher(py::object const& reader, py::object const& careful) {
     static PyMethodDef definition{
-        "fetch", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&fetch)), METH_FASTCALL,
-        nullptr};
-    auto* const pointer = reader.cast<FastaReader*>();
-    auto const capsule =
-        py::reinterpret_steal<py::object>(PyCapsule_New(pointer, kFetcher, [](PyObject* object) {
-            Py_XDECREF(static_cast<PyObject*>(PyCapsule_GetContext(object)));
+        "fetch", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&fetch)),
+        METH_FASTCALL | METH_KEYWORDS, nullptr};
+    auto fetcher =
+        std::make_unique<Fetcher>(Fetcher{reader, reader.cast<FastaReader const*>(), careful});
+    auto const capsule = py::reinterpret_steal<py::object>(
+        PyCapsule_New(fetcher.get(), nullptr, [](PyObject* object) {
+            std::unique_ptr<Fetcher>(static_cast<Fetcher*>(PyCapsule_GetPointer(object, nullptr)));
         }));
     if (!capsule) throw py::error_already_set();
-    PyCapsule_SetContext(capsule.ptr(), reader.inc_ref().ptr());
+    [[maybe_unused]] auto* const owned = fetcher.release();
     return py::reinterpret_steal<py::object>(PyCFunction_New(&definition, capsule.ptr()));
 }
 
@@ -362,7 +371,7 @@ void bind_faidx(py::module_& module) {
         .def("plan", &py_plan, "intervals"_a)
         .def("fetch_many", &py_fetch_many, "plan"_a, "out"_a.noconvert(), "threads"_a)
         .def("close", [](FastaReader& reader) { reader.file.reset(); });
-    module.def("fetcher", &py_fetcher, "reader"_a);
+    module.def("fetcher", &py_fetcher, "reader"_a, "careful"_a);
 }
 
 }  // namespace seqtile::bindings

@@ -5,35 +5,22 @@ Coordinates are 0-based and half-open. Letters are kept as they stand in the fil
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
-from operator import index
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeAlias, cast, overload
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .errors import (
-    AlphabetError,
-    ContigNotFoundError,
-    FastaIndexError,
-    FastaParseError,
-    IntervalError,
-    ShapeError,
-)
-from .fai import Contig, build_fai, is_bgzf, open_reader, read_fai, stale, write_fai
+from .access import Access, Interval, Strand, room_for
+from .errors import FastaIndexError, FastaParseError
+from .fai import Contig, build_fai, is_bgzf, open_reader, read_fai, write_fai
 from .fasta import FastaInput
-from .sequence import reverse_complement
 
 __all__ = ["Fasta", "FastaContig", "Interval", "Strand"]
-
-Strand: TypeAlias = Literal["+", "-"]
-Interval: TypeAlias = tuple[str, int, int] | tuple[str, int, int, Strand]
 
 
 class FastaContig:
@@ -115,8 +102,8 @@ class Fasta:
                     "ordinary gzip has no random access: compress the file with bgzip instead "
                     f"(gzip -dc {self.name} | bgzip > new.fa.gz)",
                 )
-            self._reader = open_reader(path, rebuild=rebuild_index, write=write_index)
-            if self._reader.read(0, 1) == b"@":
+            reader = open_reader(path, rebuild=rebuild_index, write=write_index)
+            if reader.read(0, 1) == b"@":
                 raise FastaParseError(
                     self.name,
                     "expected '>' at the start of a FASTA file, found '@': this looks like FASTQ, "
@@ -126,38 +113,34 @@ class Fasta:
             contigs = build_fai(file) if built else read_fai(fai)
         if built and write_index:
             write_fai(fai, contigs)
-        self._set_contigs(contigs)
+        self._set(reader, contigs, False)
         if not built:
-            self._check_size()
+            self._access.check_size()
 
-    def _set_contigs(self, contigs: dict[str, Contig], verified: bool = False) -> None:
-        self._contigs = contigs
+    def _set(self, reader: _core.FastaReader, contigs: dict[str, Contig], seen: bool) -> None:
+        self._reader, self._contigs = reader, contigs
+        self._access = Access(self.name, reader, contigs, verified=seen)
         self.lengths: Mapping[str, int] = {name: c.length for name, c in contigs.items()}
-        geometry = np.array(list(contigs.values()), np.int64).reshape(-1)
-        try:
-            self._reader.set_records(list(contigs), geometry, verified)
-        except IndexError as error:
-            raise self._stale(f"{error.args[0]!r} does not end where it says") from None
-        self._quick = _core.fetcher(self._reader)
+        if type(self).fetch is Fasta.fetch:
+            # The same with less of Python in the way: the call is a good part of a small fetch.
+            self.__dict__["fetch"] = _core.fetcher(reader, self._access.fetch)
 
     @classmethod
     def _opened(cls, path: str, contigs: dict[str, Contig]) -> Fasta:
         fasta = cls.__new__(cls)
         fasta._path, fasta.name = str(Path(path).absolute()), path
-        fasta._reader = open_reader(path)
-        fasta._set_contigs(contigs)
+        fasta._set(open_reader(path), contigs, False)
         return fasta
 
     @classmethod
     def _spooled(cls, descriptor: int, contigs: dict[str, Contig], name: str) -> Fasta:
         fasta = cls.__new__(cls)
         fasta._path, fasta.name = None, name
-        fasta._reader = _core.FastaReader(descriptor, False, None)
-        fasta._set_contigs(contigs, verified=True)
+        fasta._set(_core.FastaReader(descriptor, False, None), contigs, True)
         return fasta
 
     def __getitem__(self, chrom: str) -> FastaContig:
-        self._contig(chrom)
+        self._access.contig(chrom)
         return FastaContig(self, chrom)
 
     def __contains__(self, chrom: object) -> bool:
@@ -187,24 +170,7 @@ class Fasta:
         FastaIndexError
             The file is not what its index says, or a block of it is damaged.
         """
-        if strand == "+":
-            letters = self._quick(chrom, start, end)
-            if letters is not None:
-                return letters
-        return self._fetch_carefully(chrom, start, end, strand)
-
-    def _fetch_carefully(
-        self, chrom: str, start: int, end: int, strand: Strand
-    ) -> NDArray[np.uint8]:
-        self._check_interval(chrom, start, end, strand)
-        letters = np.empty(int(end) - int(start), dtype=np.uint8)
-        number = self._reader.numbers[chrom]
-        with self._damage():
-            if start < end:
-                self._check_header(chrom)
-            if not self._reader.fetch_into(number, start, end, letters):
-                raise self._stale(f"the lines of {chrom!r} are not where it says")
-        return reverse_complement(letters) if strand == "-" else letters
+        return self._access.fetch(chrom, start, end, strand)
 
     @overload
     def fetch_many(
@@ -268,20 +234,20 @@ class Fasta:
         items = intervals if isinstance(intervals, (list, tuple)) else list(intervals)
         plan = self._reader.plan(items)
         if isinstance(plan, int):  # the first that is no interval of this file, or a list
-            self._check_item(-1 - plan, items[-1 - plan])
-            items = [(i, self._check_item(i, item))[1] for i, item in enumerate(items)]
+            self._access.check_item(-1 - plan, items[-1 - plan])
+            items = [(i, self._access.check_item(i, item))[1] for i, item in enumerate(items)]
             plan = self._reader.plan(items)
         assert not isinstance(plan, int)
         if stack:
-            out = _room(out, self._stacked_shape(items, plan))
+            out = room_for(out, self._access.stacked_shape(items, plan))
         letters = np.empty(plan.letters, np.uint8) if out is None else out.reshape(-1)
-        with self._damage():
+        with self._access.damage():
             names = list(self._contigs) if plan.unverified else []
             for number in plan.unverified:
-                self._check_header(names[number])
+                self._access.check_header(names[number])
             failure = self._reader.fetch_many(plan, letters, threads)
         if failure is not None:
-            self._explain(*failure, items[failure[0]])
+            self._access.explain(*failure, items[failure[0]])
         if out is not None:
             return out
         bounds = plan.offsets().tolist()
@@ -302,104 +268,3 @@ class Fasta:
         if self._path is None:
             raise TypeError(f"{self.name}: a FASTA read from a stream cannot be pickled")
         return Fasta._opened, (self._path, self._contigs)
-
-    def _stacked_shape(self, items: Sequence[Interval], plan: _core.FetchPlan) -> tuple[int, int]:
-        if plan.odd_one >= 0:
-            (_, a, b, *_), (_, c, d, *_) = items[0], items[plan.odd_one]
-            raise ShapeError(
-                f"{self.name}: stack=True needs intervals of one length: interval 0 has {b - a} "
-                f"letters, interval {plan.odd_one} has {d - c}"
-            )
-        return len(items), plan.letters // max(len(items), 1)
-
-    def _explain(self, number: int, position: int, byte: int, item: Interval) -> NoReturn:
-        if position < 0:
-            raise self._stale(f"interval {number}: the lines of {item[0]!r} are not where it says")
-        try:
-            reverse_complement(np.array([byte], np.uint8))
-        except AlphabetError as error:
-            what = error.expected
-        raise AlphabetError(position, byte, expected=what, index=number, record=item[0])
-
-    def _check_item(self, number: int, item: Any) -> Interval:
-        """The interval as a tuple; the error that says what is wrong with it."""
-        where = f"interval {number}: "
-        if not isinstance(item, (tuple, list)) or len(item) not in (3, 4):
-            raise TypeError(
-                f"{self.name}: {where}expected (chrom, start, end) or (chrom, start, end, strand), "
-                f"not {item!r}"
-            )
-        chrom, start, end, *strand = item
-        self._check_interval(chrom, start, end, *strand, where=where)
-        return cast(Interval, tuple(item))
-
-    def _check_interval(
-        self, chrom: str, start: int, end: int, strand: str = "+", *, where: str = ""
-    ) -> None:
-        length = self._contig(chrom, where).length
-        if strand not in ("+", "-"):
-            raise ValueError(f"{where}strand must be '+' or '-', not {strand!r}")
-        try:
-            sound = 0 <= index(start) <= index(end) <= length
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {where}start and end: {error}") from None
-        if not sound:
-            raise IntervalError(
-                f"{self.name}: {where}expected 0 <= start <= end <= {length} in {chrom!r}, "
-                f"not [{start}, {end})"
-            )
-
-    def _contig(self, chrom: str, where: str = "") -> Contig:
-        try:
-            return self._contigs[chrom]
-        except KeyError:
-            near = difflib.get_close_matches(chrom, self._contigs, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ContigNotFoundError(f"{self.name}: {where}no record {chrom!r}{hint}") from None
-
-    def _check_size(self) -> None:
-        last = max(self._contigs.values(), key=lambda c: c.offset)
-        if self._reader.read(last.end, 1 << 16).strip():
-            raise self._stale("the last record does not end where it says")
-
-    def _check_header(self, chrom: str) -> None:
-        number = self._reader.numbers[chrom]
-        if self._reader.verified(number):
-            return
-        begin = offset = self._contigs[chrom].offset
-        before = newline = line = b""
-        while begin > 0 and not newline:  # back to the start of the line that ends at offset
-            begin = max(0, offset - 256 - 2 * (offset - begin))
-            before = self._reader.read(begin, offset - begin)
-            _, newline, line = before.rstrip(b"\r\n").rpartition(b"\n")
-        name = line[1:].split(None, 1)[:1]
-        ends = before.endswith(b"\n")
-        if not ends or line[:1] != b">" or name != [chrom.encode("utf-8", "surrogateescape")]:
-            raise self._stale(f"there is no header of {chrom!r} where it says")
-        self._reader.verify(number)
-
-    @contextmanager
-    def _damage(self) -> Iterator[None]:
-        """A bgzip block that is damaged, or not where the index says."""
-        try:
-            yield
-        except _core.ParseError as error:
-            raise FastaIndexError(
-                self.name,
-                f"{error.args[0]}: the file is damaged, has changed, or its .gzi index is that of "
-                "another file",
-            ) from None
-
-    def _stale(self, what: str) -> FastaIndexError:
-        return stale(f"{self.name}.fai", self.name, what)
-
-
-def _room(out: NDArray[np.uint8] | None, shape: tuple[int, int]) -> NDArray[np.uint8]:
-    if out is None:
-        return np.empty(shape, np.uint8)
-    if out.dtype != np.uint8 or out.shape != shape or not out.flags.carray:
-        raise ShapeError(
-            f"out must be a writable C-contiguous uint8 array of shape {shape}, "
-            f"not {out.dtype} of shape {out.shape}"
-        )
-    return out

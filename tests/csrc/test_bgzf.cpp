@@ -2,10 +2,12 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <cstdlib>
 #include <string>
 #include <thread>
 
 #include "bgzf.hpp"
+#include "bgzf_index.hpp"
 #include "bgzf_source.hpp"
 #include "check.hpp"
 
@@ -222,6 +224,75 @@ void unit_file_source() {
     CHECK_EQUAL(what, "Bad file descriptor");
 }
 
+// An unnamed file of these bytes.
+int file_of(std::string const& content) {
+    std::string name = "/tmp/seqtile.XXXXXX";
+    int const descriptor = ::mkstemp(name.data());
+    ::unlink(name.c_str());
+    CHECK_EQUAL(::write(descriptor, content.data(), content.size()),
+                static_cast<ssize_t>(content.size()));
+    return descriptor;
+}
+
+std::string gzi(std::vector<std::size_t> const& numbers) {
+    std::string bytes;
+    for (std::size_t const value : numbers) bytes += number(value, 8);
+    return bytes;
+}
+
+void unit_index() {
+    // blocks at 0 (4 bytes), 35 (3), 69 (none), 97 (2), 130 (none)
+    std::string const file = block("ACGT") + block("TTT") + kEnd + block("GG") + kEnd;
+    int const descriptor = file_of(file);
+    BgzfIndex const index = build_bgzf_index(descriptor);
+    CHECK(index == (BgzfIndex{{0, 0}, {35, 4}, {97, 7}, {158, 9}}));
+    auto const written = write_gzi(index);
+    CHECK(std::string(written.begin(), written.end()) == gzi({2, 35, 4, 97, 7}));
+    CHECK(read_gzi(written, descriptor) == index);
+    BgzfBlocks const blocks(descriptor, index);
+    CHECK_EQUAL(blocks.size(), 9U);
+    std::array<std::size_t, 10> const expected{0, 0, 0, 0, 1, 1, 1, 2, 2, 3};
+    for (std::size_t i = 0; i < expected.size(); ++i) CHECK_EQUAL(blocks.find(i), expected[i]);
+    for (int round = 0; round < 2; ++round) {
+        CHECK_EQUAL(test::text(*blocks.get(0)), "ACGT");
+        CHECK_EQUAL(test::text(*blocks.get(1)), "TTT");
+        CHECK_EQUAL(test::text(*blocks.get(2)), "GG");
+    }
+    ::close(descriptor);
+}
+
+void unit_an_index_that_lies() {
+    int const descriptor = file_of(block("ACGT") + block("TTT") + block("GG") + kEnd);
+    auto const error = [&](std::string const& text) -> std::string {
+        try {
+            BgzfBlocks const blocks(descriptor, read_gzi(bytes(text), descriptor));
+            for (std::size_t i = 0; i + 1 < blocks.index().size(); ++i) blocks.get(i);
+        } catch (ParseError const& found) {
+            return found.what();
+        }
+        return "none";
+    };
+    constexpr std::size_t kHuge = std::size_t{1} << 63;
+    std::string const count = "its size is not that of the blocks it counts";
+    CHECK_EQUAL(error(gzi({2, 35, 4, 69, 7})), "none");
+    CHECK_EQUAL(error(""), count);
+    CHECK_EQUAL(error(gzi({1})), count);
+    CHECK_EQUAL(error(gzi({kHuge, 35, 4})), count);
+    CHECK_EQUAL(error(gzi({kHuge >> 3, 35, 4})), count);
+    CHECK_EQUAL(error(gzi({1, 0, 4})), "block 1 cannot begin at byte 0");
+    CHECK_EQUAL(error(gzi({1, kHuge, 4})), "block 1 cannot begin at byte 9223372036854775808");
+    CHECK_EQUAL(error(gzi({1, 35, kHuge})), "block 1 cannot begin at byte 35");
+    CHECK_EQUAL(error(gzi({2, 35, 4, 34, 7})), "block 2 cannot begin at byte 34");
+    CHECK_EQUAL(error(gzi({2, 35, 4, 69, 3})), "block 2 cannot begin at byte 69");
+    CHECK_EQUAL(error(gzi({2, 35, 5, 69, 7})),
+                "bgzip block at byte 0: holds 4 bytes, its index says 5");
+    CHECK_EQUAL(error(gzi({1, 36, 4})),
+                "bgzip block at byte 36: expected a block, found other bytes");
+    CHECK_EQUAL(error(gzi({2, 34, 4, 69, 7})),
+                "bgzip block at byte 0: the file or its index ends inside it");
+    ::close(descriptor);
+}
+
 }  // namespace
 }  // namespace seqtile
 
@@ -235,5 +306,7 @@ int main() {
     seqtile::agreement_any_threads_steps_and_pieces();
     seqtile::unit_abandoned_early_and_after_a_fork();
     seqtile::unit_file_source();
+    seqtile::unit_index();
+    seqtile::unit_an_index_that_lies();
     return seqtile::test::result();
 }
