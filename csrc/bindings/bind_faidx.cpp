@@ -29,7 +29,7 @@ struct FastaReader {
     std::vector<bool> verified;  // by the record's header
     py::dict numbers;            // their numbers, by name
 
-    [[nodiscard]] FastaFile const& open() const {
+    FastaFile const& open() const {
         if (!file) {
             errno = EBADF;
             PyErr_SetFromErrno(PyExc_OSError);
