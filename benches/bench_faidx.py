@@ -153,7 +153,7 @@ def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
     for other in others.values():
         check(ours(), other())
     timed = fetch_loop if how == "fetch" else ours
-    beside = {name: speed_ratio(timed, other, rounds=3).median for name, other in others.items()}
+    beside = {name: speed_ratio(timed, other, rounds=2).median for name, other in others.items()}
     ratio = speed_ratio(timed, pread_loop(genome, intervals), rounds=25)
     row = f"random access, {how}" + (", 2 threads" if how == "fetch_many" else "")
     report(benchmark, row, "os.pread loop", target, timed, ratio, beside)

@@ -127,8 +127,14 @@ class FastaFile {
         if (blocks_) {
             fetch_blocks(work, threads);
         } else {
-            parallel_for(requests.size(), threads, [&](std::size_t begin, std::size_t end) {
-                work.guard([&] { gather(work, begin, end); });
+            // in turns, for a core may be busy elsewhere
+            std::atomic<std::size_t> turn = 0;
+            parallel_for(threads, threads, [&](std::size_t, std::size_t) {
+                work.guard([&] {
+                    for (std::size_t begin; (begin = turn.fetch_add(kTurn)) < requests.size();) {
+                        gather(work, begin, std::min(begin + kTurn, requests.size()));
+                    }
+                });
             });
         }
         if (work.error) std::rethrow_exception(work.error);
@@ -140,6 +146,7 @@ class FastaFile {
     static constexpr std::size_t kLong = 1 << 18;
     static constexpr std::size_t kGathered = 1 << 14;  // longer pieces are read one by one
     static constexpr std::size_t kFew = 32;
+    static constexpr std::size_t kTurn = 512;
 
     // What the threads of fetch_many() share.
     struct Work {
@@ -182,7 +189,7 @@ class FastaFile {
     static std::size_t complement_in_place(MutableBytes letters) noexcept {
         static constexpr ByteTable complement = complement_table('T');
         for (std::size_t i = 0; i < letters.size(); ++i) {
-            if (complement[letters[i]] == 0) return i;
+            if (complement[letters[i]] == kInvalid) return i;
         }
         std::reverse(letters.begin(), letters.end());
         for (std::uint8_t& letter : letters) letter = complement[letter];

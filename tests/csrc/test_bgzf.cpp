@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -226,7 +227,7 @@ void unit_file_source() {
 
 // An unnamed file of these bytes.
 int file_of(std::string const& content) {
-    std::string name = "/tmp/seqtile.XXXXXX";
+    std::string name = std::filesystem::temp_directory_path() / "seqtile.XXXXXX";
     int const descriptor = ::mkstemp(name.data());
     ::unlink(name.c_str());
     CHECK_EQUAL(::write(descriptor, content.data(), content.size()),
