@@ -101,8 +101,7 @@ def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
     # Imported when first needed, as the others: no import costs who does not use it.
     from isal.igzip import IGzipFile
 
-    opened: Callable[..., BinaryIO] = IGzipFile
-    file = opened(fileobj=raw, mode="rb")
+    file = cast(Callable[..., BinaryIO], IGzipFile)(fileobj=raw, mode="rb")
     while block := file.read(BLOCK):
         yield block
 
