@@ -149,6 +149,7 @@ class RecordReader final : public Records {
     /// into blocks.
     [[nodiscard]] RecordBlock next() override {
         while (!ended_) {
+            ended_ = true;  // also if the source throws
             Bytes const block = blocks_->next();
             ended_ = block.empty();
             try {

@@ -293,13 +293,17 @@ class RecordParser {
         if (!open()) refuse_start(blanks_ != 0 ? blank_ : letters[0]);
         bool const quality = state_ == State::qualities;
         LetterRule const& rule = quality ? kQualities : rule_;
+        // The first byte that is wrong, wherever blocks end: only then are there too many.
+        std::size_t const room = quality ? part_.length - quality_ : letters.size();
+        if (room == 0) refuse_qualities("found more");
         if (blanks_ != 0) refuse_letter(blank_, line_bytes_ - blanks_, rule);
-        if (quality && letters.size() > part_.length - quality_) refuse_qualities("found more");
-        if (lookup(letters, rule.table, slab_->data() + size_) == kInvalid) {
+        Bytes const fitting = letters.first(std::min(room, letters.size()));
+        if (lookup(fitting, rule.table, slab_->data() + size_) == kInvalid) {
             std::size_t i = 0;
             while (rule.table[letters[i]] != kInvalid) ++i;
             refuse_letter(letters[i], line_bytes_ + i, rule);
         }
+        if (letters.size() > room) refuse_qualities("found more");
         line_letters_ += letters.size();
         if (quality) {
             size_ += letters.size();

@@ -138,13 +138,10 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject* keywords) {
                                      &description, &sequence, &quality)) {
         return nullptr;
     }
-    for (PyObject* const array : {sequence, quality}) {
-        bool const none = array == quality && array == Py_None;
-        if (!none && !py::isinstance<Array<std::uint8_t>>(array)) {
-            PyErr_SetString(PyExc_TypeError,
-                            "sequence and quality must be contiguous uint8 arrays");
-            return nullptr;
-        }
+    if (!py::isinstance<Array<std::uint8_t>>(sequence) ||
+        (quality != Py_None && !py::isinstance<Array<std::uint8_t>>(quality))) {
+        PyErr_SetString(PyExc_TypeError, "sequence and quality must be contiguous uint8 arrays");
+        return nullptr;
     }
     auto letters = py::reinterpret_borrow<Array<std::uint8_t>>(sequence);
     bool sound = letters.ndim() == 1;

@@ -35,6 +35,11 @@ def _restore(kind: type[SeqtileError], args: tuple[Any, ...]) -> SeqtileError:
     return kind.__new__(kind, *args)
 
 
+def _shown(name: str) -> str:
+    """A record's name as messages have it: a broken file's may be as long as the file."""
+    return repr(name if len(name) <= 80 else f"{name[:77]}...")
+
+
 class AlphabetError(SeqtileError, ValueError):
     """A byte that may not stand in a sequence of this alphabet.
 
@@ -58,7 +63,7 @@ class AlphabetError(SeqtileError, ValueError):
         self.expected = expected
         self.index = index
         self.record = record
-        where = f"record {record!r}" if record else f"sequence {index}"
+        where = f"record {_shown(record)}" if record else f"sequence {index}"
         what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
         super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
 
@@ -80,9 +85,8 @@ class FastaParseError(SeqtileError, ValueError):
         self.path = path
         self.line = line
         self.record = record
-        where = (
-            path + (f", line {line}" if line else "") + (f", record {record!r}" if record else "")
-        )
+        where = path + (f", line {line}" if line else "")
+        where += f", record {_shown(record)}" if record else ""
         super().__init__(f"{where}: {message}")
 
 

@@ -31,6 +31,8 @@ FastaSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 Geometry: TypeAlias = tuple[int, int, int, int, int]
 Piece: TypeAlias = tuple[str | None, int, NDArray[uint8], Geometry | None]
 
+_SIGNS = ">@+"  # each begins a line that holds no letters
+
 
 def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Record]:
     r"""Iterate over the records of a FASTA or FASTQ file, in their order.
@@ -60,6 +62,8 @@ def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Re
         carries ``path``, ``line`` and ``record``.
     ImportError
         A zstandard file, and no library for it.
+    ValueError
+        An alphabet that holds ``>``, ``@`` or ``+``.
 
     Examples
     --------
@@ -72,6 +76,8 @@ def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Re
     [0, 1, 4]
     """
     alphabet = None if encode is None else Alphabet(encode)
+    if alphabet is not None and any(sign in alphabet.letters for sign in _SIGNS):
+        raise ValueError(f"no letter of an alphabet in a file may be one of {_SIGNS}: {encode!r}")
     return chain.from_iterable(_lists(source, alphabet))
 
 
