@@ -88,12 +88,12 @@ void unit_read_ahead() {
 void unit_read_ahead_is_bounded() {
     FakeSource::reads = 0;
     ReadAhead blocks(source(std::string(100, 'A'), 1), 16);
-    while (FakeSource::reads < 3) std::this_thread::sleep_for(1ms);
+    while (FakeSource::reads < 4) std::this_thread::sleep_for(1ms);
     std::this_thread::sleep_for(20ms);
-    CHECK_EQUAL(FakeSource::reads.load(), 3);
+    CHECK_EQUAL(FakeSource::reads.load(), 4);
     [[maybe_unused]] Bytes const block = blocks.next();
     std::this_thread::sleep_for(20ms);
-    CHECK_EQUAL(FakeSource::reads.load(), 3);  // the caller still looks at its block
+    CHECK_EQUAL(FakeSource::reads.load(), 4);  // the caller still looks at its block
 }
 
 void unit_read_ahead_errors() {
@@ -220,7 +220,6 @@ void unit_a_file_that_shrinks() {
     std::vector<std::uint8_t> out(1000);
     CHECK_EQUAL(whole.read(out), 1000U);
     CHECK_EQUAL(::ftruncate(file.descriptor(), 1500), 0);
-    CHECK_EQUAL(whole.read(out), 500U);
     CHECK_EQUAL(error_of([&] { static_cast<void>(whole.read(out)); }),
                 "the file became shorter while it was read");
     FileSource shorter(file.descriptor());
