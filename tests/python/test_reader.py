@@ -204,15 +204,12 @@ def _length(record: Record) -> int:
 
 def test_a_file_that_shrinks(tmp_path: Path) -> None:
     path = tmp_path / "a.fa"
-    path.write_bytes(genome(40_000))
-    size = path.stat().st_size
-    for pack in ("plain", "gzip"):
-        path.write_bytes(PACK[pack](genome(40_000)) if pack == "gzip" else genome(40_000))
-        iterator = read_fasta(path)
-        next(iterator)
-        os.truncate(path, path.stat().st_size - 3 if pack == "gzip" else size // 2)
-        with pytest.raises(FastaParseError, match="became shorter|truncated"):
-            list(iterator)
+    path.write_bytes(genome(20_000))
+    iterator = read_fasta(path)
+    next(iterator)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(FastaParseError, match="the file became shorter while it was read"):
+        list(iterator)
 
 
 def test_a_file_that_grows(tmp_path: Path) -> None:
