@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import seconds, speed_ratio
+from benches.compare import record, seconds, speed_ratio
 
 MODEL = "jund-cnn-seq"
 
@@ -40,8 +40,10 @@ def test_predict(benchmark, predictor, letters) -> None:
     actual = predictor.predict(letters)[predictor.outputs[0]]
     np.testing.assert_allclose(actual, expected, atol=1e-6)
     ratio = speed_ratio(lambda: predictor.predict(letters), lambda: _bare(predictor, batches))
-    benchmark.extra_info["of_bare_onnxruntime"] = ratio.median
-    print(f"\npredict {len(letters) / ratio.ours_s:,.0f} windows/s, {ratio} of bare onnxruntime")
+    record(
+        benchmark, "predict, 100,000 windows", ratio, limit="bare onnxruntime", target=0.95,
+        rate=(len(letters) / 1e3, "thousand windows/s"),
+    )  # fmt: skip
     benchmark.pedantic(predictor.predict, args=(letters,), rounds=3)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import speed_ratio
+from benches.compare import record, speed_ratio
 from seqtile.report import write_scan
 
 MODEL = "jund-cnn-seq"
@@ -26,8 +26,8 @@ def genome(tmp_path, stride):
     path = tmp_path / "genome.fa"
     with path.open("w") as file:
         for copy in range(stride):
-            for record in seqtile.read_fasta(seqtile.example_path("chr22")):
-                file.write(f">{record.name}/{copy}\n{record.sequence.tobytes().decode()}\n")
+            for found in seqtile.read_fasta(seqtile.example_path("chr22")):
+                file.write(f">{found.name}/{copy}\n{found.sequence.tobytes().decode()}\n")
     return path
 
 
@@ -37,10 +37,10 @@ def test_scan(benchmark, tmp_path, genome, stride) -> None:
     size = predictor.batch_size()
     session, name = predictor._session._session, predictor._sequence.name
     plus, batches = [], []
-    for record in seqtile.read_fasta(genome):
+    for found in seqtile.read_fasta(genome):
         views = [
-            seqtile.windows(record.sequence, window, stride),
-            seqtile.windows(seqtile.reverse_complement(record.sequence), window)[::-stride],
+            seqtile.windows(found.sequence, window, stride),
+            seqtile.windows(seqtile.reverse_complement(found.sequence), window)[::-stride],
         ]
         plus.append(views[0])
         for view in views:
@@ -59,9 +59,8 @@ def test_scan(benchmark, tmp_path, genome, stride) -> None:
     expected = [predictor.predict(np.ascontiguousarray(v))[predictor.outputs[0]] for v in plus]
     np.testing.assert_allclose(scores, np.concatenate(expected), atol=1e-6)
     ratio = speed_ratio(ours, bare, rounds=5)
-    benchmark.extra_info["of_bare_onnxruntime"] = ratio.median
-    print(
-        f"\nstride {stride}: {count / ratio.ours_s:,.0f} windows/s with bigWig, "
-        f"{ratio} of bare onnxruntime"
-    )
+    record(
+        benchmark, f"scan into a bigWig, stride {stride}, both strands", ratio,
+        limit="bare onnxruntime", target=0.95, rate=(count / 1e3, "thousand windows/s"),
+    )  # fmt: skip
     benchmark.pedantic(ours, rounds=2)

@@ -31,14 +31,21 @@ class Blocks {
     [[nodiscard]] virtual Bytes next() = 0;
 };
 
-/// Reads a source in its own thread, a few blocks ahead of who takes them.
+/// Reads a source in threads of its own, a few blocks ahead of who takes them.
 class ReadAhead final : public Blocks {
   public:
-    /// Measured with benches/bench_fasta.py: blocks that fit the second-level cache.
-    static constexpr std::size_t kBlock = std::size_t{1} << 18;
+    /// Of 64 KiB to 4 MiB these gave the most (benches/bench_fasta.py): waking a thread costs more
+    /// than a cache miss. A mapped file, whose pages must be mapped one by one, gave two thirds.
+    static constexpr std::size_t kBlock = std::size_t{1} << 20;
 
+    /// A seekable source is read by two threads: the kernel's copy of a file in its cache takes
+    /// longer than parsing it.
     explicit ReadAhead(std::unique_ptr<Source> source, std::size_t block = kBlock)
-        : source_(std::move(source)), thread_([this, block] { run(block); }) {}
+        : source_(std::move(source)), block_(block) {
+        for (std::size_t i = 0; i < (source_->seekable() ? 2 : 1); ++i) {
+            threads_.emplace_back([this] { run(); });
+        }
+    }
 
     ~ReadAhead() override {
         {
@@ -55,60 +62,67 @@ class ReadAhead final : public Blocks {
             ++taken_;
             changed_.notify_all();
         }
-        changed_.wait(lock, [this] { return filled_ > taken_ || ended_; });
-        if (filled_ == taken_) {
+        Slot& slot = slots_[taken_ % kSlots];
+        changed_.wait(lock, [&] { return slot.filled > taken_ || taken_ >= end_; });
+        if (taken_ >= end_) {
             if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
             return {};
         }
         held_ = true;
-        auto const& slot = slots_[taken_ % kSlots];
         return std::span(slot.bytes).first(slot.size);
     }
 
   private:
-    static constexpr std::size_t kSlots = 3;
+    static constexpr std::size_t kSlots = 4;
     struct Slot {
         std::vector<std::uint8_t> bytes;
         std::size_t size = 0;
+        std::size_t filled = 0;  // 1 + the number of the block in it, as next() counts them
     };
 
-    void run(std::size_t block) noexcept {
-        try {
-            for (;;) {
-                {
-                    std::unique_lock lock(mutex_);
-                    changed_.wait(lock, [this] { return filled_ - taken_ < kSlots || stopped_; });
-                    if (stopped_) return;
-                }
-                Slot& slot = slots_[filled_ % kSlots];
-                slot.bytes.resize(block);
-                slot.size = source_->read(slot.bytes);
-                std::lock_guard const lock(mutex_);
-                if (slot.size == 0) {
-                    ended_ = true;
-                } else {
-                    ++filled_;
-                }
-                changed_.notify_all();
-                if (ended_) return;
+    void run() noexcept {
+        for (;;) {
+            std::size_t number = 0;
+            {
+                std::unique_lock lock(mutex_);
+                auto const over = [this] { return stopped_ || claimed_ >= end_; };
+                changed_.wait(lock, [&] { return claimed_ < taken_ + kSlots || over(); });
+                if (over()) return;
+                number = claimed_++;
             }
-        } catch (...) {
+            Slot& slot = slots_[number % kSlots];
+            std::exception_ptr error;
+            try {
+                slot.bytes.resize(block_);
+                slot.size = source_->seekable() ? source_->read_at(number * block_, slot.bytes)
+                                                : source_->read(slot.bytes);
+            } catch (...) {
+                error = std::current_exception();
+            }
             std::lock_guard const lock(mutex_);
-            error_ = std::current_exception();
-            ended_ = true;
+            bool const last =
+                error || slot.size == 0 || (source_->seekable() && slot.size < block_);
+            std::size_t const end = number + (error || slot.size == 0 ? 0 : 1);
+            if (last && end <= end_) {  // blocks after the first short one do not count
+                end_ = end;
+                error_ = error;
+            }
+            slot.filled = number + 1;
             changed_.notify_all();
         }
     }
 
     std::unique_ptr<Source> source_;
+    std::size_t block_;
     std::array<Slot, kSlots> slots_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::size_t filled_ = 0, taken_ = 0;  // blocks, of all so far
-    bool held_ = false;                   // the caller looks at a block
-    bool ended_ = false, stopped_ = false;
-    std::exception_ptr error_;
-    std::jthread thread_;  // last: it uses the others
+    std::size_t claimed_ = 0, taken_ = 0;  // blocks, of all so far
+    std::size_t end_ = static_cast<std::size_t>(-1);
+    bool held_ = false;  // the caller looks at a block
+    bool stopped_ = false;
+    std::exception_ptr error_;           // of the block that would be number end_
+    std::vector<std::jthread> threads_;  // last: they use the others
 };
 
 /// Records, a block at a time, in their order. Not for two threads at once.

@@ -26,6 +26,16 @@ class Source {
     /// `out` is empty). Not called by two threads at once.
     /// @throw ParseError or std::system_error
     virtual std::size_t read(MutableBytes out) = 0;
+
+    /// Whether read_at() works, which several threads may call at once.
+    [[nodiscard]] virtual bool seekable() const noexcept { return false; }
+
+    /// Fills `out` with the bytes from `offset`; returns their number, less than asked for only at
+    /// the end. Precondition: seekable(). @throw as read
+    virtual std::size_t read_at([[maybe_unused]] std::uint64_t offset,
+                                [[maybe_unused]] MutableBytes out) {
+        return 0;
+    }
 };
 
 /// Reads at `offset` until `out` is full or the file ends; returns the number of bytes.
@@ -58,14 +68,21 @@ class FileSource final : public Source {
         expected_ = static_cast<std::uint64_t>(status.st_size);
     }
 
+    [[nodiscard]] bool seekable() const noexcept override { return seekable_; }
+
+    std::size_t read_at(std::uint64_t offset, MutableBytes out) override {
+        std::size_t const size = seqtile::read_at(descriptor_, offset, out);
+        if (size < out.size() && offset + size < expected_) {
+            throw ParseError("the file became shorter while it was read", 0, "");
+        }
+        return size;
+    }
+
     /// Returns less than a full `out` only at the end, and for a pipe that has no more for now.
     std::size_t read(MutableBytes out) override {
         if (seekable_) {
-            std::size_t const size = read_at(descriptor_, offset_, out);
+            std::size_t const size = read_at(offset_, out);
             offset_ += size;
-            if (size == 0 && !out.empty() && offset_ < expected_) {
-                throw ParseError("the file became shorter while it was read", 0, "");
-            }
             return size;
         }
         for (;;) {

@@ -41,9 +41,11 @@ inline py::ssize_t position(std::size_t index) {
 
 void bind_cpu(py::module_& module);
 void bind_sequence(py::module_& module);
-void bind_fasta(py::module_& module);
 void bind_reader(py::module_& module);
 void bind_record(py::module_& module);
+void bind_faidx(py::module_& module);
 void bind_window(py::module_& module);
+void bind_tiling(py::module_& module);
+void bind_translate(py::module_& module);
 
 }  // namespace seqtile::bindings

@@ -4,6 +4,7 @@
 #include <memory>
 #include <system_error>
 
+#include "../bgzf_source.hpp"
 #include "../reader.hpp"
 #include "record.hpp"
 
@@ -41,14 +42,14 @@ class PythonBlocks final : public Blocks {
 class Reader {
   public:
     explicit Reader(std::unique_ptr<Records> records) : records_(std::move(records)) {}
-
-    // Where a fork left the threads behind, there is nothing to stop or to wait for.
-    ~Reader() {
-        if (process_ != ::getpid()) [[maybe_unused]]
-            auto* const left = records_.release();
-    }
     Reader(Reader const&) = delete;
     Reader& operator=(Reader const&) = delete;
+
+    ~Reader() {
+        // After a fork its threads are not in this process: to join them would wait for ever.
+        if (process_ == ::getpid()) return;
+        [[maybe_unused]] auto* const leaked = records_.release();
+    }
 
     RecordBlock next() {
         if (process_ != ::getpid()) {
@@ -134,15 +135,18 @@ void bind_reader(py::module_& module) {
     py::register_exception_translator(&translate_errors);
     py::enum_<Format>(module, "Format").value("ANY", Format::any).value("FASTA", Format::fasta);
     py::class_<Reader>(module, "RecordReader")
-        .def(py::init([](int descriptor, Alphabet const* alphabet, std::string const& expected,
-                         Format format, bool pieces) {
-                 auto source = std::make_unique<FileSource>(descriptor);
+        .def(py::init([](int descriptor, std::size_t inflaters, Alphabet const* alphabet,
+                         std::string const& expected, Format format, bool pieces) {
+                 std::unique_ptr<Source> source = std::make_unique<FileSource>(descriptor);
+                 if (inflaters != 0) {
+                     source = std::make_unique<BgzfSource>(std::move(source), inflaters);
+                 }
                  auto records =
                      std::make_unique<RecordReader>(std::make_unique<ReadAhead>(std::move(source)),
                                                     rule_of(alphabet, expected), format, pieces);
                  return std::make_unique<Reader>(std::make_unique<ParseAhead>(std::move(records)));
              }),
-             "descriptor"_a, "alphabet"_a, "expected"_a, "format"_a, "pieces"_a)
+             "descriptor"_a, "inflaters"_a, "alphabet"_a, "expected"_a, "format"_a, "pieces"_a)
         .def(py::init([](py::iterator const& blocks, Alphabet const* alphabet,
                          std::string const& expected, Format format, bool pieces) {
                  return std::make_unique<Reader>(

@@ -187,7 +187,7 @@ constexpr char const* kDoc =
     "quality\n    uint8 array of the quality letters as they stand in a FASTQ file, shape (L,):\n"
     "    Phred scores are ``quality - 33``. None for FASTA.\n\n"
     "``len(record)`` is L. Records of one block of a file share its memory: one that is kept\n"
-    "keeps the block (about 300 kB, or the record if that is longer).";
+    "keeps the block (about 1 MB, or the record if that is longer).";
 
 }  // namespace
 

@@ -6,6 +6,8 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_sequence(module);
     seqtile::bindings::bind_record(module);
     seqtile::bindings::bind_reader(module);
-    seqtile::bindings::bind_fasta(module);
+    seqtile::bindings::bind_faidx(module);
     seqtile::bindings::bind_window(module);
+    seqtile::bindings::bind_tiling(module);
+    seqtile::bindings::bind_translate(module);
 }

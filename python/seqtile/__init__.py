@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from .loading import load
     from .predictor import Predictor
     from .scanner import ScanBlock, scan
+    from .stitching import Stitcher, stitch
+    from .tiling import TilePlan, Tiles, tile
+    from .translation import translate
     from .zoo import card, list_models
 
 __version__ = "0.1.0"
@@ -43,12 +46,18 @@ _LAZY = {
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
+    "Stitcher": "stitching",
+    "TilePlan": "tiling",
+    "Tiles": "tiling",
     "card": "zoo",
     "example_path": "example",
     "list_models": "zoo",
     "load": "loading",
     "read_fasta": "fasta",
     "scan": "scanner",
+    "stitch": "stitching",
+    "tile": "tiling",
+    "translate": "translation",
 }
 
 __all__ = [
@@ -58,6 +67,9 @@ __all__ = [
     "Predictor",
     "Record",
     "ScanBlock",
+    "Stitcher",
+    "TilePlan",
+    "Tiles",
     "card",
     "decode",
     "encode",
@@ -68,6 +80,9 @@ __all__ = [
     "read_fasta",
     "reverse_complement",
     "scan",
+    "stitch",
+    "tile",
+    "translate",
     "windows",
 ]
 

@@ -1,5 +1,5 @@
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ class Layout:
 class Reduce:
     mean: Reduce
     max: Reduce
+
+class Pad:
+    reflect: Pad
+    edge: Pad
+    constant: Pad
+
+class Ramp:
+    linear: Ramp
+    hann: Ramp
 
 class Alphabet:
     def __init__(self, letters: str, unknown: str) -> None: ...
@@ -75,9 +84,20 @@ class Record:
     def __len__(self) -> int: ...
 
 class RecordReader:
+    @overload
     def __init__(
         self,
-        source: int | Iterator[bytes],
+        descriptor: int,
+        inflaters: int,
+        alphabet: Alphabet | None,
+        expected: str,
+        format: Format,
+        pieces: bool,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        blocks: Iterator[bytes],
         alphabet: Alphabet | None,
         expected: str,
         format: Format,
@@ -88,10 +108,41 @@ class RecordReader:
         self,
     ) -> list[tuple[str | None, int, NDArray[np.uint8], tuple[int, int, int, int, int] | None]]: ...
 
-def line_span(start: int, end: int, line_bases: int, line_width: int) -> tuple[int, int]: ...
-def unwrap(
-    raw: bytes, column: int, line_bases: int, line_width: int, out: NDArray[np.uint8]
-) -> bool: ...
+def is_bgzf(start: bytes) -> bool: ...
+
+class FetchPlan:
+    def __len__(self) -> int: ...
+    def offsets(self) -> NDArray[np.int64]: ...
+    @property
+    def letters(self) -> int: ...
+    @property
+    def unverified(self) -> list[int]: ...
+    @property
+    def odd_one(self) -> int: ...
+
+class FastaReader:
+    def __init__(self, descriptor: int, bgzf: bool, gzi: bytes | None) -> None: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def numbers(self) -> dict[str, int]: ...
+    def gzi(self) -> bytes | None: ...
+    def set_records(
+        self, names: list[str], geometry: NDArray[np.int64], verified: bool
+    ) -> None: ...
+    def verified(self, number: int) -> bool: ...
+    def verify(self, number: int) -> None: ...
+    def read(self, offset: int, size: int) -> bytes: ...
+    def fetch_into(self, number: int, start: int, end: int, out: NDArray[np.uint8]) -> bool: ...
+    def plan(self, intervals: Sequence[tuple[Any, ...]]) -> FetchPlan | int: ...
+    def fetch_many(
+        self, plan: FetchPlan, out: NDArray[np.uint8], threads: int
+    ) -> tuple[int, int, int] | None: ...
+    def close(self) -> None: ...
+
+def fetcher(
+    reader: FastaReader, careful: Callable[..., NDArray[np.uint8]]
+) -> Callable[..., NDArray[np.uint8]]: ...
 def unknown_counts(
     sequence: NDArray[np.uint8], window: int, stride: int, out: NDArray[np.uint32]
 ) -> int: ...
@@ -104,3 +155,67 @@ def reduce_windows(
     how: Reduce,
     out: NDArray[np.float32],
 ) -> None: ...
+
+class TileAxis:
+    def __init__(self, length: int, size: int, overlap: int, multiple: int) -> None: ...
+    @property
+    def count(self) -> int: ...
+    def read(self) -> NDArray[np.int64]: ...
+    def write(self) -> NDArray[np.int64]: ...
+    def weights(self, ramp: Ramp) -> NDArray[np.float32]: ...
+    def needed(self, begin: int, end: int) -> tuple[int, int]: ...
+
+class TileGrid:
+    def __init__(self, y: TileAxis, x: TileAxis) -> None: ...
+    @property
+    def y(self) -> TileAxis: ...
+    @property
+    def x(self) -> TileAxis: ...
+
+class Blend:
+    def __init__(self, grid: TileGrid, ramp: Ramp, channels: int) -> None: ...
+
+def cut_tiles(
+    image: NDArray[Any],
+    first_row: int,
+    grid: TileGrid,
+    rows: tuple[int, int],
+    pad: Pad,
+    out: NDArray[Any],
+    threads: int,
+) -> None: ...
+def stitch(
+    parts: list[NDArray[Any]],
+    first: int,
+    grid: TileGrid,
+    pixel_bytes: int,
+    image_rows: tuple[int, int],
+    out: NDArray[Any],
+    threads: int,
+) -> None: ...
+def stitch_blended(
+    parts: list[NDArray[Any]],
+    first: int,
+    grid: TileGrid,
+    blend: Blend,
+    channels: int,
+    image_rows: tuple[int, int],
+    out: NDArray[np.float32],
+    threads: int,
+) -> None: ...
+
+GENETIC_CODES: tuple[tuple[int, bool], ...]
+
+class CodonTable:
+    def __init__(self, id: int) -> None: ...
+
+def translate(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: CodonTable,
+    offset: int,
+    reverse: bool,
+    out: NDArray[np.uint8],
+    out_offsets: NDArray[np.int64],
+    threads: int,
+) -> int: ...

@@ -106,7 +106,7 @@ class FastaInput:
         if self._wrapped:
             self._raw = cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, self._raw)))
         try:
-            start = cast(io.BufferedReader, self._raw).peek(32)[:32]
+            start = cast(io.BufferedReader, self._raw).peek(512)[:512]
             self.compression = compression_of(start, self.name)
         except BaseException:
             self.__exit__(None, None, None)
@@ -128,8 +128,9 @@ class FastaInput:
 
     @property
     def on_disk(self) -> bool:
-        """A plain regular file of a known path, which can be read in place."""
-        return self._owned and self.compression is None and Path(self.name).is_file()
+        """A plain or bgzip regular file of a known path, which can be read in place."""
+        in_place = self.compression in (None, "bgzip")
+        return self._owned and in_place and Path(self.name).is_file()
 
     def rewind(self) -> None:
         """Back to the first byte, of a file on disk."""
@@ -165,11 +166,17 @@ class FastaInput:
     ) -> Iterator[Any]:
         core, expected = (alphabet.core, alphabet.expected) if alphabet else (None, "")
         form = _core.Format.FASTA if what == "pieces" else _core.Format.ANY
-        plain = self.on_disk and self.observe is None
+        in_place = self.on_disk and self.observe is None
         blocks = unpacked(self._raw, self.compression, self.name, self.observe)
-        source = self._raw.fileno() if plain else blocks
+        pieces = what == "pieces"
         try:
-            reader = _core.RecordReader(source, core, expected, form, what == "pieces")
+            if in_place:
+                threads = _inflaters() if self.compression else 0
+                reader = _core.RecordReader(
+                    self._raw.fileno(), threads, core, expected, form, pieces
+                )
+            else:
+                reader = _core.RecordReader(blocks, core, expected, form, pieces)
             while found := getattr(reader, what)():
                 yield found
         except _core.ParseError as error:
@@ -177,3 +184,8 @@ class FastaInput:
             raise FastaParseError(self.name, message, line=line, record=record) from None
         finally:
             blocks.close()
+
+
+def _inflaters() -> int:
+    """Threads that inflate bgzip: those this process may use; more than 8 outrun the parser."""
+    return min(len(os.sched_getaffinity(0)), 8)

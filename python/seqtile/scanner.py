@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .contigs import open_contigs
 from .errors import AlphabetError, FastaParseError, IntervalError, ShapeError
-from .faidx import Fasta, open_contigs
+from .faidx import Fasta
 from .fasta import FastaSource
 from .predictor import BatchSize, Predictor
 from .sequence import reverse_complement
@@ -261,7 +262,7 @@ def scan(
         Windows per call of the model.
     observe
         Called with every block of an input that cannot be read in place (see
-        `seqtile.faidx.open_contigs`).
+        `seqtile.contigs.open_contigs`).
 
     Returns
     -------

@@ -18,8 +18,8 @@ import pytest
 from Bio import SeqIO
 
 from seqtile import Fasta, compression, example_path, read_fasta
+from seqtile.contigs import open_contigs
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
-from seqtile.faidx import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())

@@ -455,7 +455,7 @@ def test_blocks_are_bounded(
     monkeypatch.setattr(scanner, "_BLOCK_BASES", 10_000)
     source = io.BytesIO(b">x\n" + b"ACGTTGCAAC" * 6000 + b"\n")
     fetched: list[int] = []
-    fasta = seqtile.faidx.open_contigs(source)
+    fasta = seqtile.contigs.open_contigs(source)
     fetch = fasta.fetch
 
     def watch(chrom: str, start: int, end: int) -> np.ndarray:

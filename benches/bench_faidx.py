@@ -1,0 +1,179 @@
+"""Random access to FASTA, 10,000 intervals of 1,000 bases of 100 Mb of real sequence.
+
+The limit is a loop of ``os.pread`` of the same bytes, offsets known beforehand, letters left
+wrapped; for bgzip it is pysam's loop. Peers are used in their best way: pyfastx by slices.
+
+SEQTILE_DATA=... pytest benches/bench_faidx.py --benchmark-only -s
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import seqtile
+from benches.compare import Ratio, speed_ratio
+
+COUNT, LENGTH, BASES = 10_000, 1_000, 100_000_000
+Reader = Callable[[], object]
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory) -> Path:
+    """The genomes of the data folder, as often as gives 100 Mb, 60 letters in a line."""
+    folder = Path(os.environ.get("SEQTILE_DATA", "")) / "genomes"
+    files = sorted(folder.glob("*.f*a*"))
+    if not files:
+        pytest.skip("needs SEQTILE_DATA/genomes")
+    records = [r for file in files for r in seqtile.read_fasta(file) if len(r.sequence) > 50_000]
+    path = tmp_path_factory.mktemp("faidx") / "genome.fa"
+    size = copy = 0
+    with path.open("wb") as out:
+        while size < BASES:
+            for record in records:
+                letters = record.sequence
+                whole = letters[: len(letters) // 60 * 60].reshape(-1, 60)
+                lines = np.full((len(whole), 61), ord("\n"), np.uint8)
+                lines[:, :60] = whole
+                out.write(f">{record.name}/{copy}\n".encode() + lines.tobytes())
+                size += whole.size
+            copy += 1
+    return path
+
+
+@pytest.fixture(scope="module")
+def packed(genome: Path) -> Path:
+    pysam = pytest.importorskip("pysam")
+    path = Path(f"{genome}.gz")
+    pysam.tabix_compress(str(genome), str(path))
+    return path
+
+
+def draw(fasta: seqtile.Fasta) -> list[tuple[str, int, int]]:
+    rng = random.Random(1)
+    names = list(fasta)
+    chosen = rng.choices(names, [fasta.lengths[name] for name in names], k=COUNT)
+    starts = [rng.randrange(fasta.lengths[name] - LENGTH) for name in chosen]
+    return [(name, s, s + LENGTH) for name, s in zip(chosen, starts, strict=True)]
+
+
+def pread_loop(path: Path, intervals: list[tuple[str, int, int]]) -> Reader:
+    """The limit: bytes of the same intervals by offsets that are there already."""
+    index = {}
+    for line in Path(f"{path}.fai").read_text().splitlines():
+        name, _, *numbers = line.split("\t")
+        index[name] = tuple(map(int, numbers))
+    pieces = []
+    for name, start, end in intervals:
+        offset, bases, width = index[name]
+        begin = offset + start // bases * width + start % bases
+        last = offset + (end - 1) // bases * width + (end - 1) % bases
+        pieces.append((last + 1 - begin, begin))
+    descriptor = os.open(path, os.O_RDONLY)
+    pread = os.pread
+
+    def loop() -> None:
+        for size, begin in pieces:
+            pread(descriptor, size, begin)
+
+    return loop
+
+
+def pysam_loop(path: Path, intervals: list[tuple[str, int, int]]) -> Reader:
+    import pysam
+
+    theirs = pysam.FastaFile(str(path))
+    return lambda: [theirs.fetch(*interval) for interval in intervals]
+
+
+def peers(path: Path, intervals: list[tuple[str, int, int]]) -> dict[str, Reader]:
+    found: dict[str, Reader] = {}
+    if find_spec("pysam"):
+        found["pysam"] = pysam_loop(path, intervals)
+    if find_spec("pyfaidx"):
+        import pyfaidx
+
+        records = pyfaidx.Fasta(str(path), as_raw=True, sequence_always_upper=False)
+        found["pyfaidx"] = lambda: [records[n][s:e] for n, s, e in intervals]
+    if find_spec("pyfastx"):
+        import pyfastx
+
+        sequences = pyfastx.Fasta(str(path))
+        by_name = {name: sequences[name] for name in {n for n, _, _ in intervals}}
+        found["pyfastx"] = lambda: [by_name[n][s:e].seq for n, s, e in intervals]
+    return found
+
+
+def check(ours: list[np.ndarray], theirs: object) -> None:
+    assert [letters.tobytes().decode() for letters in ours] == [str(text) for text in theirs]
+
+
+def report(
+    benchmark, row: str, limit: str, target: float, ours: Reader, ratio: Ratio, others: dict
+) -> None:
+    benchmark.extra_info |= {
+        "row": row, "target": target, "limit": limit,
+        "ratio": ratio.median, "low": ratio.low, "high": ratio.high, "peers": others,
+    }  # fmt: skip
+    beside = ", ".join(f"{name} {speed:.1f}" for name, speed in others.items())
+    missing = [name for name in ("pysam", "pyfaidx", "pyfastx") if not find_spec(name)]
+    beside += "".join(f", {name} not installed" for name in missing)
+    print(
+        f"\n{row}: {COUNT / ratio.ours_s:,.0f} intervals/s, {ratio} of {limit} "
+        f"(target {target}); times as fast as: {beside}"
+    )
+    benchmark.pedantic(ours, rounds=2)
+
+
+@pytest.mark.parametrize(
+    ("how", "target"), [("fetch", 1.0), ("fetch_many, 1 thread", 4.0), ("fetch_many", 4.0)]
+)
+def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
+    fasta = seqtile.Fasta(genome)
+    intervals = draw(fasta)
+    threads = 1 if "1 thread" in how else 2
+    out = np.empty((COUNT, LENGTH), np.uint8)
+
+    def ours() -> object:
+        if how == "fetch":
+            return [fasta.fetch(name, start, end) for name, start, end in intervals]
+        return fasta.fetch_many(intervals, stack=True, out=out, threads=threads)
+
+    def fetch_loop() -> None:
+        for name, start, end in intervals:
+            fasta.fetch(name, start, end)
+
+    others = peers(genome, intervals)
+    for other in others.values():
+        check(ours(), other())
+    timed = fetch_loop if how == "fetch" else ours
+    beside = {name: speed_ratio(timed, other, rounds=2).median for name, other in others.items()}
+    ratio = speed_ratio(timed, pread_loop(genome, intervals), rounds=25)
+    row = f"random access, {how}" + (", 2 threads" if how == "fetch_many" else "")
+    report(benchmark, row, "os.pread loop", target, timed, ratio, beside)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bgzip(benchmark, packed: Path, threads: int) -> None:
+    fasta = seqtile.Fasta(packed)
+    intervals = draw(fasta)
+    few = intervals[: COUNT // 5]  # pysam's loop is slow: a fifth of it stands for the whole
+    theirs = pysam_loop(packed, few)
+    check(fasta.fetch_many(few), theirs())
+
+    def ours() -> object:
+        return fasta.fetch_many(intervals, threads=threads)
+
+    ratio = speed_ratio(ours, theirs, rounds=3)
+    ratio = Ratio(
+        *(value * COUNT / len(few) for value in (ratio.median, ratio.low, ratio.high)),
+        ratio.ours_s, ratio.other_s,
+    )  # fmt: skip
+    row = f"random access, bgzip batch, {threads} thread" + "s" * (threads > 1)
+    report(benchmark, row, "pysam's loop", 10.0, ours, ratio, {"pysam": ratio.median})
