@@ -208,7 +208,7 @@ def test_a_file_that_shrinks(tmp_path: Path) -> None:
     iterator = read_fasta(path)
     next(iterator)
     os.truncate(path, path.stat().st_size // 2)
-    with pytest.raises(FastaParseError, match="became shorter"):
+    with pytest.raises(FastaParseError, match="the file became shorter while it was read"):
         list(iterator)
 
 
