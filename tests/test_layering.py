@@ -21,7 +21,7 @@ TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
-    "errors", "outputs", "sequence", "compression", "fasta", "fai", "access", "faidx", "contigs",
+    "errors", "outputs", "batch", "sequence", "compression", "fasta", "fai", "access", "faidx", "contigs",
     "tiling", "stitching", "translation",
 ]  # fmt: skip
 

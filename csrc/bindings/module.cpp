@@ -3,6 +3,7 @@
 PYBIND11_MODULE(_core, module) {
     module.doc() = "Compiled kernels of seqtile; the public functions are in the Python modules.";
     seqtile::bindings::bind_cpu(module);
+    seqtile::bindings::bind_batch(module);
     seqtile::bindings::bind_sequence(module);
     seqtile::bindings::bind_record(module);
     seqtile::bindings::bind_reader(module);

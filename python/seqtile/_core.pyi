@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,22 +34,35 @@ DNA: Alphabet
 RNA: Alphabet
 PROTEIN: Alphabet
 
+Place: TypeAlias = tuple[int, int, int]  # sequence, position, byte
+
+class Batch:
+    def __init__(self, sequences: Any) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def single(self) -> bool: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def not_ascii(self) -> Place | None: ...
+    def lengths(self) -> NDArray[np.int64]: ...
+    def find_above(self, alphabet: Alphabet, raise_unknown: bool) -> Place | None: ...
+    def letters(self, rows: NDArray[np.int64], length: int) -> NDArray[np.uint8]: ...
+
 def encode(
-    data: NDArray[np.uint8], alphabet: Alphabet, raise_unknown: bool, out: NDArray[np.uint8]
-) -> int: ...
+    batch: Batch, alphabet: Alphabet, raise_unknown: bool, out: NDArray[np.uint8], threads: int
+) -> Place | None: ...
 def one_hot(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
+    batch: Batch,
     alphabet: Alphabet,
     layout: Layout,
     raise_unknown: bool,
-    off: Any,
     on: Any,
     unknown: Any,
     length: int,
     out: NDArray[Any],
     threads: int,
-) -> int: ...
+) -> Place | None: ...
 def decode(
     scores: NDArray[Any],
     letters: str,
@@ -58,9 +71,7 @@ def decode(
     length: int,
     out: NDArray[np.uint8],
 ) -> None: ...
-def reverse_complement(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], rna: bool, out: NDArray[np.uint8]
-) -> int: ...
+def reverse_complement(batch: Batch, rna: bool) -> tuple[Place | None, list[Any]]: ...
 
 class Format:
     ANY: Format
