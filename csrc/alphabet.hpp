@@ -4,12 +4,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace seqtile {
 
 /// What to do with a letter that is legal but has no code of its own (N and the other IUPAC codes).
 enum class Unknown : std::uint8_t { keep, raise };
+
+using Bytes = std::span<std::uint8_t const>;
+using MutableBytes = std::span<std::uint8_t>;
 
 using ByteTable = std::array<std::uint8_t, 256>;
 
@@ -26,7 +30,7 @@ constexpr char to_upper(char letter) noexcept {
 
 /// Letters with codes 0..n-1 in their order, further letters with the code n (unknown), and
 /// aliases ("UT": U counts as T). Both cases of a letter have the same code; any other byte is
-/// kInvalid.
+/// kInvalid. All of them are ASCII, and fewer than kInvalid in number.
 class Alphabet {
   public:
     constexpr Alphabet(std::string_view letters, std::string_view unknown,
@@ -61,10 +65,11 @@ inline constexpr Alphabet kDna{"ACGT", "RYSWKMBDHVN", "UT"};
 inline constexpr Alphabet kRna{"ACGU", "RYSWKMBDHVN", "TU"};
 inline constexpr Alphabet kProtein{"ACDEFGHIKLMNPQRSTVWY*", "BJOUXZ"};
 
-/// Complement of every IUPAC nucleotide letter in its own case; 0 for any other byte.
+/// Complement of every IUPAC nucleotide letter in its own case; kInvalid for any other byte.
 /// `thymine` is what complements A: 'T' for DNA, 'U' for RNA.
 constexpr ByteTable complement_table(char thymine) noexcept {
     ByteTable table{};
+    table.fill(kInvalid);
     constexpr std::string_view from = "ACGTURYSWKMBDHVN";
     constexpr std::string_view to = "TGCAAYRSWMKVHDBN";
     for (std::size_t i = 0; i < from.size(); ++i) {

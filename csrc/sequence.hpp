@@ -3,14 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "alphabet.hpp"
 
 namespace seqtile {
-
-using Bytes = std::span<std::uint8_t const>;
-using MutableBytes = std::span<std::uint8_t>;
 
 /// "No such position."
 inline constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -51,11 +47,11 @@ inline std::size_t reverse_complement(Bytes sequence, ByteTable const& complemen
     for (std::size_t i = 0; i < length; ++i) {
         std::uint8_t const letter = complement[sequence[length - 1 - i]];
         out[i] = letter;
-        refused |= letter == 0;
+        refused |= letter == kInvalid;
     }
     if (!refused) return kNone;
     std::size_t position = 0;
-    while (complement[sequence[position]] != 0) ++position;
+    while (complement[sequence[position]] != kInvalid) ++position;
     return position;
 }
 

@@ -39,6 +39,7 @@ inline py::ssize_t position(std::size_t index) {
     return index == kNone ? -1 : static_cast<py::ssize_t>(index);
 }
 
+void bind_cpu(py::module_& module);
 void bind_sequence(py::module_& module);
 void bind_fasta(py::module_& module);
 void bind_window(py::module_& module);

@@ -1,6 +1,7 @@
 #include <atomic>
 #include <string>
 
+#include "../lookup.hpp"
 #include "../onehot.hpp"
 #include "../parallel.hpp"
 #include "../sequence.hpp"
@@ -127,7 +128,14 @@ void bind_sequence(py::module_& module) {
     using namespace py::literals;
     py::enum_<Layout>(module, "Layout").value("NCL", Layout::ncl).value("NLC", Layout::nlc);
     py::class_<Alphabet>(module, "Alphabet")
-        .def(py::init<std::string_view, std::string_view>(), "letters"_a, "unknown"_a)
+        .def(py::init([](std::string_view letters, std::string_view unknown) {
+                 Alphabet const alphabet(letters, unknown);
+                 if (letters.size() >= kInvalid || !is_ascii_table(alphabet.table())) {
+                     throw py::value_error("an alphabet holds ASCII letters, each once");
+                 }
+                 return alphabet;
+             }),
+             "letters"_a, "unknown"_a)
         .def_property_readonly("size", &Alphabet::size);
     module.attr("DNA") = kDna;
     module.attr("RNA") = kRna;

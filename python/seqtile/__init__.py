@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 try:
     from . import _core  # noqa: F401
 except ImportError as error:
+    if "SEQTILE_ISA" in str(error):
+        raise
     raise ImportError(
         f"seqtile's compiled core is missing ({error}): install the package with "
         "`pip install .` in its source folder (needs a C++20 compiler)"

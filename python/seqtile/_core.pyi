@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 class ParseError(ValueError): ...
 
+def isa() -> str: ...
+
 class Layout:
     NCL: Layout
     NLC: Layout

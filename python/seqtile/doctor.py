@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import __version__
+from . import __version__, _core
 from .errors import ProviderError, SeqtileError
 from .zoo import list_models
 
@@ -28,7 +28,9 @@ class Diagnosis:
     versions
         Of seqtile, Python and the packages it uses; None where one is not installed.
     processor
-        Name, and its vector instructions that matter here.
+        Name, its vector instructions that matter here, and the level of them in use by our own
+        kernels: ``"scalar"``, ``"avx2"``, ``"avx512"`` or ``"neon"``. The environment variable
+        ``SEQTILE_ISA`` chooses a lower one.
     threads
         Threads a model uses by default.
     devices
@@ -119,6 +121,7 @@ def _processor() -> dict[str, Any]:
     return {
         "name": info.get("model name") or platform.processor() or platform.machine(),
         "features": [feature for feature in _FEATURES if feature in flags],
+        "isa": _core.isa(),
     }
 
 

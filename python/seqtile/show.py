@@ -228,6 +228,7 @@ def diagnosis(found: Diagnosis, *, as_json: bool) -> None:
         _print(f"{name:<16} {version or 'not installed'}")
     features = " ".join(found.processor["features"])
     _print(f"{'processor':<16} {found.processor['name']} ({features})")
+    _print(f"{'kernels':<16} {found.processor['isa']}")
     _print(f"{'threads':<16} {found.threads if found.threads else 'unknown'}")
     for name, state in found.devices.items():
         _print(f"{'device ' + name:<16} {state}")

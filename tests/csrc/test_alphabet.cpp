@@ -53,7 +53,7 @@ void unit_complement() {
     for (int byte = 0; byte < 256; ++byte) {
         auto const letter = static_cast<char>(byte);
         auto const at = from.find(letter);
-        int dna = at == std::string_view::npos ? 0 : to[at];
+        int dna = at == std::string_view::npos ? kNo : to[at];
         if (letter == 'U') dna = 'A';
         if (letter == 'u') dna = 'a';
         int const rna = letter == 'A' ? 'U' : (letter == 'a' ? 'u' : dna);

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile import cli, doctor, scan
+from seqtile import _core, cli, doctor, scan
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
 from seqtile.report import write_scan
@@ -355,6 +355,7 @@ def test_doctor() -> None:
     assert content["works"] is True
     assert content["devices"]["cpu"] == "ok"
     assert content["threads"] == thread_count()
+    assert content["processor"]["isa"] == found["kernels"] == _core.isa()
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
