@@ -43,5 +43,6 @@ void bind_cpu(py::module_& module);
 void bind_sequence(py::module_& module);
 void bind_fasta(py::module_& module);
 void bind_window(py::module_& module);
+void bind_kmer(py::module_& module);
 
 }  // namespace seqtile::bindings

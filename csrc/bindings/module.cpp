@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_sequence(module);
     seqtile::bindings::bind_fasta(module);
     seqtile::bindings::bind_window(module);
+    seqtile::bindings::bind_kmer(module);
 }

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from .faidx import Fasta
     from .fasta import Record, read_fasta
     from .inputs import InputSpec
+    from .kmers import (
+        KmerCounter,
+        KmerTable,
+        canonical_kmers,
+        kmer_codes,
+        kmer_counts,
+        kmer_matrix,
+        kmer_strings,
+        minimizers,
+    )
     from .loading import load
     from .predictor import Predictor
     from .scanner import ScanBlock, scan
@@ -39,14 +49,22 @@ __version__ = "0.1.0"
 _LAZY = {
     "Fasta": "faidx",
     "InputSpec": "inputs",
+    "KmerCounter": "kmers",
+    "KmerTable": "kmers",
     "ModelCard": "cards",
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
+    "canonical_kmers": "kmers",
     "card": "zoo",
     "example_path": "example",
+    "kmer_codes": "kmers",
+    "kmer_counts": "kmers",
+    "kmer_matrix": "kmers",
+    "kmer_strings": "kmers",
     "list_models": "zoo",
     "load": "loading",
+    "minimizers": "kmers",
     "read_fasta": "fasta",
     "scan": "scanner",
 }
@@ -54,16 +72,24 @@ _LAZY = {
 __all__ = [
     "Fasta",
     "InputSpec",
+    "KmerCounter",
+    "KmerTable",
     "ModelCard",
     "Predictor",
     "Record",
     "ScanBlock",
+    "canonical_kmers",
     "card",
     "decode",
     "encode",
     "example_path",
+    "kmer_codes",
+    "kmer_counts",
+    "kmer_matrix",
+    "kmer_strings",
     "list_models",
     "load",
+    "minimizers",
     "one_hot",
     "read_fasta",
     "reverse_complement",

@@ -1,0 +1,249 @@
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "../kmer_dense.hpp"
+#include "../kmer_rows.hpp"
+#include "../kmer_sparse.hpp"
+#include "../minimizer.hpp"
+#include "arrays.hpp"
+
+namespace seqtile::bindings {
+namespace {
+
+// The sequences of a batch: sequence i is data[offsets[i]:offsets[i + 1]].
+std::vector<Bytes> to_sequences(Array<std::uint8_t> const& data,
+                                Array<std::int64_t> const& offsets) {
+    auto const ends = view(offsets);
+    if (ends.empty() || ends.front() != 0 || ends.back() != data.size()) {
+        throw py::value_error("offsets must begin with 0 and end with the number of bytes");
+    }
+    std::vector<Bytes> sequences(ends.size() - 1);
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+        if (ends[i + 1] < ends[i]) throw py::value_error("offsets must not fall");
+        sequences[i] = view(data).subspan(static_cast<std::size_t>(ends[i]),
+                                          static_cast<std::size_t>(ends[i + 1] - ends[i]));
+    }
+    return sequences;
+}
+
+// The index in data of a refused byte, or -1.
+py::ssize_t flat(std::optional<Place> place, Array<std::int64_t> const& offsets) {
+    if (!place) return -1;
+    return static_cast<py::ssize_t>(view(offsets)[place->sequence]) +
+           static_cast<py::ssize_t>(place->position);
+}
+
+void check_k(unsigned k, unsigned highest) {
+    if (k < 1 || k > highest) {
+        throw py::value_error("expected 1 <= k <= " + std::to_string(highest));
+    }
+}
+
+// An array that owns what `data` points into: nothing is copied.
+template <class T, class Owner>
+Array<T> to_array(std::shared_ptr<Owner> const& owner, T const* data, std::size_t size) {
+    auto keep = std::make_unique<std::shared_ptr<Owner>>(owner);
+    py::capsule const capsule(keep.get(), [](void* pointer) {
+        std::unique_ptr<std::shared_ptr<Owner>>(static_cast<std::shared_ptr<Owner>*>(pointer));
+    });
+    [[maybe_unused]] auto* const released = keep.release();
+    return Array<T>({static_cast<py::ssize_t>(size)}, {static_cast<py::ssize_t>(sizeof(T))}, data,
+                    capsule);
+}
+
+// Counts into an array of Python's; one call at a time.
+class DenseKmers {
+  public:
+    DenseKmers(unsigned k, Array<std::uint64_t> counts)
+        : counts_(std::move(counts)), counter_(k, mutable_view(counts_)) {}
+
+    py::ssize_t add(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets, bool check,
+                    std::size_t threads) {
+        auto const sequences = to_sequences(data, offsets);
+        std::optional<Place> refused;
+        {
+            py::gil_scoped_release const unlocked;
+            std::lock_guard const lock(mutex_);
+            if (check) refused = find_refused(sequences);
+            if (!refused) refused = counter_.add(sequences, threads);
+        }
+        return flat(refused, offsets);
+    }
+
+    void flush() {
+        py::gil_scoped_release const unlocked;
+        std::lock_guard const lock(mutex_);
+        counter_.flush();
+    }
+
+  private:
+    Array<std::uint64_t> counts_;
+    DenseCounter counter_;
+    std::mutex mutex_;
+};
+
+class SparseKmers {
+  public:
+    SparseKmers(unsigned k, bool canonical, std::size_t round) : counter_(k, canonical, round) {}
+
+    py::ssize_t add(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets,
+                    std::size_t threads) {
+        auto const sequences = to_sequences(data, offsets);
+        std::optional<Place> refused;
+        {
+            py::gil_scoped_release const unlocked;
+            std::lock_guard const lock(mutex_);
+            refused = counter_.add(sequences, threads);
+        }
+        return flat(refused, offsets);
+    }
+
+    // (codes, counts): a copy, or with `release` the table itself.
+    py::tuple table(bool release, std::size_t threads) {
+        auto out = std::make_shared<SparseTable>();
+        {
+            py::gil_scoped_release const unlocked;
+            std::lock_guard const lock(mutex_);
+            counter_.flush(threads);
+            if (release) {
+                *out = counter_.release();
+            } else {
+                out->codes.assign(counter_.table().codes.span());
+                out->counts.assign(counter_.table().counts.span());
+            }
+        }
+        return py::make_tuple(to_array(out, out->codes.data(), out->codes.size()),
+                              to_array(out, out->counts.data(), out->counts.size()));
+    }
+
+  private:
+    SparseCounter counter_;
+    std::mutex mutex_;
+};
+
+py::ssize_t py_kmer_codes(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets,
+                          unsigned k, bool canonical, Array<std::uint64_t>& codes,
+                          Array<bool>& valid) {
+    check_k(k, kMaxK);
+    auto const sequences = to_sequences(data, offsets);
+    std::size_t const windows = kmer_windows(sequences, k);
+    check_size("codes", codes.size(), windows);
+    check_size("valid", valid.size(), windows);
+    auto const all_codes = mutable_view(codes);
+    auto const all_valid = mutable_view(valid);
+    std::optional<Place> refused;
+    {
+        py::gil_scoped_release const unlocked;
+        std::size_t begin = 0;
+        for (std::size_t i = 0; i < sequences.size() && !refused; ++i) {
+            std::size_t const size = kmer_windows(sequences[i].size(), k);
+            std::size_t const at =
+                kmer_codes(sequences[i], k, canonical, all_codes.subspan(begin, size),
+                           all_valid.subspan(begin, size));
+            if (at != kNone) refused = Place{i, at};
+            begin += size;
+        }
+    }
+    return flat(refused, offsets);
+}
+
+template <class T>
+py::ssize_t py_kmer_rows(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets,
+                         unsigned k, Array<std::uint32_t> const& columns, std::size_t width,
+                         bool normalize, Array<T>& out, std::size_t threads) {
+    check_k(k, kMaxDenseK);
+    auto const sequences = to_sequences(data, offsets);
+    auto const table = view(columns);
+    check_size("columns", columns.size(), std::size_t{1} << 2 * k);
+    check_size("out", out.size(), sequences.size() * width);
+    for (std::uint32_t const column : table) {
+        if (column >= width) throw py::value_error("a column is outside the rows");
+    }
+    T* const target = out.mutable_data();
+    std::optional<Place> refused;
+    {
+        py::gil_scoped_release const unlocked;
+        refused = kmer_rows(sequences, k, table, width, normalize, target, threads);
+    }
+    return flat(refused, offsets);
+}
+
+// (refused, positions, codes)
+py::tuple py_minimizers(Array<std::uint8_t> const& data, unsigned k, std::size_t w,
+                        bool canonical) {
+    check_k(k, kMaxK);
+    if (w == 0) throw py::value_error("w must be positive");
+    auto const letters = view(data);
+    auto const out = std::make_shared<Minimizers>();
+    std::size_t refused;
+    {
+        py::gil_scoped_release const unlocked;
+        refused = minimizers(letters, k, w, canonical, *out);
+    }
+    return py::make_tuple(position(refused),
+                          to_array(out, out->positions.data(), out->positions.size()),
+                          to_array(out, out->codes.data(), out->codes.size()));
+}
+
+void py_fold_canonical(unsigned k, Array<std::uint64_t>& counts) {
+    check_k(k, kMaxDenseK);
+    check_size("counts", counts.size(), std::size_t{1} << 2 * k);
+    auto const target = mutable_view(counts);
+    py::gil_scoped_release const unlocked;
+    fold_canonical(k, target);
+}
+
+void py_kmer_letters(Array<std::uint64_t> const& codes, unsigned k, Array<std::uint8_t>& out) {
+    check_k(k, kMaxK);
+    check_size("out", out.size(), view(codes).size() * k);
+    auto const source = view(codes);
+    auto const target = mutable_view(out);
+    py::gil_scoped_release const unlocked;
+    kmer_letters(source, k, target);
+}
+
+py::bytes py_kmer_lines(Array<std::uint64_t> const& codes, Array<std::uint64_t> const& counts,
+                        unsigned k) {
+    check_k(k, kMaxK);
+    check_size("counts", counts.size(), view(codes).size());
+    std::string text;
+    {
+        auto const source = view(codes);
+        auto const numbers = view(counts);
+        py::gil_scoped_release const unlocked;
+        text = kmer_lines(source, numbers, k);
+    }
+    return text;
+}
+
+}  // namespace
+
+void bind_kmer(py::module_& module) {
+    using namespace py::literals;
+    py::class_<DenseKmers>(module, "DenseKmers")
+        .def(py::init<unsigned, Array<std::uint64_t>>(), "k"_a, "counts"_a.noconvert())
+        .def("add", &DenseKmers::add, "data"_a.noconvert(), "offsets"_a.noconvert(), "check"_a,
+             "threads"_a)
+        .def("flush", &DenseKmers::flush);
+    py::class_<SparseKmers>(module, "SparseKmers")
+        .def(py::init<unsigned, bool, std::size_t>(), "k"_a, "canonical"_a,
+             "round"_a = SparseCounter::kRound)
+        .def("add", &SparseKmers::add, "data"_a.noconvert(), "offsets"_a.noconvert(), "threads"_a)
+        .def("table", &SparseKmers::table, "release"_a, "threads"_a);
+    module.def("kmer_codes", &py_kmer_codes, "data"_a.noconvert(), "offsets"_a.noconvert(), "k"_a,
+               "canonical"_a, "codes"_a.noconvert(), "valid"_a.noconvert());
+    module.def("kmer_rows", &py_kmer_rows<float>, "data"_a.noconvert(), "offsets"_a.noconvert(),
+               "k"_a, "columns"_a.noconvert(), "width"_a, "normalize"_a, "out"_a.noconvert(),
+               "threads"_a);
+    module.def("kmer_rows", &py_kmer_rows<double>, "data"_a.noconvert(), "offsets"_a.noconvert(),
+               "k"_a, "columns"_a.noconvert(), "width"_a, "normalize"_a, "out"_a.noconvert(),
+               "threads"_a);
+    module.def("minimizers", &py_minimizers, "data"_a.noconvert(), "k"_a, "w"_a, "canonical"_a);
+    module.def("fold_canonical", &py_fold_canonical, "k"_a, "counts"_a.noconvert());
+    module.def("kmer_letters", &py_kmer_letters, "codes"_a.noconvert(), "k"_a, "out"_a.noconvert());
+    module.def("kmer_lines", &py_kmer_lines, "codes"_a.noconvert(), "counts"_a.noconvert(), "k"_a);
+}
+
+}  // namespace seqtile::bindings
