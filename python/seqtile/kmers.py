@@ -9,17 +9,25 @@ the one with the smaller code. Sequences are given as for `seqtile.one_hot`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import _core
 from .errors import ShapeError
+from .kmer_table import (
+    MAX_DENSE_K,
+    MAX_K,
+    KmerTable,
+    canonical_kmers,
+    check_k,
+    kmer_strings,
+    reverse_complement_codes,
+)
 from .sequence import Alphabet, Batch, Letters, SequenceBatch
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 __all__ = [
     "KmerCounter",
@@ -32,96 +40,15 @@ __all__ = [
     "minimizers",
 ]
 
-MAX_K = 32
-MAX_DENSE_K = 12
-
-_BINCOUNT = 1 << 20  # counts below this are counted in an array, larger ones by sorting
-
-
-@dataclass(frozen=True, eq=False)
-class KmerTable:
-    """The k-mers that occur, and how often each.
-
-    Attributes
-    ----------
-    k
-        Letters of a k-mer, 1 to 32.
-    canonical
-        Whether a k-mer and its reverse complement were counted as one.
-    codes
-        uint64 of shape (D,): the different k-mers, rising.
-    counts
-        uint64 of shape (D,): how often each occurs, at least 1.
-    """
-
-    k: int
-    canonical: bool
-    codes: NDArray[np.uint64]
-    counts: NDArray[np.uint64]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def distinct(self) -> int:
-        """Number of different k-mers D."""
-        return len(self.codes)
-
-    @property
-    def total(self) -> int:
-        """Number of windows counted."""
-        return int(self.counts.sum())
-
-    def strings(self) -> list[str]:
-        """The k-mers as text."""
-        return kmer_strings(self.codes, self.k)
-
-    def top(self, n: int) -> KmerTable:
-        """The ``n`` most frequent k-mers, most frequent first; of equal ones the smaller code."""
-        if n < 0:
-            raise ValueError(f"n must not be negative, not {n}")
-        n = min(n, len(self))
-        if n == 0:
-            return KmerTable(self.k, self.canonical, self.codes[:0], self.counts[:0])
-        least = np.partition(self.counts, len(self) - n)[len(self) - n]
-        above = np.flatnonzero(self.counts > least)
-        equal = np.flatnonzero(self.counts == least)[: n - len(above)]
-        chosen = np.concatenate([above, equal])
-        chosen = chosen[np.lexsort((chosen, self.counts[chosen].max() - self.counts[chosen]))]
-        return KmerTable(self.k, self.canonical, self.codes[chosen], self.counts[chosen])
-
-    def histogram(self) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-        """The abundance histogram.
-
-        Returns
-        -------
-        uint64 arrays: the counts that occur, rising, and how many different k-mers have each.
-        """
-        small = self.counts < _BINCOUNT
-        sizes = np.bincount(self.counts[small].view(np.int64))
-        counts = np.flatnonzero(sizes)
-        large, large_sizes = np.unique(self.counts[~small], return_counts=True)
-        return (
-            np.concatenate([counts.astype(np.uint64), large]),
-            np.concatenate([sizes[counts], large_sizes]).astype(np.uint64),
-        )
-
-    @classmethod
-    def from_dense(
-        cls, counts: NDArray[np.uint64], k: int, *, canonical: bool = False
-    ) -> KmerTable:
-        """The table of an array of 4**k counts."""
-        codes = np.flatnonzero(counts)
-        return cls(k, canonical, codes.astype(np.uint64), counts[codes])
-
 
 class KmerCounter:
     """Counts k-mers of sequences that come one after another.
 
     Memory does not grow with the input, only with the table: for k <= 12 the 4**k counts (8 bytes
-    each, 128 MB for k = 12) and at most 16 MB per thread; above, 16 bytes per different k-mer (32
-    while sequences are merged into the table, and while `result` copies it), about 350 MB of
-    buffers once there is that much to count, and a byte per letter of one call to `add`.
+    each, 128 MB for k = 12) and at most 16 MB per thread; above, 16 bytes per different k-mer, 32
+    while sequences are merged into the table and while `result` copies it. Besides, once there is
+    that much to count, about 400 MB of buffers, or where that is more a byte per different k-mer
+    and one per letter of a call to `add`.
 
     Parameters
     ----------
@@ -149,7 +76,7 @@ class KmerCounter:
     """
 
     def __init__(self, k: int, *, canonical: bool = False, threads: int = 1) -> None:
-        self.k = _check_k(k, MAX_K)
+        self.k = check_k(k, MAX_K)
         self.canonical = bool(canonical)
         self.threads = _check_threads(threads)
         self._counts: NDArray[np.uint64] | None = None
@@ -281,7 +208,7 @@ def kmer_codes(
     >>> codes.tolist(), valid.tolist()
     ([1, 6, 11, 0, 0], [True, True, True, False, False])
     """
-    _check_k(k, MAX_K)
+    check_k(k, MAX_K)
     batch = SequenceBatch(seq)
     lengths = batch.lengths
     length = int(lengths[0]) if len(lengths) else batch.width
@@ -349,7 +276,7 @@ def kmer_matrix(
     >>> kmer_strings(canonical_kmers(1), 1), kmer_matrix("ACGT", 1, canonical=True).tolist()
     (['A', 'C'], [2.0, 2.0])
     """
-    _check_k(k, MAX_DENSE_K)
+    check_k(k, MAX_DENSE_K)
     _check_threads(threads)
     kind = np.dtype(dtype)
     if kind not in (np.float32, np.float64):
@@ -360,7 +287,7 @@ def kmer_matrix(
     if canonical:
         codes = canonical_kmers(k)
         width = len(codes)
-        columns = np.searchsorted(codes, np.minimum(columns, _reverse_complement(columns, k)))
+        columns = np.searchsorted(codes, np.minimum(columns, reverse_complement_codes(columns, k)))
     out = np.empty((len(batch), width), dtype=kind)
     refused = _core.kmer_rows(
         batch.data,
@@ -375,70 +302,6 @@ def kmer_matrix(
     if refused >= 0:
         raise batch.error(refused, Alphabet("dna"))
     return out[0] if batch.single else out
-
-
-def canonical_kmers(k: int) -> NDArray[np.uint64]:
-    """Codes of the k-mers that are not larger than their reverse complement, rising.
-
-    Parameters
-    ----------
-    k
-        Letters of a k-mer, 1 to 12.
-
-    Examples
-    --------
-    >>> kmer_strings(canonical_kmers(2), 2)
-    ['AA', 'AC', 'AG', 'AT', 'CA', 'CC', 'CG', 'GA', 'GC', 'TA']
-    """
-    _check_k(k, MAX_DENSE_K)
-    codes = np.arange(4**k, dtype=np.uint64)
-    return codes[codes <= _reverse_complement(codes, k)]
-
-
-def _reverse_complement(codes: NDArray[np.uint64], k: int) -> NDArray[np.uint64]:
-    result = np.zeros_like(codes)
-    for letter in range(k):
-        result = result << np.uint64(2) | (~(codes >> np.uint64(2 * letter)) & np.uint64(3))
-    return result
-
-
-def kmer_strings(codes: ArrayLike, k: int) -> list[str]:
-    """k-mers as text.
-
-    Parameters
-    ----------
-    codes
-        Integers of shape (D,), each below 4**k.
-    k
-        Letters of a k-mer, 1 to 32.
-
-    Raises
-    ------
-    ValueError
-        ``k`` out of range, or a code that is no code of k letters.
-
-    Examples
-    --------
-    >>> kmer_strings([0, 27], 3)
-    ['AAA', 'CGT']
-    """
-    _check_k(k, MAX_K)
-    array = np.asarray(codes)
-    if array.size and array.dtype.kind not in "ui":
-        raise ValueError(f"codes must be integers, not {array.dtype}")
-    if array.ndim != 1:
-        raise ValueError(f"codes must have one dimension, not shape {array.shape}")
-    if array.size and (array.min() < 0 or int(array.max()) >= 4**k):
-        raise ValueError(f"a code of k={k} letters lies in [0, 4**{k})")
-    text = kmer_letters(array.astype(np.uint64), k).tobytes().decode("ascii")
-    return [text[i : i + k] for i in range(0, len(text), k)]
-
-
-def kmer_letters(codes: NDArray[np.uint64], k: int) -> NDArray[np.uint8]:
-    """The letters of each code: uint8 of shape (D, k)."""
-    letters = np.empty((len(codes), k), dtype=np.uint8)
-    _core.kmer_letters(np.ascontiguousarray(codes), k, letters)
-    return letters
 
 
 def minimizers(
@@ -486,7 +349,7 @@ def minimizers(
     >>> positions.tolist(), kmer_strings(codes, 5)
     ([2, 4, 5, 9], ['TGTAA', 'ACAGA', 'ATCTG', 'TGTAA'])
     """
-    _check_k(k, MAX_K)
+    check_k(k, MAX_K)
     if w < 1:
         raise ValueError(f"w must be at least 1, not {w}")
     batch = SequenceBatch(seq)
@@ -496,12 +359,6 @@ def minimizers(
     if refused >= 0:
         raise batch.error(refused, Alphabet("dna"))
     return positions, codes
-
-
-def _check_k(k: int, highest: int) -> int:
-    if not 1 <= k <= highest:
-        raise ValueError(f"k must be between 1 and {highest}, not {k}")
-    return k
 
 
 def _check_threads(threads: int) -> int:
