@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -24,7 +25,7 @@ struct Place {
     std::size_t index = kNone;
     std::size_t position = kNone;
 
-    bool operator==(Place const&) const = default;
+    friend auto operator<=>(Place const&, Place const&) = default;
 };
 
 /// The largest code that an alphabet accepts.

@@ -11,4 +11,5 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_window(module);
     seqtile::bindings::bind_tiling(module);
     seqtile::bindings::bind_translate(module);
+    seqtile::bindings::bind_kmer(module);
 }

@@ -221,12 +221,46 @@ class CodonTable:
     def __init__(self, id: int) -> None: ...
 
 def translate(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
+    batch: Batch,
     table: CodonTable,
     offset: int,
     reverse: bool,
+    ends: NDArray[np.int64],
     out: NDArray[np.uint8],
-    out_offsets: NDArray[np.int64],
     threads: int,
-) -> int: ...
+) -> Place | None: ...
+
+class DenseKmers:
+    def __init__(self, k: int, counts: NDArray[np.uint64]) -> None: ...
+    def add(self, batch: Batch, check: bool, threads: int) -> Place | None: ...
+    def flush(self) -> None: ...
+
+class SparseKmers:
+    def __init__(self, k: int, canonical: bool, round: int = ...) -> None: ...
+    def add(self, batch: Batch, threads: int) -> Place | None: ...
+    def table(
+        self, release: bool, threads: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+
+def kmer_codes(
+    batch: Batch,
+    k: int,
+    canonical: bool,
+    codes: NDArray[np.uint64],
+    valid: NDArray[np.bool_],
+) -> Place | None: ...
+def kmer_rows(
+    batch: Batch,
+    k: int,
+    columns: NDArray[np.uint32],
+    width: int,
+    normalize: bool,
+    out: NDArray[Any],
+    threads: int,
+) -> Place | None: ...
+def minimizers(
+    batch: Batch, k: int, w: int, canonical: bool
+) -> tuple[Place | None, NDArray[np.int64], NDArray[np.uint64]]: ...
+def fold_canonical(k: int, counts: NDArray[np.uint64]) -> None: ...
+def kmer_letters(codes: NDArray[np.uint64], k: int, out: NDArray[np.uint8]) -> None: ...
+def kmer_lines(codes: NDArray[np.uint64], counts: NDArray[np.uint64], k: int) -> bytes: ...

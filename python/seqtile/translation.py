@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from . import _core
-from .errors import ShapeError
 from .batch import Alphabet, SequenceBatch
+from .errors import ShapeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
