@@ -21,6 +21,8 @@ struct CellBits {
     bool has_unknowns;  ///< else `unknowns` is not looked at
     T on;
     T unknown;
+    std::uintptr_t ahead = 0;    ///< address of bytes to ask for meanwhile, if streamed:
+    std::size_t ahead_step = 0;  ///< so many per 64 cells
 };
 
 /// Cells from `out` to the next cache line.
@@ -30,6 +32,12 @@ std::size_t cells_to_line(T const* out) noexcept {
 }
 
 namespace detail {
+
+/// A hint; the address need not exist.
+inline void ask_for(std::uintptr_t& address, std::size_t step) noexcept {
+    __builtin_prefetch(reinterpret_cast<void const*>(address));
+    address += step;
+}
 
 /// The reference.
 template <EqualWord equal, class T, class Bits>
@@ -112,9 +120,11 @@ SEQTILE_TARGET_AVX512 void expand_lines_avx512(CellBits<T, Bits>& cells, std::si
     __m512i const on = fill_avx512(cells.on);
     __m512i const unknown = fill_avx512(cells.unknown);
     Bits all_ones = cells.ones, all_unknowns = cells.unknowns;  // stay in registers
+    std::uintptr_t ahead = cells.ahead;
     std::size_t i = 0;
     // Two loops, since a step that depends on the end would be a chain from line to line.
     for (; i + 64 <= count; i += 64) {
+        if constexpr (stream) ask_for(ahead, cells.ahead_step);
         std::uint64_t const ones = all_ones.template take<equal_avx512>(64);
         std::uint64_t const unknowns =
             has_unknowns ? all_unknowns.template take<equal_avx512>(64) : 0;
@@ -133,6 +143,7 @@ SEQTILE_TARGET_AVX512 void expand_lines_avx512(CellBits<T, Bits>& cells, std::si
     }
     cells.ones = all_ones;
     cells.unknowns = all_unknowns;
+    cells.ahead = ahead;
 }
 
 template <class T, class Bits>
@@ -215,6 +226,7 @@ SEQTILE_TARGET_AVX2 void expand_avx2(CellBits<T, Bits>& cells, std::size_t count
     expand_scalar<equal_scalar>(cells, head, out);
     std::size_t i = head;
     for (; i + 64 <= count; i += 64) {
+        if (stream) ask_for(cells.ahead, cells.ahead_step);
         std::uint64_t const ones = cells.ones.template take<equal_avx2>(64);
         std::uint64_t const unknowns =
             cells.has_unknowns ? cells.unknowns.template take<equal_avx2>(64) : 0;

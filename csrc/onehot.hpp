@@ -22,9 +22,9 @@ inline constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
 /// letters. Returns the first refused byte in the batch's order; `out` is then only partly
 /// meaningful. `threads` share the batch, and a long sequence.
 template <class T>
-Place one_hot(std::span<Bytes const> batch, Alphabet const& alphabet, Layout layout,
-              Unknown unknown, OneHotValues<T> values, std::size_t length, T* out,
-              std::size_t threads = 1, Isa isa = active_isa()) {
+Place one_hot(Sequences batch, Alphabet const& alphabet, Layout layout, Unknown unknown,
+              OneHotValues<T> values, std::size_t length, T* out, std::size_t threads = 1,
+              Isa isa = active_isa()) {
     bool const stream = batch.size() * length * alphabet.size() * sizeof(T) > kStreamBytes;
     std::uint8_t const limit = highest_code(alphabet, unknown);
     OneHotBlocks<T> const blocks(batch, alphabet, layout, values, length, out, stream, isa);

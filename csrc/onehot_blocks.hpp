@@ -7,13 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <span>
 
 #include "alphabet.hpp"
 #include "bits.hpp"
 #include "cpu.hpp"
 #include "expand.hpp"
 #include "lookup.hpp"
+#include "sequence.hpp"
 
 namespace seqtile {
 
@@ -33,8 +33,8 @@ struct OneHotValues {
 template <class T>
 class OneHotBlocks {
   public:
-    OneHotBlocks(std::span<Bytes const> batch, Alphabet const& alphabet, Layout layout,
-                 OneHotValues<T> values, std::size_t length, T* out, bool stream, Isa isa) noexcept
+    OneHotBlocks(Sequences batch, Alphabet const& alphabet, Layout layout, OneHotValues<T> values,
+                 std::size_t length, T* out, bool stream, Isa isa) noexcept
         : batch_(batch),
           alphabet_(alphabet),
           layout_(layout),
@@ -80,6 +80,9 @@ class OneHotBlocks {
         for (std::size_t i = begin; i < end; ++i) {
             if (blocks[i % 2].highest > limit) return false;
             if (i + 1 < end) prepare(i + 1, blocks[(i + 1) % 2]);
+            // The letters after those are asked for in small steps between the cells: memory takes
+            // bursts of reads badly, and processors do not look past a page by themselves.
+            blocks[i % 2].ahead = blocks[(i + 1) % 2].next;
             write(blocks[i % 2]);
         }
         return true;
@@ -100,8 +103,10 @@ class OneHotBlocks {
         std::size_t end;
         std::size_t first;  // cells to write, unless by rows
         std::size_t last;
-        std::uint8_t highest;                                // code of a letter
-        bool has_unknowns;                                   // with a value of their own
+        std::uintptr_t next;   // address after the last letter that was read
+        std::uintptr_t ahead;  // that of the block which was prepared last
+        std::uint8_t highest;  // code of a letter
+        bool has_unknowns;     // with a value of their own
         std::array<std::uint8_t, kCodes + 256> codes;        // from `begin` on
         std::array<std::array<std::uint8_t, 128>, 2> heads;  // by rows: of this sequence and next
         BitString ones;  // of columns, where there is no ColumnsBits
@@ -110,6 +115,7 @@ class OneHotBlocks {
 
     void prepare(std::size_t number, Block& block) const noexcept {
         block.highest = 0;
+        block.next = 0;
         if (by_rows_) {
             prepare_rows(number, block);
         } else {
@@ -141,6 +147,7 @@ class OneHotBlocks {
         std::size_t const known = ends ? length_ : std::min(length_, block.end + 64);
         std::size_t const start = block.index * length_;
         block.highest = load(start + block.begin, known - block.begin, block.codes.data());
+        block.next = address(start + block.begin, known - block.begin);
         for (std::size_t i = 0; i < 2 && ends && block.index + i < batch_.size(); ++i) {
             block.highest =
                 std::max(block.highest, load(start + i * length_, 64, block.heads[i].data()));
@@ -163,6 +170,7 @@ class OneHotBlocks {
             block.end = std::min(positions, block.end + beyond);
         }
         block.highest = load(block.begin, block.end - block.begin, block.codes.data());
+        block.next = address(block.begin, block.end - block.begin);
     }
 
     void collect_columns(Block& block) const noexcept {
@@ -235,8 +243,9 @@ class OneHotBlocks {
             auto const codes = [&](std::size_t cell) {
                 return block.codes.data() + (cell - row - block.begin);
             };
-            expand(cells(block, RowBits(codes(first), channel), RowBits(codes(first), n)),
-                   last - first, out_ + first, stream_, isa_);
+            auto row_cells = cells(block, RowBits(codes(first), channel), RowBits(codes(first), n));
+            row_cells.ahead += (block.end - block.begin) / n * channel;
+            expand(row_cells, last - first, out_ + first, stream_, isa_);
             if (last >= stop) continue;
             // The row's last line ends with the head of the next row, of this sequence or the next.
             bool const same = channel + 1 < n;
@@ -265,7 +274,6 @@ class OneHotBlocks {
                     highest = std::max(highest, lookup(letters, table, codes + at, isa_));
                     std::fill_n(codes + at + letters.size(), cells - letters.size(), kPadding);
                 });
-            prefetch(batch_[index], position + size, size);
             return highest;
         }
         // Short ones: together.
@@ -283,10 +291,10 @@ class OneHotBlocks {
         return highest;
     }
 
-    /// Asks for the letters of the next block: a processor does not look past a page by itself.
-    static void prefetch(Bytes sequence, std::size_t begin, std::size_t size) noexcept {
-        std::size_t const end = std::min(sequence.size(), begin + size);
-        for (std::size_t i = begin; i < end; i += 64) __builtin_prefetch(sequence.data() + i);
+    /// Where the letter after these positions is, if it is one of the same sequence or of a grid.
+    [[nodiscard]] std::uintptr_t address(std::size_t begin, std::size_t size) const noexcept {
+        std::size_t const last = begin + size - 1;
+        return reinterpret_cast<std::uintptr_t>(batch_[last / length_].data()) + last % length_ + 1;
     }
 
     /// Calls `body(letters, at, cells)` for each sequence in [position, position + size): its
@@ -305,7 +313,13 @@ class OneHotBlocks {
 
     template <class Bits>
     CellBits<T, Bits> cells(Block const& block, Bits ones, Bits unknowns) const noexcept {
-        return {ones, unknowns, block.has_unknowns, values_.on, values_.unknown};
+        return {ones,
+                unknowns,
+                block.has_unknowns,
+                values_.on,
+                values_.unknown,
+                block.ahead,
+                64U / alphabet_.size()};
     }
 
     /// The first cell from this one on that begins a cache line, or the first or last of all.
@@ -320,7 +334,7 @@ class OneHotBlocks {
         return reinterpret_cast<std::uintptr_t>(out_ + cell) % 64 / sizeof(T);
     }
 
-    std::span<Bytes const> batch_;
+    Sequences batch_;
     Alphabet const& alphabet_;
     Layout layout_;
     OneHotValues<T> values_;

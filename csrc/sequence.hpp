@@ -28,6 +28,30 @@ struct Place {
     friend auto operator<=>(Place const&, Place const&) = default;
 };
 
+/// A batch: sequences anywhere, or the rows of a grid.
+class Sequences {
+  public:
+    Sequences(std::span<Bytes const> sequences) noexcept
+        : each_(sequences.data()), size_(sequences.size()) {}
+    Sequences(std::vector<Bytes> const& sequences) noexcept
+        : Sequences(std::span<Bytes const>(sequences)) {}
+
+    /// `rows` sequences of `length` letters one after another.
+    Sequences(std::uint8_t const* data, std::size_t rows, std::size_t length) noexcept
+        : grid_(data), size_(rows), length_(length) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] Bytes operator[](std::size_t i) const noexcept {
+        return each_ != nullptr ? each_[i] : Bytes{grid_ + i * length_, length_};
+    }
+
+  private:
+    Bytes const* each_ = nullptr;
+    std::uint8_t const* grid_ = nullptr;
+    std::size_t size_;
+    std::size_t length_ = 0;
+};
+
 /// The largest code that an alphabet accepts.
 constexpr std::uint8_t highest_code(Alphabet const& alphabet, Unknown unknown) noexcept {
     return static_cast<std::uint8_t>(alphabet.size() - (unknown == Unknown::raise ? 1 : 0));
@@ -49,7 +73,7 @@ inline std::size_t find_above(Bytes sequence, ByteTable const& table, std::uint8
 }
 
 /// The first such byte of a batch, in the batch's order.
-inline Place find_above(std::span<Bytes const> batch, ByteTable const& table, std::uint8_t highest,
+inline Place find_above(Sequences batch, ByteTable const& table, std::uint8_t highest,
                         Isa isa = active_isa()) noexcept {
     for (std::size_t i = 0; i < batch.size(); ++i) {
         std::size_t const position = find_above(batch[i], table, highest, isa);
@@ -67,12 +91,12 @@ inline bool encode(Bytes sequence, Alphabet const& alphabet, Unknown unknown, Mu
 
 /// The codes of all sequences of a batch one after another, by several threads, who also share a
 /// long sequence. `out` has as many bytes as all of them.
-inline bool encode(std::span<Bytes const> batch, Alphabet const& alphabet, Unknown unknown,
-                   MutableBytes out, std::size_t threads, Isa isa = active_isa()) {
+inline bool encode(Sequences batch, Alphabet const& alphabet, Unknown unknown, MutableBytes out,
+                   std::size_t threads, Isa isa = active_isa()) {
     std::vector<std::size_t> ends;
     ends.reserve(batch.size());
-    for (Bytes const sequence : batch) {
-        ends.push_back((ends.empty() ? 0 : ends.back()) + sequence.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+        ends.push_back((ends.empty() ? 0 : ends.back()) + batch[i].size());
     }
     constexpr std::size_t grain = 1 << 16;  // letters that are worth a thread
     std::atomic<bool> valid = true;

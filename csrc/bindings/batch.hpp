@@ -23,10 +23,15 @@ class Batch {
     /// @throw py::type_error anything else
     explicit Batch(py::object const& sequences);
 
-    [[nodiscard]] std::span<Bytes const> sequences() const noexcept { return sequences_; }
+    [[nodiscard]] Sequences sequences() const noexcept {
+        return grid_ != nullptr ? Sequences(grid_, rows_, width_) : Sequences(sequences_);
+    }
+    [[nodiscard]] std::size_t shortest() const noexcept { return shortest_; }
+    [[nodiscard]] std::size_t longest() const noexcept { return longest_; }
     /// What sequence i came in, unless they are the rows of a 2-D array.
     [[nodiscard]] py::handle source(std::size_t i) const { return sources_[i]; }
     [[nodiscard]] bool is_grid() const noexcept { return is_grid_; }
+    [[nodiscard]] py::handle grid() const { return sources_[0]; }
     [[nodiscard]] bool single() const noexcept { return single_; }
     [[nodiscard]] std::size_t width() const noexcept { return width_; }
     [[nodiscard]] std::optional<NotAscii> const& not_ascii() const noexcept { return not_ascii_; }
@@ -38,7 +43,11 @@ class Batch {
     std::vector<Bytes> sequences_;
     std::vector<py::object> sources_;
     std::vector<py::object> copies_;
+    std::uint8_t const* grid_ = nullptr;
+    std::size_t rows_ = 0;
     std::size_t width_ = 0;
+    std::size_t shortest_ = 0;
+    std::size_t longest_ = 0;
     bool single_ = false;
     bool is_grid_ = false;
     std::optional<NotAscii> not_ascii_;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -30,10 +31,12 @@ Batch::Batch(py::object const& sequences) {
         is_grid_ = array.ndim() == 2;
         single_ = !is_grid_;
         width_ = static_cast<std::size_t>(array.shape(array.ndim() - 1));
-        auto const rows = static_cast<std::size_t>(is_grid_ ? array.shape(0) : 1);
-        sequences_.reserve(rows);
-        for (std::size_t i = 0; i < rows; ++i) {
-            sequences_.emplace_back(array.data() + i * width_, width_);
+        shortest_ = longest_ = is_grid_ && array.shape(0) == 0 ? 0 : width_;
+        if (is_grid_) {
+            grid_ = array.data();
+            rows_ = static_cast<std::size_t>(array.shape(0));
+        } else {
+            sequences_.emplace_back(array.data(), width_);
         }
         return;
     }
@@ -44,6 +47,7 @@ Batch::Batch(py::object const& sequences) {
             throw py::type_error("expected str, bytes, a uint8 array or a list of them, not " +
                                  std::string(Py_TYPE(sequences.ptr())->tp_name));
         }
+        shortest_ = longest_ = sequences_[0].size();
         return;
     }
     auto const size = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(sequences.ptr()));
@@ -51,12 +55,19 @@ Batch::Batch(py::object const& sequences) {
     sources_.reserve(size);
     // An array's copy may run Python code, which may shorten a list.
     for (py::ssize_t i = 0; i < PySequence_Fast_GET_SIZE(sequences.ptr()) && !not_ascii_; ++i) {
+        constexpr py::ssize_t ahead = 16;  // of the items, which may be anywhere in memory
+        if (i + ahead < PySequence_Fast_GET_SIZE(sequences.ptr())) {
+            __builtin_prefetch(PySequence_Fast_GET_ITEM(sequences.ptr(), i + ahead), 1);
+        }
         py::handle const item = PySequence_Fast_GET_ITEM(sequences.ptr(), i);
         if (!add(item)) {
             throw py::type_error("sequence " + std::to_string(i) +
                                  ": expected str, bytes or a 1-D uint8 array, not " +
                                  std::string(Py_TYPE(item.ptr())->tp_name));
         }
+        std::size_t const letters = sequences_.back().size();
+        longest_ = std::max(longest_, letters);
+        shortest_ = i == 0 ? letters : std::min(shortest_, letters);
     }
 }
 
@@ -116,8 +127,8 @@ py::object py_not_ascii(Batch const& batch) {
 py::array_t<std::int64_t> py_lengths(Batch const& batch) {
     py::array_t<std::int64_t> lengths(static_cast<py::ssize_t>(batch.sequences().size()));
     std::int64_t* out = lengths.mutable_data();
-    for (Bytes const sequence : batch.sequences()) {
-        *out++ = static_cast<std::int64_t>(sequence.size());
+    for (std::size_t i = 0; i < batch.sequences().size(); ++i) {
+        *out++ = static_cast<std::int64_t>(batch.sequences()[i].size());
     }
     return lengths;
 }
@@ -164,6 +175,8 @@ void bind_batch(py::module_& module) {
         .def("__len__", [](Batch const& batch) { return batch.sequences().size(); })
         .def_property_readonly("single", &Batch::single)
         .def_property_readonly("width", &Batch::width)
+        .def_property_readonly("shortest", &Batch::shortest)
+        .def_property_readonly("longest", &Batch::longest)
         .def_property_readonly("not_ascii", &py_not_ascii)
         .def("lengths", &py_lengths)
         .def("find_above", &py_find_above, "alphabet"_a, "raise_unknown"_a)

@@ -17,7 +17,7 @@ py::object py_encode(Batch const& batch, Alphabet const& alphabet, bool raise,
                      Array<std::uint8_t>& out, std::size_t threads) {
     auto const sequences = batch.sequences();
     std::size_t total = 0;
-    for (Bytes const sequence : sequences) total += sequence.size();
+    for (std::size_t i = 0; i < sequences.size(); ++i) total += sequences[i].size();
     check_size("out", out.size(), total);
     auto const target = mutable_view(out);
     Unknown const unknown = raise ? Unknown::raise : Unknown::keep;
@@ -36,9 +36,7 @@ py::object py_one_hot(Batch const& batch, Alphabet const& alphabet, Layout layou
                       T unknown, std::size_t length, Array<T>& out, std::size_t threads) {
     auto const sequences = batch.sequences();
     check_size("out", out.size(), sequences.size() * length * alphabet.size());
-    for (Bytes const sequence : sequences) {
-        if (sequence.size() > length) throw py::value_error("a sequence is longer than length");
-    }
+    if (batch.longest() > length) throw py::value_error("a sequence is longer than length");
     T* const target = out.mutable_data();
     if (reinterpret_cast<std::uintptr_t>(target) % alignof(T) != 0) {
         throw py::value_error("out is not aligned");

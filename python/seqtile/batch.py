@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
@@ -61,8 +62,6 @@ class SequenceBatch:
     ----------
     core
         What the kernels take.
-    lengths
-        int64, of each sequence.
     single
         True if the input was one sequence, not a batch.
     width
@@ -98,10 +97,14 @@ class SequenceBatch:
             raise AlphabetError(position, character, expected="an ASCII letter", index=index)
         self.single = self.core.single
         self.width = self.core.width
-        self.lengths = self.core.lengths()
 
     def __len__(self) -> int:
         return len(self.core)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Length of each sequence."""
+        return self.core.lengths()
 
     def letters(self, rows: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """Letters of these sequences, which are all ``length`` long, of shape (n, length)."""

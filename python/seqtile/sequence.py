@@ -138,23 +138,24 @@ def _layout(layout: str) -> _core.Layout:
 
 
 def _common_length(batch: SequenceBatch, length: int | None) -> int:
-    lengths = batch.lengths
+    core = batch.core
     if length is None:
         if len(batch) == 0:
             return batch.width
-        odd = np.flatnonzero(lengths != lengths[0])
-        if len(odd):
-            raise ShapeError(
-                f"sequence {odd[0]} has {lengths[odd[0]]} letters, sequence 0 has {lengths[0]}: "
-                "give length= to pad"
-            )
-        return int(lengths[0])
+        if core.shortest == core.longest:
+            return core.longest
+        lengths = batch.lengths
+        odd = np.flatnonzero(lengths != lengths[0])[0]
+        raise ShapeError(
+            f"sequence {odd} has {lengths[odd]} letters, sequence 0 has {lengths[0]}: "
+            "give length= to pad"
+        )
     if length < 0:
         raise ValueError(f"length must not be negative, not {length}")
-    odd = np.flatnonzero(lengths > length)
-    if len(odd):
+    if core.longest > length and len(batch):
+        odd = np.flatnonzero(batch.lengths > length)[0]
         raise ShapeError(
-            f"sequence {odd[0]} has {lengths[odd[0]]} letters, more than length={length}"
+            f"sequence {odd} has {batch.lengths[odd]} letters, more than length={length}"
         )
     return length
 

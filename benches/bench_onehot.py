@@ -1,0 +1,266 @@
+"""One-hot encoding against the memset of the same bytes, numpy and other libraries; one thread.
+
+pytest benches/bench_onehot.py --benchmark-only -s
+
+The memset is that of a byte that is not 0: some processors write lines of zeros twice as fast, and
+a one-hot array of four channels has none. Every result is first compared with numpy's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+import seqtile
+from benches.compare import Ratio, seconds, speed_ratio
+
+BASES = np.frombuffer(b"ACGT", np.uint8)
+SHAPES = {
+    "one of 50 Mb": (1, 50_000_000),
+    "10,000 of 1,000": (10_000, 1_000),
+    "1,000,000 of 20": (1_000_000, 20),
+}
+TARGET = 0.85
+ROUNDS = 21
+PEER_ROUNDS = 3
+
+
+@dataclass
+class Row:
+    """One line of the report."""
+
+    name: str
+    target: float
+    limit: str
+    nbytes: int
+    ratio: Ratio
+    peers: dict[str, float | str] = field(default_factory=dict)
+
+    def report(self, benchmark) -> None:
+        """Print it, and keep it for whoever reads pytest-benchmark's JSON."""
+        peers = ", ".join(
+            f"{name} {speed}" if isinstance(speed, str) else f"{speed:.1f} x {name}"
+            for name, speed in self.peers.items()
+        )
+        rate = self.nbytes / self.ratio.ours_s / 1e9
+        print(f"\n{self.name}: {rate:.1f} GB/s, {self.ratio} of {self.limit}", end="")
+        print(f" (reach {self.target}); {peers}" if peers else f" (reach {self.target})")
+        benchmark.extra_info.update(
+            row=self.name,
+            target=self.target,
+            limit=self.limit,
+            ratio=self.ratio.median,
+            low=self.ratio.low,
+            high=self.ratio.high,
+            gb_per_s=rate,
+            peers={k: v for k, v in self.peers.items() if not isinstance(v, str)},
+        )
+
+
+def random_letters(shape: str) -> np.ndarray:
+    """Letters (N, L)."""
+    rng = np.random.default_rng(0)
+    return BASES[rng.integers(0, 4, SHAPES[shape], dtype=np.uint8)]
+
+
+def numpy_take(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+    table = np.zeros((256, 4), out.dtype)
+    table[BASES, np.arange(4)] = 1
+    if layout == "NLC":
+        return lambda: np.take(table, letters, axis=0, out=out, mode="clip")
+    columns = np.ascontiguousarray(table.T)
+
+    def rows() -> None:
+        for sequence, target in zip(letters, out, strict=True):
+            np.take(columns, sequence, axis=1, out=target, mode="clip")
+
+    return rows
+
+
+def numpy_compare(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+    def channels() -> None:
+        for channel, base in enumerate(BASES):
+            target = out[..., channel] if layout == "NLC" else out[:, channel]
+            np.equal(letters, base, out=target, casting="unsafe", dtype=None)
+
+    return channels
+
+
+def torch_one_hot(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+    import torch
+
+    codes = np.zeros(256, np.int64)
+    codes[BASES] = np.arange(4)
+    target = torch.from_numpy(out)
+
+    def copy() -> None:
+        hot = torch.nn.functional.one_hot(torch.from_numpy(codes[letters]), 4)
+        target.copy_(hot if layout == "NLC" else hot.transpose(1, 2))
+
+    return copy
+
+
+def seqpro_ohe(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+    import seqpro
+
+    strings = letters.view("S1")
+
+    def copy() -> None:
+        hot = seqpro.ohe(strings, seqpro.DNA)
+        out[:] = hot if layout == "NLC" else hot.transpose(0, 2, 1)
+
+    return copy
+
+
+def tangermeme_one_hot(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+    """As one string, which is its fastest way."""
+    import torch
+    from tangermeme.utils import one_hot_encode
+
+    text = letters.tobytes().decode()
+    dtype = torch.from_numpy(out[:0]).dtype
+    target = torch.from_numpy(out.reshape(-1, 4) if layout == "NLC" else out.reshape(4, -1))
+
+    def copy() -> None:
+        hot = one_hot_encode(text, dtype=dtype)
+        target.copy_(hot.T if layout == "NLC" else hot)
+
+    return copy
+
+
+PEERS = {
+    "numpy take": numpy_take,
+    "numpy compare": numpy_compare,
+    "torch one_hot": torch_one_hot,
+    "SeqPro": seqpro_ohe,
+    "tangermeme": tangermeme_one_hot,
+}
+
+
+def against_peers(
+    ours: Callable[[], object], letters: np.ndarray, layout: str, dtype: str
+) -> dict[str, float | str]:
+    """Our speed over each peer's; both write to an array that was used before."""
+    axes = (4, letters.shape[1]) if layout == "NCL" else (letters.shape[1], 4)
+    out = np.ones((len(letters), *axes), dtype)
+    speeds: dict[str, float | str] = {}
+    for name, make in PEERS.items():
+        try:
+            peer = make(letters, layout, out)
+            peer()  # compiles, where it compiles
+        except ImportError:
+            speeds[name] = "not installed"
+            continue
+        speeds[name] = speed_ratio(ours, peer, PEER_ROUNDS).median
+    return speeds
+
+
+def reference(letters: np.ndarray, layout: str, dtype: str) -> np.ndarray:
+    if layout == "NCL":
+        return (letters[:, None, :] == BASES[:, None]).astype(dtype)
+    return (letters[:, :, None] == BASES).astype(dtype)
+
+
+def memset(out: np.ndarray) -> Callable[[], object]:
+    return lambda: ctypes.memset(out.ctypes.data, 1, out.nbytes)
+
+
+def check(sample: object, letters: np.ndarray, layout: str, dtype: str) -> None:
+    """Compare the first and the last million letters' encoding with numpy's."""
+    hot = seqtile.one_hot(sample, layout=layout, dtype=dtype).reshape(len(letters), -1)
+    rows = max(1, 1_000_000 // letters.shape[1])
+    for part in (slice(rows), slice(-rows, None)):
+        expected = reference(letters[part], layout, dtype).reshape(hot[part].shape)
+        np.testing.assert_array_equal(hot[part], expected)
+
+
+@pytest.mark.parametrize("layout", ["NLC", "NCL"])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
+    letters = random_letters(shape)
+    check(letters, letters, layout, dtype)
+    out = seqtile.one_hot(letters, layout=layout, dtype=dtype)
+
+    def ours() -> object:
+        return seqtile.one_hot(letters, layout=layout, dtype=dtype, out=out)
+
+    ratio = speed_ratio(ours, memset(out), ROUNDS)
+    name = f"one-hot {dtype}, {layout}, out= reused, {shape}"
+    row = Row(name, TARGET, "memset", out.nbytes, ratio)
+    if shape == "10,000 of 1,000":
+        row.peers = against_peers(ours, letters, layout, dtype)
+    row.report(benchmark)
+    benchmark.pedantic(ours, rounds=3)
+
+
+@pytest.mark.parametrize("layout", ["NLC", "NCL"])
+@pytest.mark.parametrize("shape", ["one of 50 Mb", "10,000 of 1,000"])
+def test_fresh(benchmark, shape: str, layout: str) -> None:
+    letters = random_letters(shape)
+    axes = (4, letters.shape[1]) if layout == "NCL" else (letters.shape[1], 4)
+
+    def fresh() -> None:
+        memset(np.empty((len(letters), *axes), np.float32))()
+
+    def ours() -> object:
+        return seqtile.one_hot(letters, layout=layout)
+
+    ratio = speed_ratio(ours, fresh, 7)
+    name = f"one-hot float32, {layout}, fresh, {shape}"
+    Row(name, TARGET, "fresh memset", letters.size * 16, ratio).report(benchmark)
+    benchmark.pedantic(ours, rounds=1)
+
+
+@pytest.mark.parametrize("layout", ["NLC", "NCL"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_from_strings(benchmark, shape: str, layout: str) -> None:
+    letters = random_letters(shape)
+    strings = [row.tobytes().decode() for row in letters]
+    check(strings, letters, layout, "float32")
+    out = seqtile.one_hot(strings, layout=layout)
+
+    def ours() -> object:
+        return seqtile.one_hot(strings, layout=layout, out=out)
+
+    ratio = speed_ratio(ours, memset(out), ROUNDS)
+    name = f"one-hot float32, {layout}, from Python strings, {shape}"
+    Row(name, 0.6, "memset", out.nbytes, ratio).report(benchmark)
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_encode(benchmark) -> None:
+    [letters] = random_letters("one of 50 Mb")
+    out = np.ones_like(letters)
+    table = np.full(256, 255, np.uint8)
+    table[BASES] = np.arange(4)
+    np.testing.assert_array_equal(seqtile.encode(letters), table[letters])
+
+    def ours() -> object:
+        return seqtile.encode(letters, out=out)
+
+    ratio = speed_ratio(ours, lambda: np.copyto(out, letters), ROUNDS)
+    take = seconds(lambda: np.take(table, letters, out=out, mode="clip")) / ratio.ours_s
+    name = "codes of 50 Mb, out= reused"
+    Row(name, TARGET, "memcpy", out.nbytes, ratio, {"numpy take": take}).report(benchmark)
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_reverse_complement(benchmark) -> None:
+    text = random_letters("one of 50 Mb").tobytes().decode()
+    table = str.maketrans("ACGT", "TGCA")
+    assert seqtile.reverse_complement(text) == text.translate(table)[::-1]
+
+    def ours() -> object:
+        return seqtile.reverse_complement(text)
+
+    ratio = speed_ratio(ours, text.lower, 9)
+    translate = seconds(lambda: text.translate(table)[::-1]) / ratio.ours_s
+    name = "reverse complement of a string of 50 Mb, fresh"
+    peers: dict[str, float | str] = {"str.translate": translate}
+    Row(name, TARGET, "str.lower", len(text), ratio, peers).report(benchmark)
+    benchmark.pedantic(ours, rounds=3)
