@@ -56,10 +56,9 @@ SEQTILE_TARGET_AVX512 inline std::uint8_t lookup_avx512(Bytes in, ByteTable cons
         highest = _mm512_mask_max_epu8(highest, rest, highest, entries);
         if (out != nullptr) _mm512_mask_storeu_epi8(out + i, rest, entries);
     }
-    alignas(64) std::array<std::uint8_t, 64> lanes;  // GCC 12 warns of _mm512_extracti64x4_epi64
-    _mm512_store_si512(lanes.data(), highest);
-    auto const* const half = reinterpret_cast<__m256i const*>(lanes.data());
-    return largest_byte(_mm256_max_epu8(_mm256_load_si256(half), _mm256_load_si256(half + 1)));
+    // With masks of all lanes: GCC 12 warns of the others' undefined ones under the sanitizers.
+    return largest_byte(_mm256_max_epu8(_mm512_maskz_extracti64x4_epi64(0xFF, highest, 0),
+                                        _mm512_maskz_extracti64x4_epi64(0xFF, highest, 1)));
 }
 
 /// Rows of 16 entries, each XOR the entry of the bytes from 128 up: a row of zeros need not be
