@@ -23,6 +23,13 @@
 
 namespace seqtile {
 
+#if defined(SEQTILE_X86)
+/// _mm512_permutexvar_epi8, of which GCC 12 warns that it uses an uninitialized value.
+SEQTILE_TARGET_AVX512 inline __m512i permute_bytes(__m512i index, __m512i bytes) noexcept {
+    return _mm512_maskz_permutexvar_epi8(~__mmask64{0}, index, bytes);
+}
+#endif
+
 /// Levels of vector instructions. avx2 includes BMI2; avx512 means F, BW, VL, VBMI and VBMI2.
 enum class Isa : std::uint8_t { scalar, avx2, avx512, neon };
 

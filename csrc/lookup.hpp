@@ -25,13 +25,13 @@ inline std::uint8_t lookup_scalar(Bytes in, ByteTable const& table, std::uint8_t
 
 #if defined(SEQTILE_X86)
 
-SEQTILE_TARGET_AVX2 inline std::uint8_t largest_byte(__m256i bytes) noexcept {
-    __m128i most = _mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
-    most = _mm_max_epu8(most, _mm_srli_si128(most, 8));
-    most = _mm_max_epu8(most, _mm_srli_si128(most, 4));
-    most = _mm_max_epu8(most, _mm_srli_si128(most, 2));
-    most = _mm_max_epu8(most, _mm_srli_si128(most, 1));
-    return static_cast<std::uint8_t>(_mm_cvtsi128_si32(most));
+SEQTILE_TARGET_AVX2 inline std::uint8_t highest_lane(__m256i bytes) noexcept {
+    __m128i half = _mm_max_epu8(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1));
+    half = _mm_max_epu8(half, _mm_srli_si128(half, 8));
+    half = _mm_max_epu8(half, _mm_srli_si128(half, 4));
+    half = _mm_max_epu8(half, _mm_srli_si128(half, 2));
+    half = _mm_max_epu8(half, _mm_srli_si128(half, 1));
+    return static_cast<std::uint8_t>(_mm_extract_epi8(half, 0));
 }
 
 SEQTILE_TARGET_AVX512 inline std::uint8_t lookup_avx512(Bytes in, ByteTable const& table,
@@ -56,9 +56,10 @@ SEQTILE_TARGET_AVX512 inline std::uint8_t lookup_avx512(Bytes in, ByteTable cons
         highest = _mm512_mask_max_epu8(highest, rest, highest, entries);
         if (out != nullptr) _mm512_mask_storeu_epi8(out + i, rest, entries);
     }
-    // With masks of all lanes: GCC 12 warns of the others' undefined ones under the sanitizers.
-    return largest_byte(_mm256_max_epu8(_mm512_maskz_extracti64x4_epi64(0xFF, highest, 0),
-                                        _mm512_maskz_extracti64x4_epi64(0xFF, highest, 1)));
+    alignas(64) std::array<std::uint8_t, 64> lanes;  // GCC 12 warns of its extracting intrinsics
+    _mm512_store_si512(lanes.data(), highest);
+    auto const* const halves = reinterpret_cast<__m256i const*>(lanes.data());
+    return highest_lane(_mm256_max_epu8(_mm256_load_si256(halves), _mm256_load_si256(halves + 1)));
 }
 
 /// Rows of 16 entries, each XOR the entry of the bytes from 128 up: a row of zeros need not be
@@ -96,7 +97,7 @@ SEQTILE_TARGET_AVX2 inline std::uint8_t lookup_avx2(Bytes in, ByteTable const& t
         highest = _mm256_max_epu8(highest, entries);
         if (out != nullptr) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), entries);
     }
-    return std::max(largest_byte(highest),
+    return std::max(highest_lane(highest),
                     lookup_scalar(in.subspan(i), table, out == nullptr ? out : out + i));
 }
 

@@ -1,61 +1,39 @@
 // One-hot encoding of a batch of sequences into the caller's buffer, and back to letters.
 #pragma once
 
-#include <algorithm>
-#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "alphabet.hpp"
+#include "cpu.hpp"
+#include "onehot_blocks.hpp"
+#include "parallel.hpp"
 #include "sequence.hpp"
 
 namespace seqtile {
 
-/// Axes of a one-hot array after the batch axis: channel then position, or position then channel.
-enum class Layout : std::uint8_t { ncl, nlc };
+/// Outputs of more bytes are streamed past the caches.
+inline constexpr std::size_t kStreamBytes = std::size_t{8} << 20;
 
-/// The three values a one-hot cell can take, in the output's own type (for float16: its bits).
+/// A batch -> `out`, for each sequence n x length cells in `layout`; positions past its end are 0.
+/// No sequence is longer than `length`; `out` is aligned for T; the alphabet has fewer than 254
+/// letters. Returns the first refused byte in the batch's order; `out` is then only partly
+/// meaningful. `threads` share the batch, and a long sequence.
 template <class T>
-struct OneHotValues {
-    T off;
-    T on;
-    T unknown;  ///< in every channel of an unknown letter
-};
-
-/// One sequence -> `out`, n x length cells in `layout`. Positions past the sequence's end are
-/// `off`. `sequence.size() <= length`; every byte has a code (see find_above).
-template <class T>
-void one_hot(Bytes sequence, Alphabet const& alphabet, Layout layout, OneHotValues<T> values,
-             std::size_t length, T* out) noexcept {
-    ByteTable const& table = alphabet.table();
-    std::size_t const n = alphabet.size();
-    if (layout == Layout::nlc) {
-        for (std::size_t i = 0; i < sequence.size(); ++i, out += n) {
-            std::uint8_t const code = table[sequence[i]];
-            std::fill_n(out, n, code == n ? values.unknown : values.off);
-            if (code < n) out[code] = values.on;
-        }
-        std::fill_n(out, (length - sequence.size()) * n, values.off);
-        return;
-    }
-    // Codes of a block stay in the first-level cache while each channel's row is compared to them.
-    constexpr std::size_t block = 4096;
-    std::array<std::uint8_t, block> codes;
-    for (std::size_t begin = 0; begin < sequence.size(); begin += block) {
-        std::size_t const size = std::min(block, sequence.size() - begin);
-        for (std::size_t i = 0; i < size; ++i) codes[i] = table[sequence[begin + i]];
-        for (std::size_t channel = 0; channel < n; ++channel) {
-            T* const row = out + channel * length + begin;
-            for (std::size_t i = 0; i < size; ++i) {
-                row[i] =
-                    codes[i] == channel ? values.on : (codes[i] == n ? values.unknown : values.off);
-            }
-        }
-    }
-    for (std::size_t channel = 0; channel < n; ++channel) {
-        std::fill_n(out + channel * length + sequence.size(), length - sequence.size(), values.off);
-    }
+Place one_hot(std::span<Bytes const> batch, Alphabet const& alphabet, Layout layout,
+              Unknown unknown, OneHotValues<T> values, std::size_t length, T* out,
+              std::size_t threads = 1, Isa isa = active_isa()) {
+    bool const stream = batch.size() * length * alphabet.size() * sizeof(T) > kStreamBytes;
+    std::uint8_t const limit = highest_code(alphabet, unknown);
+    OneHotBlocks<T> const blocks(batch, alphabet, layout, values, length, out, stream, isa);
+    std::atomic<bool> refused = false;
+    parallel_for(blocks.count(), threads, [&](std::size_t begin, std::size_t end) {
+        if (!blocks.encode(begin, end, limit)) refused = true;
+        if (stream) finish_stream();
+    });
+    return refused ? find_above(batch, alphabet.table(), limit, isa) : Place{};
 }
 
 /// The letter of the largest channel at each of `length` positions of one (n, length) or

@@ -39,6 +39,7 @@ inline py::ssize_t position(std::size_t index) {
     return index == kNone ? -1 : static_cast<py::ssize_t>(index);
 }
 
+void bind_batch(py::module_& module);
 void bind_cpu(py::module_& module);
 void bind_sequence(py::module_& module);
 void bind_reader(py::module_& module);
@@ -47,5 +48,6 @@ void bind_faidx(py::module_& module);
 void bind_window(py::module_& module);
 void bind_tiling(py::module_& module);
 void bind_translate(py::module_& module);
+void bind_kmer(py::module_& module);
 
 }  // namespace seqtile::bindings

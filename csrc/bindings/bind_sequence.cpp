@@ -1,77 +1,55 @@
+#include <algorithm>
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "../lookup.hpp"
 #include "../onehot.hpp"
 #include "../parallel.hpp"
 #include "../sequence.hpp"
-#include "arrays.hpp"
+#include "batch.hpp"
 
 namespace seqtile::bindings {
 namespace {
 
-// A batch of sequences: the bytes of all, one after another, and where each begins; offsets[n] is
-// the end of the last.
-struct Batch {
-    Bytes data;
-    std::span<std::int64_t const> offsets;
-
-    Batch(Array<std::uint8_t> const& bytes, Array<std::int64_t> const& starts)
-        : data(view(bytes)), offsets(view(starts)) {
-        if (offsets.empty() || offsets.front() != 0 ||
-            offsets.back() != static_cast<std::int64_t>(data.size())) {
-            throw py::value_error("offsets must begin with 0 and end with the number of bytes");
-        }
-        for (std::size_t i = 0; i < size(); ++i) {
-            if (offsets[i + 1] < offsets[i]) throw py::value_error("offsets must not fall");
-        }
-    }
-
-    [[nodiscard]] std::size_t size() const noexcept { return offsets.size() - 1; }
-    [[nodiscard]] Bytes operator[](std::size_t i) const noexcept {
-        return data.subspan(static_cast<std::size_t>(offsets[i]),
-                            static_cast<std::size_t>(offsets[i + 1] - offsets[i]));
-    }
-};
-
-py::ssize_t py_encode(Array<std::uint8_t> const& data, Alphabet const& alphabet, bool raise,
-                      Array<std::uint8_t>& out) {
-    check_size("out", out.size(), view(data).size());
+// The codes of all sequences, one after another.
+py::object py_encode(Batch const& batch, Alphabet const& alphabet, bool raise,
+                     Array<std::uint8_t>& out, std::size_t threads) {
+    auto const sequences = batch.sequences();
+    std::size_t total = 0;
+    for (Bytes const sequence : sequences) total += sequence.size();
+    check_size("out", out.size(), total);
     auto const target = mutable_view(out);
-    auto const source = view(data);
-    py::gil_scoped_release const unlocked;
-    return position(encode(source, alphabet, raise ? Unknown::raise : Unknown::keep, target));
+    Unknown const unknown = raise ? Unknown::raise : Unknown::keep;
+    Place found;
+    {
+        py::gil_scoped_release const unlocked;
+        if (!encode(sequences, alphabet, unknown, target, threads)) {
+            found = find_above(sequences, alphabet.table(), highest_code(alphabet, unknown));
+        }
+    }
+    return place(batch, found);
 }
 
 template <class T>
-py::ssize_t py_one_hot(Array<std::uint8_t> const& data, Array<std::int64_t> const& offsets,
-                       Alphabet const& alphabet, Layout layout, bool raise, T off, T on, T unknown,
-                       std::size_t length, Array<T>& out, std::size_t threads) {
-    Batch const batch(data, offsets);
-    std::size_t const cells = length * alphabet.size();
-    check_size("out", out.size(), batch.size() * cells);
-    T* const target = out.mutable_data();
-    auto const highest = static_cast<std::uint8_t>(alphabet.size() - (raise ? 1 : 0));
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-        if (batch[i].size() > length) throw py::value_error("a sequence is longer than length");
+py::object py_one_hot(Batch const& batch, Alphabet const& alphabet, Layout layout, bool raise, T on,
+                      T unknown, std::size_t length, Array<T>& out, std::size_t threads) {
+    auto const sequences = batch.sequences();
+    check_size("out", out.size(), sequences.size() * length * alphabet.size());
+    for (Bytes const sequence : sequences) {
+        if (sequence.size() > length) throw py::value_error("a sequence is longer than length");
     }
-    py::gil_scoped_release const unlocked;
-    std::atomic<std::size_t> refused = kNone;
-    parallel_for(batch.size(), threads, [&](std::size_t begin, std::size_t end) {
-        for (std::size_t i = begin; i < end; ++i) {
-            std::size_t const at = find_above(batch[i], alphabet.table(), highest);
-            if (at != kNone) {
-                auto const flat = static_cast<std::size_t>(batch.offsets[i]) + at;
-                std::size_t seen = refused;
-                while (flat < seen && !refused.compare_exchange_weak(seen, flat)) {
-                }
-                return;
-            }
-            one_hot(batch[i], alphabet, layout, OneHotValues<T>{off, on, unknown}, length,
-                    target + i * cells);
-        }
-    });
-    return position(refused);
+    T* const target = out.mutable_data();
+    if (reinterpret_cast<std::uintptr_t>(target) % alignof(T) != 0) {
+        throw py::value_error("out is not aligned");
+    }
+    Place found;
+    {
+        py::gil_scoped_release const unlocked;
+        found = one_hot(sequences, alphabet, layout, raise ? Unknown::raise : Unknown::keep,
+                        OneHotValues<T>{on, unknown}, length, target, threads);
+    }
+    return place(batch, found);
 }
 
 template <class T>
@@ -88,31 +66,74 @@ void py_decode(Array<T> const& scores, std::string const& letters, char unknown,
     }
 }
 
-py::ssize_t py_reverse_complement(Array<std::uint8_t> const& data,
-                                  Array<std::int64_t> const& offsets, bool rna,
-                                  Array<std::uint8_t>& out) {
+// A new object of the source's kind and its `size` bytes, which nobody else sees yet.
+std::pair<py::object, std::uint8_t*> make_like(py::handle source, std::size_t size) {
+    auto const length = static_cast<py::ssize_t>(size);
+    if (PyUnicode_Check(source.ptr())) {
+        auto text = py::reinterpret_steal<py::object>(PyUnicode_New(length, 127));
+        if (!text) throw py::error_already_set();
+        auto* const data = static_cast<std::uint8_t*>(PyUnicode_DATA(text.ptr()));
+        return {std::move(text), data};
+    }
+    if (PyBytes_Check(source.ptr())) {
+        auto bytes = py::reinterpret_steal<py::object>(PyBytes_FromStringAndSize(nullptr, length));
+        if (!bytes) throw py::error_already_set();
+        auto* const data = reinterpret_cast<std::uint8_t*>(PyBytes_AS_STRING(bytes.ptr()));
+        return {std::move(bytes), data};
+    }
+    if (PyByteArray_Check(source.ptr())) {
+        auto bytes =
+            py::reinterpret_steal<py::object>(PyByteArray_FromStringAndSize(nullptr, length));
+        if (!bytes) throw py::error_already_set();
+        auto* const data = reinterpret_cast<std::uint8_t*>(PyByteArray_AS_STRING(bytes.ptr()));
+        return {std::move(bytes), data};
+    }
+    Array<std::uint8_t> array(length);
+    auto* const data = array.mutable_data();
+    return {std::move(array), data};
+}
+
+// (place, list of the reverse complements); a 2-D array gives the list of one.
+py::tuple py_reverse_complement(Batch const& batch, bool rna) {
     static constexpr ByteTable dna_complement = complement_table('T');
     static constexpr ByteTable rna_complement = complement_table('U');
-    Batch const batch(data, offsets);
-    check_size("out", out.size(), batch.data.size());
-    auto const target = mutable_view(out);
-    py::gil_scoped_release const unlocked;
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-        auto const begin = static_cast<std::size_t>(batch.offsets[i]);
-        std::size_t const refused =
-            reverse_complement(batch[i], rna ? rna_complement : dna_complement,
-                               target.subspan(begin, batch[i].size()));
-        if (refused != kNone) return position(begin + refused);
+    ByteTable const& complement = rna ? rna_complement : dna_complement;
+    auto const sequences = batch.sequences();
+    py::list results;
+    std::vector<std::uint8_t*> targets;
+    targets.reserve(sequences.size());
+    if (batch.is_grid()) {
+        Array<std::uint8_t> grid({sequences.size(), batch.width()});
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            targets.push_back(grid.mutable_data() + i * batch.width());
+        }
+        results.append(grid);
+    } else {
+        results = py::list(sequences.size());
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            auto [object, data] = make_like(batch.source(i), sequences[i].size());
+            targets.push_back(data);
+            results[i] = std::move(object);
+        }
     }
-    return -1;
+    Place found;
+    {
+        py::gil_scoped_release const unlocked;
+        bool valid = true;
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            MutableBytes const target{targets[i], sequences[i].size()};
+            valid = reverse_complement(sequences[i], complement, target) && valid;
+        }
+        if (!valid) found = find_above(sequences, complement, kInvalid - 1);
+    }
+    return py::make_tuple(place(batch, found), results);
 }
 
 template <class T>
 void bind_one_hot(py::module_& module) {
     using namespace py::literals;
-    module.def("one_hot", &py_one_hot<T>, "data"_a.noconvert(), "offsets"_a.noconvert(),
-               "alphabet"_a, "layout"_a, "raise_unknown"_a, "off"_a, "on"_a, "unknown"_a,
-               "length"_a, "out"_a.noconvert(), "threads"_a);
+    module.def("one_hot", &py_one_hot<T>, "batch"_a, "alphabet"_a, "layout"_a, "raise_unknown"_a,
+               "on"_a, "unknown"_a, "length"_a, "out"_a.noconvert(), "threads"_a);
 }
 
 template <class T>
@@ -130,7 +151,8 @@ void bind_sequence(py::module_& module) {
     py::class_<Alphabet>(module, "Alphabet")
         .def(py::init([](std::string_view letters, std::string_view unknown) {
                  Alphabet const alphabet(letters, unknown);
-                 if (letters.size() >= kInvalid || !is_ascii_table(alphabet.table())) {
+                 if (letters.empty() || letters.size() >= kInvalid - 1 ||
+                     !is_ascii_table(alphabet.table())) {
                      throw py::value_error("an alphabet holds ASCII letters, each once");
                  }
                  return alphabet;
@@ -140,16 +162,15 @@ void bind_sequence(py::module_& module) {
     module.attr("DNA") = kDna;
     module.attr("RNA") = kRna;
     module.attr("PROTEIN") = kProtein;
-    module.def("encode", &py_encode, "data"_a.noconvert(), "alphabet"_a, "raise_unknown"_a,
-               "out"_a.noconvert());
+    module.def("encode", &py_encode, "batch"_a, "alphabet"_a, "raise_unknown"_a,
+               "out"_a.noconvert(), "threads"_a);
     bind_one_hot<float>(module);
     bind_one_hot<std::uint16_t>(module);  // the bits of float16
     bind_one_hot<std::uint8_t>(module);
     bind_decode<float>(module);
     bind_decode<double>(module);
     bind_decode<std::uint8_t>(module);
-    module.def("reverse_complement", &py_reverse_complement, "data"_a.noconvert(),
-               "offsets"_a.noconvert(), "rna"_a, "out"_a.noconvert());
+    module.def("reverse_complement", &py_reverse_complement, "batch"_a, "rna"_a);
 }
 
 }  // namespace seqtile::bindings

@@ -3,6 +3,7 @@
 PYBIND11_MODULE(_core, module) {
     module.doc() = "Compiled kernels of seqtile; the public functions are in the Python modules.";
     seqtile::bindings::bind_cpu(module);
+    seqtile::bindings::bind_batch(module);
     seqtile::bindings::bind_sequence(module);
     seqtile::bindings::bind_record(module);
     seqtile::bindings::bind_reader(module);
@@ -10,4 +11,5 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_window(module);
     seqtile::bindings::bind_tiling(module);
     seqtile::bindings::bind_translate(module);
+    seqtile::bindings::bind_kmer(module);
 }

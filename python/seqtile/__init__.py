@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from .faidx import Fasta
     from .fasta import Record, read_fasta
     from .inputs import InputSpec
+    from .kmers import (
+        KmerCounter,
+        KmerTable,
+        canonical_kmers,
+        kmer_codes,
+        kmer_counts,
+        kmer_matrix,
+        kmer_strings,
+        minimizers,
+    )
     from .loading import load
     from .predictor import Predictor
     from .scanner import ScanBlock, scan
@@ -42,6 +52,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "Fasta": "faidx",
     "InputSpec": "inputs",
+    "KmerCounter": "kmers",
+    "KmerTable": "kmers",
     "ModelCard": "cards",
     "Predictor": "predictor",
     "Record": "fasta",
@@ -49,10 +61,16 @@ _LAZY = {
     "Stitcher": "stitching",
     "TilePlan": "tiling",
     "Tiles": "tiling",
+    "canonical_kmers": "kmers",
     "card": "zoo",
     "example_path": "example",
+    "kmer_codes": "kmers",
+    "kmer_counts": "kmers",
+    "kmer_matrix": "kmers",
+    "kmer_strings": "kmers",
     "list_models": "zoo",
     "load": "loading",
+    "minimizers": "kmers",
     "read_fasta": "fasta",
     "scan": "scanner",
     "stitch": "stitching",
@@ -63,6 +81,8 @@ _LAZY = {
 __all__ = [
     "Fasta",
     "InputSpec",
+    "KmerCounter",
+    "KmerTable",
     "ModelCard",
     "Predictor",
     "Record",
@@ -70,12 +90,18 @@ __all__ = [
     "Stitcher",
     "TilePlan",
     "Tiles",
+    "canonical_kmers",
     "card",
     "decode",
     "encode",
     "example_path",
+    "kmer_codes",
+    "kmer_counts",
+    "kmer_matrix",
+    "kmer_strings",
     "list_models",
     "load",
+    "minimizers",
     "one_hot",
     "read_fasta",
     "reverse_complement",

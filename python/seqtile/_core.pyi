@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,22 +34,35 @@ DNA: Alphabet
 RNA: Alphabet
 PROTEIN: Alphabet
 
+Place: TypeAlias = tuple[int, int, int]  # sequence, position, byte
+
+class Batch:
+    def __init__(self, sequences: Any) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def single(self) -> bool: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def not_ascii(self) -> Place | None: ...
+    def lengths(self) -> NDArray[np.int64]: ...
+    def find_above(self, alphabet: Alphabet, raise_unknown: bool) -> Place | None: ...
+    def letters(self, rows: NDArray[np.int64], length: int) -> NDArray[np.uint8]: ...
+
 def encode(
-    data: NDArray[np.uint8], alphabet: Alphabet, raise_unknown: bool, out: NDArray[np.uint8]
-) -> int: ...
+    batch: Batch, alphabet: Alphabet, raise_unknown: bool, out: NDArray[np.uint8], threads: int
+) -> Place | None: ...
 def one_hot(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
+    batch: Batch,
     alphabet: Alphabet,
     layout: Layout,
     raise_unknown: bool,
-    off: Any,
     on: Any,
     unknown: Any,
     length: int,
     out: NDArray[Any],
     threads: int,
-) -> int: ...
+) -> Place | None: ...
 def decode(
     scores: NDArray[Any],
     letters: str,
@@ -58,9 +71,7 @@ def decode(
     length: int,
     out: NDArray[np.uint8],
 ) -> None: ...
-def reverse_complement(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], rna: bool, out: NDArray[np.uint8]
-) -> int: ...
+def reverse_complement(batch: Batch, rna: bool) -> tuple[Place | None, list[Any]]: ...
 
 class Format:
     ANY: Format
@@ -210,12 +221,46 @@ class CodonTable:
     def __init__(self, id: int) -> None: ...
 
 def translate(
-    data: NDArray[np.uint8],
-    offsets: NDArray[np.int64],
+    batch: Batch,
     table: CodonTable,
     offset: int,
     reverse: bool,
+    ends: NDArray[np.int64],
     out: NDArray[np.uint8],
-    out_offsets: NDArray[np.int64],
     threads: int,
-) -> int: ...
+) -> Place | None: ...
+
+class DenseKmers:
+    def __init__(self, k: int, counts: NDArray[np.uint64]) -> None: ...
+    def add(self, batch: Batch, check: bool, threads: int) -> Place | None: ...
+    def flush(self) -> None: ...
+
+class SparseKmers:
+    def __init__(self, k: int, canonical: bool, round: int = ...) -> None: ...
+    def add(self, batch: Batch, threads: int) -> Place | None: ...
+    def table(
+        self, release: bool, threads: int
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]: ...
+
+def kmer_codes(
+    batch: Batch,
+    k: int,
+    canonical: bool,
+    codes: NDArray[np.uint64],
+    valid: NDArray[np.bool_],
+) -> Place | None: ...
+def kmer_rows(
+    batch: Batch,
+    k: int,
+    columns: NDArray[np.uint32],
+    width: int,
+    normalize: bool,
+    out: NDArray[Any],
+    threads: int,
+) -> Place | None: ...
+def minimizers(
+    batch: Batch, k: int, w: int, canonical: bool
+) -> tuple[Place | None, NDArray[np.int64], NDArray[np.uint64]]: ...
+def fold_canonical(k: int, counts: NDArray[np.uint64]) -> None: ...
+def kmer_letters(codes: NDArray[np.uint64], k: int, out: NDArray[np.uint8]) -> None: ...
+def kmer_lines(codes: NDArray[np.uint64], counts: NDArray[np.uint64], k: int) -> bytes: ...

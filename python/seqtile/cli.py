@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | scan | doctor``.
+"""The command line: ``seqtile models | predict | scan | kmers | doctor``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False, json=False)
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
-    for add in (_add_models, _add_predict, _add_scan, _add_doctor):
+    for add in (_add_models, _add_predict, _add_scan, _add_kmers, _add_doctor):
         add(verbs, common)
     return parser
 
@@ -142,6 +142,27 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
     scan.add_argument("--json", action="store_true", help="print the summary as JSON")
     scan.set_defaults(command=_scan)
+
+
+def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
+    kmers = verbs.add_parser("kmers", parents=[common], help="count k-mers")
+    kmers.add_argument("fasta", nargs="+", help="FASTA, plain or gzip; - for standard input")
+    kmers.add_argument("-k", type=int, required=True, metavar="K", help="letters, 1 to 32")
+    kmers.add_argument(
+        "--canonical", action="store_true", help="a k-mer and its reverse complement count as one"
+    )
+    kmers.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
+    kmers.add_argument("--top", type=int, default=10, help="most frequent to list (default: 10)")
+    kmers.add_argument(
+        "--histogram", action="store_true", help="print how many k-mers occur how often instead"
+    )
+    kmers.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE",
+        help=".tsv, .parquet or .npz; - for tab-separated on standard output; repeatable",
+    )  # fmt: skip
+    kmers.add_argument("--quiet", action="store_true", help="no progress bar")
+    kmers.add_argument("--json", action="store_true", help="print the summary as JSON")
+    kmers.set_defaults(command=_kmers)
 
 
 def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -244,6 +265,35 @@ def _scan(options: argparse.Namespace) -> int:
         )
     show.scan_report(
         report, work, as_json=options.json, file=sys.stderr if "-" in options.output else sys.stdout
+    )
+    return 0
+
+
+def _kmers(options: argparse.Namespace) -> int:
+    from .kmers_cli import check_outputs, count_files, print_counted, write_tables
+    from .progress import progress
+    from .threads import thread_count
+
+    for source in options.fasta:
+        _refuse_overwrite(source, options.output)
+    check_outputs(options.output)
+    if options.top < 0:
+        raise ValueError(f"top must not be negative, not {options.top}")
+    with progress("bases", None, quiet=options.quiet) as advance:
+        counted = count_files(
+            options.fasta,
+            options.k,
+            canonical=options.canonical,
+            threads=thread_count(options.threads),
+            progress=advance,
+        )
+    write_tables(counted.table, options.output)
+    print_counted(
+        counted,
+        top=options.top,
+        histogram=options.histogram,
+        outputs=options.output,
+        as_json=options.json,
     )
     return 0
 

@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from . import _core
 from .errors import FastaParseError
@@ -107,7 +107,7 @@ def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
     # Imported when first needed, as the others: no import costs who does not use it.
     from isal.igzip import IGzipFile
 
-    file = cast(Callable[..., BinaryIO], IGzipFile)(fileobj=raw, mode="rb")
+    file = cast(Any, IGzipFile)(fileobj=raw, mode="rb")
     while block := file.read(BLOCK):
         yield block
 

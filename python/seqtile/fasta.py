@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._core import Record
+from .batch import Alphabet
 from .compression import compression_of, unpacked
 from .errors import FastaParseError
-from .sequence import Alphabet
 
 __all__ = ["FastaInput", "FastaSource", "Record", "read_fasta"]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from .batch import Alphabet, Layout, SequenceBatch
 from .errors import AlphabetError, ShapeError
-from .sequence import Alphabet, Layout, SequenceBatch, one_hot
+from .sequence import one_hot
 
 __all__ = ["InputSpec", "Labels", "SequenceInput"]
 
@@ -74,9 +74,8 @@ class SequenceInput:
     def check_letters(self, batch: SequenceBatch, labels: Labels) -> None:
         """Raise `AlphabetError` for a letter the model does not know."""
         strict = self.spec.unknown == "raise"
-        codes = np.empty_like(batch.data)
-        refused = _core.encode(batch.data, self.alphabet.core, strict, codes)
-        if refused >= 0:
+        refused = batch.core.find_above(self.alphabet.core, strict)
+        if refused is not None:
             error = batch.error(refused, self.alphabet, raised_unknown=strict)
             raise AlphabetError(
                 error.position,

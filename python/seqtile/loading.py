@@ -13,11 +13,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
 from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
 from .inputs import InputSpec, SequenceInput
 from .predictor import Predictor
-from .sequence import Alphabet
 from .session import Session, open_session
 from .zoo import model_folder, read_card
 

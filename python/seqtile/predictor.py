@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .batch import Batch, Letters, SequenceBatch
 from .cards import ModelCard
 from .errors import ModelIntegrityError, ShapeError
 from .fasta import FastaSource, read_fasta
 from .inputs import Labels, SequenceInput
-from .sequence import Batch, Letters, SequenceBatch
 from .session import Session
 
 __all__ = ["Prediction", "Predictor"]
@@ -308,10 +308,6 @@ def _rows(results: Outputs) -> Iterator[Outputs]:
 def _by_length(batch: SequenceBatch) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
     """The batch's rows grouped by length: their indices, and their letters as (n, L)."""
     lengths = batch.lengths
-    if len(batch) and (lengths == lengths[0]).all():
-        yield np.arange(len(batch)), batch.data.reshape(len(batch), int(lengths[0]))
-        return
-    for length in np.unique(lengths):
+    for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)
-        index = batch.offsets[rows, None] + np.arange(length)
-        yield rows, batch.data[index]
+        yield rows, batch.letters(rows, length)

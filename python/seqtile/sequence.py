@@ -9,143 +9,20 @@ byte is an `AlphabetError`. In a custom alphabet every further letter is unknown
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 
 from . import _core
-from .errors import AlphabetError, ShapeError
+from .batch import Alphabet, Batch, Layout, Letters, SequenceBatch, Unknown
+from .errors import ShapeError
 
 if TYPE_CHECKING:  # numpy.typing is a third of the time this module takes to import
     from numpy.typing import NDArray
 
 __all__ = ["decode", "encode", "one_hot", "reverse_complement", "windows"]
 
-Letters: TypeAlias = "str | bytes | bytearray | NDArray[np.uint8]"
-Batch: TypeAlias = "Letters | Sequence[Letters]"
-Layout: TypeAlias = Literal["NCL", "NLC"]
-Unknown: TypeAlias = Literal["zero", "uniform", "raise"]
-
-_ALPHABETS = {
-    "dna": (_core.DNA, "ACGT", "N", "a nucleotide letter (ACGTU or IUPAC)"),
-    "rna": (_core.RNA, "ACGU", "N", "a nucleotide letter (ACGUT or IUPAC)"),
-    "protein": (_core.PROTEIN, "ACDEFGHIKLMNPQRSTVWY*", "X", "an amino acid letter or '*'"),
-}
 _LAYOUTS = {"NCL": _core.Layout.NCL, "NLC": _core.Layout.NLC}
-
-
-class Alphabet:
-    """A named alphabet, or a custom one given by its letters."""
-
-    def __init__(self, name: str) -> None:
-        if name.lower() in _ALPHABETS:
-            self.core, self.letters, self.unknown, self.expected = _ALPHABETS[name.lower()]
-            return
-        letters = name.upper()
-        if len(letters) < 2 or len(set(letters)) != len(letters) or not _is_printable(letters):
-            known = ", ".join(map(repr, _ALPHABETS))
-            raise ValueError(
-                f"alphabet must be {known} or at least two different ASCII letters, not {name!r}"
-            )
-        self.letters = letters
-        others = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-        self.core = _core.Alphabet(letters, "".join(c for c in others if c not in letters))
-        self.unknown = "N" if "N" not in letters else ("X" if "X" not in letters else "?")
-        self.expected = f"a letter of {letters!r}, or an unknown letter"
-
-
-def _is_printable(letters: str) -> bool:
-    return letters.isascii() and letters.isprintable() and " " not in letters
-
-
-class SequenceBatch:
-    """The letters of a batch one after another, and where each sequence begins.
-
-    Attributes
-    ----------
-    data
-        uint8, all letters.
-    offsets
-        int64, N + 1: sequence i is ``data[offsets[i]:offsets[i + 1]]``.
-    single
-        True if the input was one sequence, not a batch.
-    width
-        L of an (N, L) array, else 0: the length of an empty batch's sequences.
-    """
-
-    def __init__(self, sequences: Batch) -> None:
-        self.single = False
-        self.width = 0
-        if isinstance(sequences, np.ndarray):
-            self._from_array(sequences)
-        elif isinstance(sequences, (str, bytes, bytearray)):
-            self.single = True
-            self.data = _to_bytes(sequences, 0)
-            self.offsets = np.array([0, len(self.data)], dtype=np.int64)
-        elif isinstance(sequences, Sequence):
-            self._from_list(sequences)
-        else:
-            raise TypeError(
-                "expected str, bytes, a uint8 array or a list of them, "
-                f"not {type(sequences).__name__}"
-            )
-
-    def _from_array(self, array: NDArray[Any]) -> None:
-        if array.dtype != np.uint8 or array.ndim not in (1, 2):
-            raise ShapeError(
-                "an array of sequences must be uint8 of shape (L,) or (N, L), "
-                f"not {array.dtype} of shape {array.shape}"
-            )
-        self.single = array.ndim == 1
-        rows, length = (1, len(array)) if self.single else array.shape
-        self.width = length
-        self.data = np.ascontiguousarray(array).reshape(-1)
-        self.offsets = np.arange(rows + 1, dtype=np.int64) * length
-
-    def _from_list(self, sequences: Sequence[Any]) -> None:
-        lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
-        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-        if sequences and all(type(s) is str for s in sequences):
-            joined = "".join(sequences)
-            if joined.isascii():
-                self.data = np.frombuffer(joined.encode("ascii"), dtype=np.uint8)
-                return
-        parts = [_to_bytes(s, i) for i, s in enumerate(sequences)]
-        self.data = np.concatenate(parts) if parts else np.empty(0, np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Length of each sequence."""
-        return np.diff(self.offsets)
-
-    def error(
-        self, flat: int, alphabet: Alphabet, *, raised_unknown: bool = False
-    ) -> AlphabetError:
-        """The error for the byte at ``data[flat]``."""
-        index = int(np.searchsorted(self.offsets, flat, side="right")) - 1
-        expected = f"one of {alphabet.letters}" if raised_unknown else alphabet.expected
-        position = flat - int(self.offsets[index])
-        return AlphabetError(position, int(self.data[flat]), expected=expected, index=index)
-
-
-def _to_bytes(sequence: Letters, index: int) -> NDArray[np.uint8]:
-    if isinstance(sequence, str):
-        if not sequence.isascii():
-            position = next(i for i, c in enumerate(sequence) if ord(c) > 127)
-            raise AlphabetError(
-                position, ord(sequence[position]), expected="an ASCII letter", index=index
-            )
-        return np.frombuffer(sequence.encode("ascii"), dtype=np.uint8)
-    if isinstance(sequence, (bytes, bytearray)):
-        return np.frombuffer(bytes(sequence), dtype=np.uint8)
-    if isinstance(sequence, np.ndarray) and sequence.dtype == np.uint8 and sequence.ndim == 1:
-        return np.ascontiguousarray(sequence)
-    raise TypeError(
-        f"sequence {index}: expected str, bytes or a 1-D uint8 array, not {type(sequence).__name__}"
-    )
 
 
 def one_hot(
@@ -179,9 +56,12 @@ def one_hot(
         Column of an unknown letter: all ``"zero"``, ``"uniform"`` (1 / number of channels; not for
         uint8), or ``"raise"``.
     out
-        Array to write to and return: C-contiguous, of the result's shape and dtype.
+        Array to write to and return: C-contiguous and aligned, of the result's shape and dtype. Its
+        memory may be anybody's (pinned, shared, mapped). Encoding into memory that was written
+        before is two to three times faster than into a fresh array. After an error it is partly
+        written.
     threads
-        Threads that share the sequences of a batch.
+        Threads that share the batch, and a long sequence.
 
     Returns
     -------
@@ -217,30 +97,37 @@ def one_hot(
     shape = axes if batch.single else (len(batch), *axes)
     if out is None:
         out = np.empty(shape, dtype=kind)
-    elif out.shape != shape or out.dtype != kind or not out.flags.c_contiguous:
-        raise ShapeError(
-            f"out must be C-contiguous {kind} of shape {shape}, not {out.dtype} of shape "
-            f"{out.shape}" + ("" if out.flags.c_contiguous else " (not contiguous)")
-        )
+    else:
+        _check_out(out, shape, kind)
     bits = np.dtype(np.uint16) if kind == np.float16 else kind
     fill = 1 / channels if unknown == "uniform" else 0
-    off, on, other = np.array([0, 1, fill], dtype=kind).view(bits).tolist()
+    on, other = np.array([1, fill], dtype=kind).view(bits).tolist()
     refused = _core.one_hot(
-        batch.data,
-        batch.offsets,
+        batch.core,
         letters.core,
         _layout(layout),
         unknown == "raise",
-        off,
         on,
         other,
         columns,
         out.view(bits),
         threads,
     )
-    if refused >= 0:
+    if refused is not None:
         raise batch.error(refused, letters, raised_unknown=unknown == "raise")
     return out
+
+
+def _check_out(out: NDArray[Any], shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
+    flags = out.flags
+    if out.shape == shape and out.dtype == kind and flags.c_contiguous and flags.aligned:
+        return
+    fault = "" if flags.aligned else " (not aligned)"
+    fault = fault if flags.c_contiguous else " (not contiguous)"
+    raise ShapeError(
+        f"out must be C-contiguous {kind} of shape {shape}, not {out.dtype} of shape "
+        f"{out.shape}{fault}"
+    )
 
 
 def _layout(layout: str) -> _core.Layout:
@@ -326,14 +213,29 @@ def decode(
 
 @overload
 def encode(
-    seqs: Letters, *, alphabet: str = ..., unknown: Literal["code", "raise"] = ...
+    seqs: Letters,
+    *,
+    alphabet: str = ...,
+    unknown: Literal["code", "raise"] = ...,
+    out: NDArray[np.uint8] | None = ...,
+    threads: int = ...,
 ) -> NDArray[np.uint8]: ...
 @overload
 def encode(
-    seqs: Sequence[Letters], *, alphabet: str = ..., unknown: Literal["code", "raise"] = ...
+    seqs: Sequence[Letters],
+    *,
+    alphabet: str = ...,
+    unknown: Literal["code", "raise"] = ...,
+    out: NDArray[np.uint8] | None = ...,
+    threads: int = ...,
 ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]: ...
 def encode(
-    seqs: Batch, *, alphabet: str = "dna", unknown: Literal["code", "raise"] = "code"
+    seqs: Batch,
+    *,
+    alphabet: str = "dna",
+    unknown: Literal["code", "raise"] = "code",
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
 ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
     """Letters to codes: 0..n-1 in the alphabet's order, unknown letters n.
 
@@ -343,6 +245,12 @@ def encode(
         As for `one_hot`.
     unknown
         ``"code"`` gives unknown letters the code n; ``"raise"`` makes them an error.
+    out
+        Array to write to: C-contiguous uint8 of the result's shape; for a list of shape (sum of the
+        lengths,), of which the results are views. It may be the sequence itself. After an error it
+        is partly written.
+    threads
+        Threads that share the letters.
 
     Returns
     -------
@@ -353,6 +261,8 @@ def encode(
     ------
     AlphabetError
         A byte outside the alphabet, or with ``unknown="raise"`` an unknown letter.
+    ShapeError
+        ``out`` of another shape, dtype or memory order.
 
     Examples
     --------
@@ -361,15 +271,23 @@ def encode(
     """
     if unknown not in ("code", "raise"):
         raise ValueError(f"unknown must be 'code' or 'raise', not {unknown!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}")
     letters = Alphabet(alphabet)
     batch = SequenceBatch(seqs)
-    out = np.empty_like(batch.data)
-    refused = _core.encode(batch.data, letters.core, unknown == "raise", out)
-    if refused >= 0:
+    shape = seqs.shape if isinstance(seqs, np.ndarray) else (int(batch.lengths.sum()),)
+    if out is None:
+        out = np.empty(shape, dtype=np.uint8)
+    else:
+        _check_out(out, shape, np.dtype(np.uint8))
+    refused = _core.encode(batch.core, letters.core, unknown == "raise", out, threads)
+    if refused is not None:
         raise batch.error(refused, letters, raised_unknown=unknown == "raise")
-    if isinstance(seqs, np.ndarray):
-        return out.reshape(seqs.shape)
-    return out if batch.single else np.split(out, batch.offsets[1:-1])[: len(batch)]
+    if batch.single or isinstance(seqs, np.ndarray):
+        return out
+    ends = np.cumsum(batch.lengths)
+    starts = ends - batch.lengths
+    return [out[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 @overload
@@ -417,24 +335,13 @@ def reverse_complement(
     if alphabet not in ("dna", "rna"):
         raise ValueError(f"alphabet must be 'dna' or 'rna', not {alphabet!r}")
     batch = SequenceBatch(seqs)
-    out = np.empty_like(batch.data)
-    refused = _core.reverse_complement(batch.data, batch.offsets, alphabet == "rna", out)
-    if refused >= 0:
+    refused, results = _core.reverse_complement(batch.core, alphabet == "rna")
+    if refused is not None:
         raise batch.error(refused, Alphabet(alphabet))
-    if isinstance(seqs, np.ndarray):
-        return out.reshape(seqs.shape)
-    if batch.single:
-        return _as_type(out, seqs)  # type: ignore[arg-type]
-    parts = np.split(out, batch.offsets[1:-1])
-    return [_as_type(part, item) for part, item in zip(parts, seqs, strict=False)]  # type: ignore[arg-type]
-
-
-def _as_type(letters: NDArray[np.uint8], like: Letters) -> Letters:
-    if isinstance(like, str):
-        return letters.tobytes().decode("ascii")
-    if isinstance(like, np.ndarray):
-        return letters
-    return type(like)(letters.tobytes())
+    if batch.single or isinstance(seqs, np.ndarray):
+        [result] = results
+        return cast("Letters", result)
+    return results
 
 
 def windows(seq: Letters, size: int, stride: int = 1) -> NDArray[np.uint8]:
@@ -463,7 +370,17 @@ def windows(seq: Letters, size: int, stride: int = 1) -> NDArray[np.uint8]:
     """
     if size < 1 or stride < 1:
         raise ValueError(f"size and stride must be at least 1, not {size} and {stride}")
-    letters = _to_bytes(seq, 0)
+    letters = _to_array(seq)
     if len(letters) < size:
         return np.empty((0, size), dtype=np.uint8)
     return np.lib.stride_tricks.sliding_window_view(letters, size)[::stride]
+
+
+def _to_array(seq: Letters) -> NDArray[np.uint8]:
+    if isinstance(seq, np.ndarray) and seq.dtype == np.uint8 and seq.ndim == 1:
+        return np.ascontiguousarray(seq)
+    batch = SequenceBatch(seq)
+    if not batch.single:
+        raise TypeError(f"expected one sequence, not {type(seq).__name__}")
+    [letters] = batch.letters(np.zeros(1, np.int64), len(seq))
+    return cast("NDArray[np.uint8]", letters)

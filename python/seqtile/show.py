@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
 from .cards import Metric, ModelCard
 from .doctor import Diagnosis
@@ -28,6 +18,7 @@ from .errors import SeqtileError
 from .loading import load
 from .outputs import AtomicOutputs, output_errors
 from .predictor import Prediction
+from .progress import progress
 from .report import ScanReport
 from .scanner import Scan
 from .zoo import card, list_models, read_card
@@ -36,34 +27,6 @@ __all__ = ["diagnosis", "model", "models", "predictions", "progress", "scan_repo
 
 
 _LISTED = 5  # sequences without a score that are named
-
-
-class _Rate(ProgressColumn):
-    """Work per second, with an SI prefix."""
-
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self._unit = unit
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0.0
-        for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-            if speed >= factor:
-                return Text(f"{speed / factor:.1f} {prefix}{self._unit}/s")
-        return Text(f"{speed:.0f} {self._unit}/s")
-
-
-@contextmanager
-def progress(unit: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], object]]:
-    """A bar on standard error, if that is a terminal; yields the function that moves it."""
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield lambda done: None
-        return
-    columns = (BarColumn(), TaskProgressColumn(), _Rate(unit), TimeRemainingColumn())
-    with Progress(TextColumn(unit), *columns, console=console, transient=True) as bar:
-        task = bar.add_task(unit, total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def _print(text: str, file: TextIO | None = None) -> None:

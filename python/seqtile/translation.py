@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from . import _core
+from .batch import Alphabet, SequenceBatch
 from .errors import ShapeError
-from .sequence import Alphabet, SequenceBatch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .sequence import Batch, Letters
+    from .batch import Batch, Letters
 
 __all__ = ["translate"]
 
@@ -154,20 +154,16 @@ def _translate(
     batch: SequenceBatch, seqs: Batch, frame: Frame, table: int, to_stop: bool, threads: int
 ) -> Letters | list[Letters]:
     reverse, offset = frame < 0, frame if frame >= 0 else -frame - 1
-    codons = np.maximum(np.diff(batch.offsets) - offset, 0) // 3
-    ends = np.zeros(len(codons) + 1, np.int64)
-    np.cumsum(codons, out=ends[1:])
-    out = np.empty(int(ends[-1]), np.uint8)
-    refused = _core.translate(
-        batch.data, batch.offsets, _codon_table(table), offset, reverse, out, ends, threads
-    )
-    if refused >= 0:
+    ends = np.cumsum(np.maximum(batch.lengths - offset, 0) // 3)
+    out = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+    refused = _core.translate(batch.core, _codon_table(table), offset, reverse, ends, out, threads)
+    if refused is not None:
         raise batch.error(refused, Alphabet("dna"))
     if isinstance(seqs, np.ndarray) and seqs.ndim == 2:
         return out.reshape(len(seqs), max(seqs.shape[1] - offset, 0) // 3)
     if batch.single:
         return _as_type(out, seqs, to_stop)  # type: ignore[arg-type]
-    parts = [out[begin:end] for begin, end in pairwise(ends.tolist())]
+    parts = [out[begin:end] for begin, end in pairwise([0, *ends.tolist()])]
     return [_as_type(part, item, to_stop) for part, item in zip(parts, seqs, strict=True)]
 
 

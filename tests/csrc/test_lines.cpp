@@ -35,7 +35,7 @@ Copied plain_loop(Bytes from, std::size_t width, std::size_t gap, ByteTable cons
 /// a byte too many of either.
 Copied copy(Bytes from, std::size_t width, std::size_t gap, ByteTable const& table, Isa isa) {
     auto const in = std::make_unique<std::uint8_t[]>(from.size());
-    std::copy(from.begin(), from.end(), in.get());
+    for (std::size_t i = 0; i < from.size(); ++i) in[i] = from[i];
     std::vector<std::uint8_t> out(from.size() + kCopySlack, kUntouched);
     Copied copied;
     copied.lines = copy_lines({in.get(), from.size()}, width, gap, table, out.data(), isa);

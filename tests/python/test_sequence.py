@@ -402,23 +402,32 @@ def test_windows_out_of_range(size: int, stride: int) -> None:
         windows("ACGT", size, stride)
 
 
-@pytest.mark.parametrize("offsets", [[], [0], [1, 4], [0, 3], [0, 5, 4]])
-def test_the_core_refuses_offsets_that_do_not_fit(offsets: list[int]) -> None:
-    out = np.zeros(16, np.uint8)
-    with pytest.raises(ValueError, match="offsets must"):
-        _core.reverse_complement(letters("ACGT"), np.array(offsets, np.int64), False, out)
-
-
 def test_the_core_converts_nothing() -> None:
-    codes = np.zeros(4, np.uint8)
-    for data in (letters("A.C.G.T.")[::2], letters("ACGT").astype(np.int64)):
+    batch = _core.Batch("ACGT")
+    for out in (np.zeros(8, np.uint8)[::2], np.zeros(4, np.int64)):
         with pytest.raises(TypeError, match="incompatible function arguments"):
-            _core.encode(data, _core.DNA, False, codes)
-    with pytest.raises(ValueError, match="out has 4 elements, expected 2"):
-        _core.encode(letters("AC"), _core.DNA, False, codes)
+            _core.encode(batch, _core.DNA, False, out, 1)
+    with pytest.raises(ValueError, match="out has 2 elements, expected 4"):
+        _core.encode(batch, _core.DNA, False, np.zeros(2, np.uint8), 1)
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        _core.one_hot("ACGT", _core.DNA, _core.Layout.NCL, False, 1, 0, 4, np.zeros(16), 1)
     for window, stride in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="window and stride must be positive"):
             _core.unknown_counts(letters("ACGT"), window, stride, np.zeros(4, np.uint32))
+
+
+def test_the_core_checks_sizes() -> None:
+    batch = _core.Batch(["ACGT", "AC"])
+    options = (_core.DNA, _core.Layout.NCL, False, 1, 0)
+    with pytest.raises(ValueError, match="a sequence is longer than length"):
+        _core.one_hot(batch, *options, 3, np.zeros(24, np.uint8), 1)
+    with pytest.raises(ValueError, match="out has 5 elements, expected 32"):
+        _core.one_hot(batch, *options, 4, np.zeros(5, np.uint8), 1)
+    for row in (1, 2, -1):
+        with pytest.raises(ValueError, match="a row is not of this length"):
+            batch.letters(np.array([0, row]), 4)
+    assert batch.letters(np.array([0, 0]), 4).tobytes() == b"ACGTACGT"
+    assert batch.lengths().tolist() == [4, 2]
 
 
 # property

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seqtile import session as module
+from seqtile import threads as threads_module
 from seqtile.errors import ModelIntegrityError, ProviderError
 from seqtile.session import LEVELS, Session, check_cuda, open_session, thread_count
 from tests.python.models import GOLDEN, motif_model, motif_score
@@ -105,7 +106,7 @@ def test_threads_follow_affinity() -> None:
 def test_threads_follow_the_quota(
     quota: float | None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_cgroup_quota", lambda root, membership: quota)
+    monkeypatch.setattr(threads_module, "_cgroup_quota", lambda root, membership: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)), raising=False)
     assert thread_count() == threads
 
@@ -153,11 +154,11 @@ def test_cgroup_quota(case: str, tmp_path: Path) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    assert module._cgroup_quota(root, membership) == quota
+    assert threads_module._cgroup_quota(root, membership) == quota
 
 
 def test_no_cgroups(tmp_path: Path) -> None:
-    assert module._cgroup_quota(tmp_path, tmp_path / "missing") is None
+    assert threads_module._cgroup_quota(tmp_path, tmp_path / "missing") is None
 
 
 # devices

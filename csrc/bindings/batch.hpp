@@ -1,0 +1,54 @@
+// A batch of sequences where Python keeps them.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "arrays.hpp"
+
+namespace seqtile::bindings {
+
+/// The letters of a batch, read in place: nothing is copied but bytearrays and strided arrays. It
+/// holds a reference to every item, so that its letters may be read without the GIL.
+class Batch {
+  public:
+    /// A character that is no ASCII letter, which stops the gathering.
+    struct NotAscii {
+        std::size_t index;
+        std::size_t position;
+        std::uint32_t character;
+    };
+
+    /// str, bytes, bytearray, a uint8 array of rank 1 or 2, or a list or tuple of those of rank 1.
+    /// @throw py::type_error anything else
+    explicit Batch(py::object const& sequences);
+
+    [[nodiscard]] std::span<Bytes const> sequences() const noexcept { return sequences_; }
+    /// What sequence i came in, unless they are the rows of a 2-D array.
+    [[nodiscard]] py::handle source(std::size_t i) const { return sources_[i]; }
+    [[nodiscard]] bool is_grid() const noexcept { return is_grid_; }
+    [[nodiscard]] bool single() const noexcept { return single_; }
+    [[nodiscard]] std::size_t width() const noexcept { return width_; }
+    [[nodiscard]] std::optional<NotAscii> const& not_ascii() const noexcept { return not_ascii_; }
+
+  private:
+    bool add(py::handle item);
+    void add_text(py::handle text);
+
+    std::vector<Bytes> sequences_;
+    std::vector<py::object> sources_;
+    std::vector<py::object> copies_;
+    std::size_t width_ = 0;
+    bool single_ = false;
+    bool is_grid_ = false;
+    std::optional<NotAscii> not_ascii_;
+};
+
+/// What Python gets for a place: None, or (index, position, byte).
+inline py::object place(Batch const& batch, Place found) {
+    if (found.index == kNone) return py::none();
+    return py::make_tuple(found.index, found.position,
+                          batch.sequences()[found.index][found.position]);
+}
+
+}  // namespace seqtile::bindings
