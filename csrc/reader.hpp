@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -43,7 +44,11 @@ class ReadAhead final : public Blocks {
     explicit ReadAhead(std::unique_ptr<Source> source, std::size_t block = kBlock)
         : source_(std::move(source)), block_(block) {
         for (std::size_t i = 0; i < (source_->seekable() ? 2 : 1); ++i) {
-            threads_.emplace_back([this] { run(); });
+            try {
+                threads_.emplace_back([this] { run(); });
+            } catch (std::system_error const&) {
+                if (threads_.empty()) throw;  // else one does the same
+            }
         }
     }
 

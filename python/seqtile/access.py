@@ -18,6 +18,7 @@ from .errors import (
     FastaIndexError,
     IntervalError,
     ShapeError,
+    shown,
 )
 from .fai import Contig, stale
 from .sequence import reverse_complement
@@ -55,7 +56,7 @@ class Access:
             if start < end:
                 self.check_header(chrom)
             if not self.reader.fetch_into(number, start, end, letters):
-                raise self._stale(f"the lines of {chrom!r} are not where it says")
+                raise self._stale(f"the lines of {shown(chrom)} are not where it says")
         return reverse_complement(letters) if strand == "-" else letters
 
     def stacked_shape(self, items: Sequence[Interval], plan: _core.FetchPlan) -> tuple[int, int]:
@@ -102,7 +103,7 @@ class Access:
             raise TypeError(f"{self.name}: {where}start and end: {error}") from None
         if not sound:
             raise IntervalError(
-                f"{self.name}: {where}expected 0 <= start <= end <= {length} in {chrom!r}, "
+                f"{self.name}: {where}expected 0 <= start <= end <= {length} in {shown(chrom)}, "
                 f"not [{start}, {end})"
             )
 
@@ -112,8 +113,10 @@ class Access:
             return self.contigs[chrom]
         except KeyError:
             near = difflib.get_close_matches(chrom, self.contigs, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ContigNotFoundError(f"{self.name}: {where}no record {chrom!r}{hint}") from None
+            hint = f"; did you mean {shown(near[0])}?" if near else ""
+            raise ContigNotFoundError(
+                f"{self.name}: {where}no record {shown(chrom)}{hint}"
+            ) from None
 
     def check_size(self) -> None:
         """Whether the file ends where the index ends; `FastaIndexError` if not."""
@@ -135,7 +138,7 @@ class Access:
         name = line[1:].split(None, 1)[:1]
         ends = before.endswith(b"\n")
         if not ends or line[:1] != b">" or name != [chrom.encode("utf-8", "surrogateescape")]:
-            raise self._stale(f"there is no header of {chrom!r} where it says")
+            raise self._stale(f"there is no header of {shown(chrom)} where it says")
         self.reader.verify(number)
 
     @contextmanager

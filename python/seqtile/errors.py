@@ -35,7 +35,7 @@ def _restore(kind: type[SeqtileError], args: tuple[Any, ...]) -> SeqtileError:
     return kind.__new__(kind, *args)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A record's name as messages have it: a broken file's may be as long as the file."""
     return repr(name if len(name) <= 80 else f"{name[:77]}...")
 
@@ -63,7 +63,7 @@ class AlphabetError(SeqtileError, ValueError):
         self.expected = expected
         self.index = index
         self.record = record
-        where = f"record {_shown(record)}" if record else f"sequence {index}"
+        where = f"record {shown(record)}" if record else f"sequence {index}"
         what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
         super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
 
@@ -86,7 +86,7 @@ class FastaParseError(SeqtileError, ValueError):
         self.line = line
         self.record = record
         where = path + (f", line {line}" if line else "")
-        where += f", record {_shown(record)}" if record else ""
+        where += f", record {shown(record)}" if record else ""
         super().__init__(f"{where}: {message}")
 
 

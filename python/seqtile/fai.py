@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from .errors import FastaIndexError
+from .errors import FastaIndexError, shown
 from .fasta import FastaInput
 
 __all__ = [
@@ -140,7 +140,7 @@ def read_fai(path: Path) -> dict[str, Contig]:
         if min(contig) < 0 or max(contig) >> 63 or not sound:
             raise FastaIndexError(path, f"line {number}: impossible numbers: {line[:80]!r}")
         if name in contigs:
-            raise FastaIndexError(path, f"line {number}: duplicate record name {name!r}")
+            raise FastaIndexError(path, f"line {number}: duplicate record name {shown(name)}")
         contigs[name] = contig
     if not contigs:
         raise FastaIndexError(path, "the index is empty")
@@ -185,7 +185,7 @@ def build_fai(file: FastaInput) -> dict[str, Contig]:
     if uneven:
         name, line = next(iter(uneven.items()))
         raise FastaIndexError(
-            file.name, f"line {line}: the lines of record {name!r} are not equally long"
+            file.name, f"line {line}: the lines of record {shown(name)} are not equally long"
         )
     return contigs
 
@@ -211,7 +211,7 @@ def survey(
                 if name in seen:
                     raise FastaIndexError(
                         file.name,
-                        f"line {line}: record {name!r} stands on line {seen[name]} already",
+                        f"line {line}: record {shown(name)} stands on line {seen[name]} already",
                     )
                 seen[name] = line
             if keep is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from .access import Access, Interval, Strand, room_for
-from .errors import FastaIndexError, FastaParseError
+from .errors import FastaIndexError, FastaParseError, shown
 from .fai import Contig, build_fai, open_reader, read_fai, write_fai
 from .fasta import FastaInput
 
@@ -42,7 +42,7 @@ class FastaContig:
             return self._fasta.fetch(self.name, 0, len(self))[key].copy()
         position = key + len(self) if key < 0 else key
         if not 0 <= position < len(self):
-            raise IndexError(f"position {key} is outside {self.name!r} of length {len(self)}")
+            raise IndexError(f"position {key} is outside {shown(self.name)} of length {len(self)}")
         return self._fasta.fetch(self.name, position, position + 1)
 
 
