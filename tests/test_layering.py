@@ -21,7 +21,7 @@ TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
-    "errors", "outputs", "batch", "sequence", "kmers", "translation", "compression", "fasta", "fai",
+    "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression", "fasta", "fai",
     "access", "faidx", "contigs", "tiling", "stitching",
 ]  # fmt: skip
 

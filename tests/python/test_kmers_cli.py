@@ -164,7 +164,7 @@ def test_bad_input_leaves_no_output(tmp_path: Path) -> None:
             "record 'b', position 2: expected a nucleotide letter (ACGTU or IUPAC), found '-'",
         )
     check_refused(run("kmers", tmp_path / "none.fa", "-k", 2, "-o", target), "No such file")
-    check_refused(run("kmers", "-", "-k", 2, stdin=b"@r\nAC\n+\nII\n"), "looks like FASTQ")
+    check_refused(run("kmers", "-", "-k", 2, stdin=b"<html>\n"), "looks like HTML")
     assert names(tmp_path) == {"bad.fa"}
 
 
