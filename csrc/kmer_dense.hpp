@@ -11,6 +11,7 @@
 #include <span>
 #include <stdexcept>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "huge_array.hpp"
@@ -97,28 +98,22 @@ std::size_t count_wide(PackedRun const& run, typename Plan::Cell* cells,
     return i;
 }
 
-/// Adds the table of wide K-mers to the counts of k-mers. For the k-mer at offset `at`, the table
-/// is a box of 4^at x 4^k x 4^(J - 1 - at) cells to be summed over the outer axes.
-template <class Plan>
+/// Adds the table of wide K-mers to the counts of the k-mers at offset `At` in them: the table is a
+/// box of 4^At x 4^k x 4^(J - 1 - At) cells, to be summed over the outer axes.
+template <class Plan, unsigned At = 0>
 void fold_wide(typename Plan::Cell const* cells, std::span<std::uint64_t> counts) noexcept {
-    for (unsigned at = 0; at < Plan::J; ++at) {
-        std::size_t const before = std::size_t{1} << 2 * at;
-        std::size_t const after = std::size_t{1} << 2 * (Plan::J - 1 - at);
-        auto const* cell = cells;
-        for (std::size_t i = 0; i < before; ++i) {
-            if (after == 1) {
-                for (std::size_t j = 0; j < counts.size(); ++j) counts[j] += cell[j];
-                cell += counts.size();
-                continue;
-            }
-            for (auto& count : counts) {
-                std::uint64_t sum = 0;
-                for (std::size_t j = 0; j < after; ++j) sum += cell[j];
-                count += sum;
-                cell += after;
-            }
+    constexpr std::size_t before = std::size_t{1} << 2 * At;
+    constexpr std::size_t after = std::size_t{1} << 2 * (Plan::J - 1 - At);
+    auto const* cell = cells;
+    for (std::size_t i = 0; i < before; ++i) {
+        for (auto& count : counts) {
+            std::uint64_t sum = 0;
+            for (std::size_t j = 0; j < after; ++j) sum += cell[j];
+            count += sum;
+            cell += after;
         }
     }
+    if constexpr (At + 1 < Plan::J) fold_wide<Plan, At + 1>(cells, counts);
 }
 
 }  // namespace detail
@@ -157,11 +152,17 @@ class DenseCounter {
     /// Empties the tables into the counts.
     void flush() {
         with_dense_plan(k_, [&](auto plan) {
+            for (std::size_t i = 1; i < lanes_.size(); ++i) {
+                gather<decltype(plan)>(lanes_[i], lanes_[0]);
+            }
             for (Lane& lane : lanes_) empty<decltype(plan)>(lane);
         });
     }
 
   private:
+    template <class Plan>
+    using Cell = typename Plan::Cell;
+
     /// What one thread counts into.
     struct Lane {
         HugeArray<std::uint32_t> words;  // the wide table, in one of these
@@ -169,9 +170,9 @@ class DenseCounter {
         std::vector<std::uint32_t> single;  // k-mers at the ends of runs, with the 32-bit table
         std::uint64_t windows = 0;          // since it was emptied
 
-        template <class Cell>
-        HugeArray<Cell>& wide() noexcept {
-            if constexpr (sizeof(Cell) == 1) {
+        template <class T>
+        HugeArray<T>& wide() noexcept {
+            if constexpr (sizeof(T) == 1) {
                 return bytes;
             } else {
                 return words;
@@ -188,14 +189,15 @@ class DenseCounter {
             return earlier(find_refused(sequences, k_, isa), add_few(sequences, windows, isa));
         }
         if (few != 0) threads = std::clamp<std::size_t>(windows / few, 1, threads);
-        while (lanes_.size() < threads) lanes_.push_back(make_lane<Plan>());
+        if (lanes_.size() < threads) lanes_.resize(threads);
         return split_windows(
             sequences, k_, 0, windows, threads,
             [&](std::size_t part, std::size_t begin, std::size_t end) {
+                Lane& lane = lanes_[part];
+                if (lane.wide<Cell<Plan>>().size() == 0) lane = make_lane<Plan>();
                 return for_each_run(
                     sequences, k_, begin, end,
-                    [&](std::size_t, PackedRun const& run) { count<Plan>(run, lanes_[part]); },
-                    isa);
+                    [&](std::size_t, PackedRun const& run) { count<Plan>(run, lane); }, isa);
             });
     }
 
@@ -213,17 +215,16 @@ class DenseCounter {
     template <class Plan>
     Lane make_lane() {
         Lane lane;
-        auto& wide = lane.template wide<typename Plan::Cell>();
-        wide = HugeArray<typename Plan::Cell>(Plan::cells);
-        std::fill_n(wide.data(), Plan::cells, typename Plan::Cell{0});
-        if (Plan::J > 1 && sizeof(typename Plan::Cell) > 1) lane.single.resize(counts_.size());
+        auto& wide = lane.wide<Cell<Plan>>();
+        wide = HugeArray<Cell<Plan>>(Plan::cells);
+        std::fill_n(wide.data(), Plan::cells, Cell<Plan>{0});
+        if (Plan::J > 1 && sizeof(Cell<Plan>) > 1) lane.single.resize(counts_.size());
         return lane;
     }
 
     template <class Plan>
     void count(PackedRun const& run, Lane& lane) noexcept {
-        using Cell = typename Plan::Cell;
-        Cell* const cells = lane.wide<Cell>().data();
+        auto* const cells = lane.wide<Cell<Plan>>().data();
         // Threads meet in the counts, but rarely: a wrap in 256 increments, and ends of runs.
         auto const add = [&](std::uint64_t code, std::uint64_t count) {
             std::atomic_ref(counts_[code]).fetch_add(count, std::memory_order_relaxed);
@@ -235,14 +236,14 @@ class DenseCounter {
         });
         for (; i < run.windows; ++i) {
             std::uint64_t const code = window_code(run.packed, i, Plan::k);
-            if constexpr (sizeof(Cell) > 1) {
+            if constexpr (sizeof(Cell<Plan>) > 1) {
                 ++lane.single[code];
             } else {
                 add(code, 1);
             }
         }
-        if constexpr (sizeof(Cell) > 1) {
-            lane.windows += run.windows;
+        lane.windows += run.windows;
+        if constexpr (sizeof(Cell<Plan>) > 1) {
             if (lane.windows > limits_.full - kPackedLetters) {
                 std::lock_guard const lock(emptying_);
                 empty<Plan>(lane);
@@ -250,11 +251,26 @@ class DenseCounter {
         }
     }
 
+    /// Moves what a table of 32-bit cells has into another one, if that has room.
+    template <class Plan>
+    void gather(Lane& from, Lane& to) noexcept {
+        if (sizeof(Cell<Plan>) == 1 || from.words.size() == 0 || to.words.size() == 0) return;
+        if (from.windows > limits_.full - kPackedLetters - to.windows) return;
+        for (std::size_t i = 0; i < Plan::cells; ++i) {
+            to.words[i] += std::exchange(from.words[i], 0);
+        }
+        for (std::size_t i = 0; i < from.single.size(); ++i) {
+            to.single[i] += std::exchange(from.single[i], 0);
+        }
+        to.windows += std::exchange(from.windows, 0);
+    }
+
     template <class Plan>
     void empty(Lane& lane) noexcept {
-        auto& wide = lane.wide<typename Plan::Cell>();
+        auto& wide = lane.wide<Cell<Plan>>();
+        if (lane.windows == 0 || wide.size() == 0) return;
         detail::fold_wide<Plan>(wide.data(), counts_);
-        std::fill_n(wide.data(), Plan::cells, typename Plan::Cell{0});
+        std::fill_n(wide.data(), Plan::cells, Cell<Plan>{0});
         for (std::size_t i = 0; i < lane.single.size(); ++i) counts_[i] += lane.single[i];
         std::fill(lane.single.begin(), lane.single.end(), 0);
         lane.windows = 0;

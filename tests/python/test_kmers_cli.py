@@ -173,7 +173,7 @@ def test_a_full_disk_leaves_no_output(suffix: str, genome: Path, tmp_path: Path)
     target = tmp_path / f"out{suffix}"
     other = tmp_path / "other.tsv"
     call = ["kmers", genome, "-k", 20, "-o", target, "-o", other]
-    for limit in (100, 3000):
+    for limit in (100, 2500):
         check_refused(run(*call, file_limit=limit), "cannot write: File too large")
         assert names(tmp_path) == {"genome.fa"}
 

@@ -1,0 +1,187 @@
+"""k-mer counting against numba, pykmertools, KMC and jellyfish, on 100 Mb of real sequence.
+
+SEQTILE_DATA=... pytest benches/bench_kmer.py --benchmark-only -s
+
+``$SEQTILE_DATA/genomes`` holds FASTA files, repeated up to 100 Mb; the file that KMC and jellyfish
+read lies in memory (/dev/shm). A peer that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqtile
+from benches.compare import Ratio, seconds, speed_ratio
+
+BASES = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def letters() -> Any:
+    data = os.environ.get("SEQTILE_DATA")
+    if not data:
+        pytest.skip("SEQTILE_DATA is not set")
+    paths = sorted(path for path in Path(data, "genomes").iterdir() if ".f" in path.name)
+    parts = [record.sequence for path in paths for record in seqtile.read_fasta(path)]
+    return np.resize(np.concatenate(parts), BASES)
+
+
+@pytest.fixture(scope="module")
+def folder(letters: Any) -> Iterator[Path]:
+    """In memory: the letters as FASTA, and what peers write."""
+    path = Path("/dev/shm", f"seqtile-kmer-{os.getpid()}")
+    path.mkdir()
+    with (path / "genome.fa").open("wb") as file:
+        file.write(b">genome\n")
+        for begin in range(0, len(letters), 80):
+            file.write(letters[begin : begin + 80].tobytes() + b"\n")
+    yield path
+    shutil.rmtree(path)
+
+
+def numba_loop(k: int) -> Callable[[Any], Any] | None:
+    """The rolling loop that people write, with the faster of 32-bit and 64-bit counts."""
+    if find_spec("numba") is None:
+        return None
+    import numba
+
+    codes = np.full(256, 4, dtype=np.uint8)
+    for code, letter in enumerate("ACGT"):
+        codes[[ord(letter), ord(letter.lower())]] = code
+
+    @numba.njit
+    def count(letters: Any, codes: Any, k: int) -> Any:
+        counts = np.zeros(4**k, dtype=np.uint32)
+        mask = np.uint64(4**k - 1)
+        kmer = np.uint64(0)
+        run = 0
+        for i in range(letters.size):
+            code = codes[letters[i]]
+            if code < 4:
+                kmer = ((kmer << np.uint64(2)) | np.uint64(code)) & mask
+                run += 1
+                if run >= k:
+                    counts[kmer] += np.uint32(1)
+            else:
+                run = 0
+        return counts
+
+    return lambda letters: count(letters, codes, k)
+
+
+def report(
+    benchmark: Any, row: str, target: float, limit: str, ratio: Ratio, peers: dict[str, float]
+) -> None:
+    benchmark.extra_info.update(
+        row=row, target=target, limit=limit, ratio=ratio.median, low=ratio.low, high=ratio.high,
+        peers=peers,
+    )  # fmt: skip
+    others = ", ".join(f"{name} {speed:.2f}" for name, speed in peers.items())
+    print(
+        f"\n{row}: {BASES / ratio.ours_s / 1e9:.3f} Gbases/s, {ratio} x {limit} "
+        f"(to reach: {target}); ours over {others}"
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("k", [4, 6, 8, 11])
+def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
+    def ours() -> Any:
+        return seqtile.kmer_counts(letters, k, threads=threads)
+
+    loop = numba_loop(k)
+    if loop is None:
+        print("\nnumba: not installed")
+        benchmark.pedantic(ours, rounds=3)
+        return
+    np.testing.assert_array_equal(ours(), loop(letters))
+    ratio = speed_ratio(ours, lambda: loop(letters), rounds=7)
+    peers = {"numba": ratio.median}
+    target = 3.0 if k == 11 else (1.5 if threads == 1 else 2.5)
+    report(
+        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", target, "numba", ratio, peers
+    )
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_pykmertools(benchmark: Any, letters: Any) -> None:
+    """A peer for rows of features; it takes str and counts both strands together."""
+    if find_spec("pykmertools") is None:
+        print("\npykmertools: not installed")
+        pytest.skip("pykmertools is not installed")
+    import pykmertools
+
+    k = 6
+    text = letters[:10_000_000].tobytes().decode()
+    counter = pykmertools.OligoComputer(k)
+    ours = seqtile.kmer_matrix(text, k, canonical=True, dtype="float64")
+    np.testing.assert_allclose(ours, counter.vectorise_one(text, False))
+    ratio = speed_ratio(
+        lambda: seqtile.kmer_matrix(text, k, canonical=True, dtype="float64"),
+        lambda: counter.vectorise_one(text, False),
+        rounds=3,
+    )
+    print(f"\nfeatures k = {k}, 10 Mb: {ratio} x pykmertools")
+    benchmark.extra_info.update(peers={"pykmertools": ratio.median})
+    benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=3)
+
+
+def run(*command: object) -> str:
+    return subprocess.run(
+        [*map(str, command)], check=True, capture_output=True, text=True
+    ).stdout  # fmt: skip
+
+
+@pytest.mark.parametrize("k", [21, 31])
+def test_sparse(benchmark: Any, letters: Any, folder: Path, k: int) -> None:
+    def ours() -> Any:
+        return seqtile.kmer_counts(letters, k, canonical=True, threads=2)
+
+    def kmc() -> str:
+        return run(
+            "kmc", f"-k{k}", "-ci1", "-cs4294967295", "-fm", "-t2", "-r", folder / "genome.fa",
+            folder / "kmc", folder,
+        )  # fmt: skip
+
+    def jellyfish() -> str:
+        return run(
+            "jellyfish", "count", "-C", "-m", k, "-s", "64M", "-t", 2, "-o", folder / "jf",
+            folder / "genome.fa",
+        )  # fmt: skip
+
+    row = f"canonical k = {k}, totals and table, 2 threads"
+    peers = {}
+    ratio = None
+    table = ours()
+    if shutil.which("kmc"):
+        lines = dict(line.split(":")[:2] for line in kmc().splitlines() if "k-mers" in line)
+        totals = {name.strip(): value.strip() for name, value in lines.items()}
+        assert int(totals["No. of unique k-mers"]) == table.distinct
+        assert int(totals["Total no. of k-mers"]) == table.total
+        run("kmc_tools", "transform", folder / "kmc", "histogram", folder / "histogram")
+        expected = np.loadtxt(folder / "histogram", dtype=np.uint64)
+        counts, sizes = table.histogram()
+        present = expected[expected[:, 1] > 0]
+        shown = counts <= expected[-1, 0]
+        np.testing.assert_array_equal(present, np.stack([counts, sizes], axis=1)[shown])
+        del table
+        ratio = speed_ratio(ours, kmc, rounds=3 if k == 21 else 2)
+        peers["KMC"] = ratio.median
+    else:
+        print("\nKMC: not installed")
+    if shutil.which("jellyfish") and k == 21:
+        peers["jellyfish"] = seconds(jellyfish) / seconds(ours)
+    elif k == 21:
+        print("\njellyfish: not installed")
+    if ratio is not None:
+        report(benchmark, row, 4.0, "KMC", ratio, peers)
+    benchmark.pedantic(ours, rounds=2)
