@@ -102,17 +102,17 @@ std::size_t for_each_run(Bytes letters, unsigned k, Body const& body, Isa isa = 
 }
 
 /// All windows of k letters in a batch.
-inline std::size_t kmer_windows(std::span<Bytes const> sequences, unsigned k) noexcept {
+inline std::size_t kmer_windows(Sequences sequences, unsigned k) noexcept {
     std::size_t sum = 0;
-    for (Bytes const letters : sequences) sum += kmer_windows(letters.size(), k);
+    for (std::size_t i = 0; i < sequences.size(); ++i) sum += kmer_windows(sequences[i].size(), k);
     return sum;
 }
 
 /// As for_each_run, over the windows [from, to) of a batch, counted through all its sequences;
 /// `body(sequence, PackedRun)`. Returns the first byte refused, if any.
 template <class Body>
-std::optional<Place> for_each_run(std::span<Bytes const> sequences, unsigned k, std::size_t from,
-                                  std::size_t to, Body const& body, Isa isa = active_isa()) {
+std::optional<Place> for_each_run(Sequences sequences, unsigned k, std::size_t from, std::size_t to,
+                                  Body const& body, Isa isa = active_isa()) {
     std::size_t first = 0;  // window of the sequence
     for (std::size_t s = 0; s < sequences.size() && first < to; ++s) {
         std::size_t const windows = kmer_windows(sequences[s].size(), k);
@@ -135,8 +135,7 @@ std::optional<Place> for_each_run(std::span<Bytes const> sequences, unsigned k, 
 
 /// The first byte of a batch that is no nucleotide letter, of the sequences that are shorter than
 /// `below`.
-inline std::optional<Place> find_refused(std::span<Bytes const> sequences,
-                                         std::size_t below = kNone,
+inline std::optional<Place> find_refused(Sequences sequences, std::size_t below = kNone,
                                          Isa isa = active_isa()) noexcept {
     ByteTable const& table = kDna.table();
     for (std::size_t s = 0; s < sequences.size(); ++s) {
@@ -175,7 +174,7 @@ void parallel_parts(std::size_t parts, Body const& body) {
 /// Splits the windows [from, to) of a batch over threads: `body(part, begin, end)` returns the
 /// first byte it refused. Returns the first of all, sequences shorter than k included.
 template <class Body>
-std::optional<Place> split_windows(std::span<Bytes const> sequences, unsigned k, std::size_t from,
+std::optional<Place> split_windows(Sequences sequences, unsigned k, std::size_t from,
                                    std::size_t to, std::size_t threads, Body const& body) {
     std::vector<std::optional<Place>> refused(threads);
     parallel_parts(threads, [&](std::size_t part) {

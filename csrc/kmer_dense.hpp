@@ -142,8 +142,7 @@ class DenseCounter {
 
     /// Counts every window of known letters. Returns the first byte that is no nucleotide letter;
     /// the counts are then meaningless. Threads share the windows.
-    std::optional<Place> add(std::span<Bytes const> sequences, std::size_t threads = 1,
-                             Isa isa = active_isa()) {
+    std::optional<Place> add(Sequences sequences, std::size_t threads = 1, Isa isa = active_isa()) {
         return with_dense_plan(k_, [&](auto plan) {
             return add_with<decltype(plan)>(sequences, std::max<std::size_t>(threads, 1), isa);
         });
@@ -181,7 +180,7 @@ class DenseCounter {
     };
 
     template <class Plan>
-    std::optional<Place> add_with(std::span<Bytes const> sequences, std::size_t threads, Isa isa) {
+    std::optional<Place> add_with(Sequences sequences, std::size_t threads, Isa isa) {
         std::size_t const windows = kmer_windows(sequences, k_);
         seen_ += windows;
         std::uint64_t const few = std::min<std::uint64_t>(limits_.few, Plan::cells);
@@ -201,7 +200,7 @@ class DenseCounter {
             });
     }
 
-    std::optional<Place> add_few(std::span<Bytes const> sequences, std::size_t windows, Isa isa) {
+    std::optional<Place> add_few(Sequences sequences, std::size_t windows, Isa isa) {
         return for_each_run(
             sequences, k_, 0, windows,
             [&](std::size_t, PackedRun const& run) {

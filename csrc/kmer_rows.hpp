@@ -20,7 +20,7 @@ namespace seqtile {
 /// code is `columns[code]` (4^k elements, below `width`). With `normalize` a row is divided by its
 /// sum, if that is not 0. Returns the first byte that is no nucleotide letter. Threads share rows.
 template <class T>
-std::optional<Place> kmer_rows(std::span<Bytes const> sequences, unsigned k,
+std::optional<Place> kmer_rows(Sequences sequences, unsigned k,
                                std::span<std::uint32_t const> columns, std::size_t width,
                                bool normalize, T* out, std::size_t threads,
                                Isa isa = active_isa()) {

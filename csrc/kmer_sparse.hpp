@@ -68,14 +68,14 @@ class SparseCounter {
 
     /// Counts every window of known letters. If there is a byte that is no nucleotide letter,
     /// returns the first and counts nothing.
-    std::optional<Place> add(std::span<Bytes const> sequences, std::size_t threads = 1,
-                             Isa isa = active_isa()) {
+    std::optional<Place> add(Sequences sequences, std::size_t threads = 1, Isa isa = active_isa()) {
         std::size_t letters = 0;
-        for (Bytes const sequence : sequences) letters += sequence.size() + 1;
+        for (std::size_t i = 0; i < sequences.size(); ++i) letters += sequences[i].size() + 1;
         std::size_t const enough = std::max(2 * round_, size());
         if (letters >= enough / 4) return count(sequences, threads, isa);
         if (auto const refused = find_refused(sequences, kNone, isa)) return refused;
-        for (Bytes const sequence : sequences) {
+        for (std::size_t i = 0; i < sequences.size(); ++i) {
+            Bytes const sequence = sequences[i];
             pending_.insert(pending_.end(), sequence.begin(), sequence.end());
             pending_.push_back('N');  // no window from one sequence to the next
         }
@@ -108,7 +108,7 @@ class SparseCounter {
 
     /// A batch that is being counted.
     struct Work {
-        std::span<Bytes const> sequences;
+        Sequences sequences;
         std::size_t windows;
         Isa isa;
         std::vector<Sizes> next;  // for each thread: where it writes the next code of each part
@@ -119,14 +119,14 @@ class SparseCounter {
         Sizes begins;                                  // of its parts
     };
 
-    std::optional<Place> count(std::span<Bytes const> sequences, std::size_t threads, Isa isa) {
+    std::optional<Place> count(Sequences sequences, std::size_t threads, Isa isa) {
         threads = std::max<std::size_t>(threads, 1);
         return canonical_ ? count_as<true>(sequences, threads, isa)
                           : count_as<false>(sequences, threads, isa);
     }
 
     template <bool kCanonical>
-    std::optional<Place> count_as(std::span<Bytes const> sequences, std::size_t threads, Isa isa) {
+    std::optional<Place> count_as(Sequences sequences, std::size_t threads, Isa isa) {
         Work work{.sequences = sequences,
                   .windows = kmer_windows(sequences, k_),
                   .isa = isa,

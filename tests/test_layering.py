@@ -21,8 +21,8 @@ TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
-    "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression", "fasta", "fai",
-    "access", "faidx", "contigs", "tiling", "stitching",
+    "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression",
+    "fasta", "fai", "access", "faidx", "contigs", "tiling", "stitching",
 ]  # fmt: skip
 
 
