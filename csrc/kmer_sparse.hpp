@@ -86,8 +86,7 @@ class SparseCounter {
     /// Counts what was kept. The table is complete after it.
     void flush(std::size_t threads = 1, Isa isa = active_isa()) {
         if (pending_.empty()) return;
-        std::array<Bytes, 1> const kept{Bytes(pending_)};
-        count(kept, threads, isa);
+        count(Sequences(pending_.data(), 1, pending_.size()), threads, isa);
         pending_ = {};
     }
 
