@@ -25,7 +25,7 @@ SHAPES = {
     "1,000,000 of 20": (1_000_000, 20),
 }
 TARGET = 0.85
-ROUNDS = 21
+ROUNDS = 15
 PEER_ROUNDS = 3
 
 
@@ -159,23 +159,21 @@ def against_peers(
     return speeds
 
 
-def reference(letters: np.ndarray, layout: str, dtype: str) -> np.ndarray:
-    if layout == "NCL":
-        return (letters[:, None, :] == BASES[:, None]).astype(dtype)
-    return (letters[:, :, None] == BASES).astype(dtype)
-
-
 def memset(out: np.ndarray) -> Callable[[], object]:
     return lambda: ctypes.memset(out.ctypes.data, 1, out.nbytes)
 
 
-def check(sample: object, letters: np.ndarray, layout: str, dtype: str) -> None:
+def check(hot: np.ndarray, letters: np.ndarray, layout: str) -> None:
     """Compare the first and the last million letters' encoding with numpy's."""
-    hot = seqtile.one_hot(sample, layout=layout, dtype=dtype).reshape(len(letters), -1)
-    rows = max(1, 1_000_000 // letters.shape[1])
-    for part in (slice(rows), slice(-rows, None)):
-        expected = reference(letters[part], layout, dtype).reshape(hot[part].shape)
-        np.testing.assert_array_equal(hot[part], expected)
+    columns = hot.reshape(*letters.shape, 4) if layout == "NLC" else hot.swapaxes(1, 2)
+    million = 1_000_000
+    if len(letters) == 1:
+        parts = [(0, slice(million)), (0, slice(-million, None))]
+    else:
+        rows = million // letters.shape[1]
+        parts = [(slice(rows),), (slice(-rows, None),)]
+    for part in parts:
+        np.testing.assert_array_equal(columns[part], letters[part][..., None] == BASES)
 
 
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
@@ -183,8 +181,8 @@ def check(sample: object, letters: np.ndarray, layout: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
     letters = random_letters(shape)
-    check(letters, letters, layout, dtype)
     out = seqtile.one_hot(letters, layout=layout, dtype=dtype)
+    check(out, letters, layout)
 
     def ours() -> object:
         return seqtile.one_hot(letters, layout=layout, dtype=dtype, out=out)
@@ -207,9 +205,10 @@ def test_fresh(benchmark, shape: str, layout: str) -> None:
     def fresh() -> None:
         memset(np.empty((len(letters), *axes), np.float32))()
 
-    def ours() -> object:
+    def ours() -> np.ndarray:
         return seqtile.one_hot(letters, layout=layout)
 
+    check(ours(), letters, layout)
     ratio = speed_ratio(ours, fresh, 7)
     name = f"one-hot float32, {layout}, fresh, {shape}"
     Row(name, TARGET, "fresh memset", letters.size * 16, ratio).report(benchmark)
@@ -221,8 +220,8 @@ def test_fresh(benchmark, shape: str, layout: str) -> None:
 def test_from_strings(benchmark, shape: str, layout: str) -> None:
     letters = random_letters(shape)
     strings = [row.tobytes().decode() for row in letters]
-    check(strings, letters, layout, "float32")
     out = seqtile.one_hot(strings, layout=layout)
+    check(out, letters, layout)
 
     def ours() -> object:
         return seqtile.one_hot(strings, layout=layout, out=out)
@@ -230,6 +229,23 @@ def test_from_strings(benchmark, shape: str, layout: str) -> None:
     ratio = speed_ratio(ours, memset(out), ROUNDS)
     name = f"one-hot float32, {layout}, from Python strings, {shape}"
     Row(name, 0.6, "memset", out.nbytes, ratio).report(benchmark)
+    benchmark.pedantic(ours, rounds=3)
+
+
+def test_sizes(benchmark) -> None:
+    """Outputs around the sizes of the caches; beyond some size cells are streamed past them."""
+    speeds = {}
+    for megabytes in (0.25, 1, 4, 16, 32, 64):
+        letters = random_letters("10,000 of 1,000")[: int(megabytes * 1e6) // 16_000]
+        out = seqtile.one_hot(letters, layout="NLC")
+
+        def ours(letters=letters, out=out) -> object:
+            return seqtile.one_hot(letters, layout="NLC", out=out)
+
+        ratio = speed_ratio(ours, memset(out), 50)
+        speeds[megabytes] = f"{out.nbytes / ratio.ours_s / 1e9:.0f} GB/s, {ratio}"
+    benchmark.extra_info["sizes"] = speeds
+    print("\n" + "\n".join(f"{size} MB: {speed} of memset" for size, speed in speeds.items()))
     benchmark.pedantic(ours, rounds=3)
 
 
@@ -251,16 +267,17 @@ def test_encode(benchmark) -> None:
 
 
 def test_reverse_complement(benchmark) -> None:
-    text = random_letters("one of 50 Mb").tobytes().decode()
-    table = str.maketrans("ACGT", "TGCA")
-    assert seqtile.reverse_complement(text) == text.translate(table)[::-1]
+    [letters] = random_letters("one of 50 Mb")
+    data = letters.tobytes()
+    table = bytes.maketrans(b"ACGT", b"TGCA")
+    assert seqtile.reverse_complement(data) == data.translate(table)[::-1]
 
     def ours() -> object:
-        return seqtile.reverse_complement(text)
+        return seqtile.reverse_complement(data)
 
-    ratio = speed_ratio(ours, text.lower, 9)
-    translate = seconds(lambda: text.translate(table)[::-1]) / ratio.ours_s
-    name = "reverse complement of a string of 50 Mb, fresh"
-    peers: dict[str, float | str] = {"str.translate": translate}
-    Row(name, TARGET, "str.lower", len(text), ratio, peers).report(benchmark)
+    ratio = speed_ratio(ours, lambda: bytearray(data), 9)
+    translate = seconds(lambda: data.translate(table)[::-1]) / ratio.ours_s
+    name = "reverse complement of 50 Mb, fresh"
+    peers: dict[str, float | str] = {"bytes.translate": translate}
+    Row(name, TARGET, "fresh memcpy", len(data), ratio, peers).report(benchmark)
     benchmark.pedantic(ours, rounds=3)
