@@ -20,7 +20,7 @@ SOURCES = sorted(PACKAGE.glob("*.py"))
 TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
-DATA_LAYER = ["errors", "outputs", "sequence", "fasta"]
+DATA_LAYER = ["errors", "outputs", "batch", "sequence", "fasta"]
 
 
 def imported(source: Path) -> Iterator[str]:
