@@ -1,7 +1,7 @@
 // Strings of bits from codes, one bit per cell of a one-hot array.
 //
-// A source gives them in order: take(count) is the next 64 bits, of which at least the lowest
-// `count` (at most 64) are meant, and steps over those. Level says with which instructions.
+// A source gives them in order: take<equal>(count) is the next 64 bits, of which the lowest `count`
+// (at most 64) are meant, and steps over those; `equal` is equal_word at the caller's level.
 #pragma once
 
 #include <algorithm>
@@ -75,6 +75,7 @@ inline std::uint64_t equal_word(std::uint8_t const* codes, std::uint8_t value,
     return equal_scalar(codes, value);
 }
 
+/// equal_scalar, or that of a level.
 using EqualWord = std::uint64_t (*)(std::uint8_t const*, std::uint8_t) noexcept;
 
 /// A string in memory: bit i is bit i % 64 of word i / 64. One word more than it needs may be read.

@@ -31,7 +31,6 @@ class Batch {
     /// What sequence i came in, unless they are the rows of a 2-D array.
     [[nodiscard]] py::handle source(std::size_t i) const { return sources_[i]; }
     [[nodiscard]] bool is_grid() const noexcept { return is_grid_; }
-    [[nodiscard]] py::handle grid() const { return sources_[0]; }
     [[nodiscard]] bool single() const noexcept { return single_; }
     [[nodiscard]] std::size_t width() const noexcept { return width_; }
     [[nodiscard]] std::optional<NotAscii> const& not_ascii() const noexcept { return not_ascii_; }
