@@ -67,7 +67,7 @@ inline constexpr std::size_t kPieceStep = 48;
 
 /// A piece of a run of letters without unknowns.
 struct PackedRun {
-    std::uint8_t const* packed;  ///< `windows + k - 1` letters, and 9 readable bytes at each
+    std::uint8_t const* packed;  ///< `windows + k - 1` letters, and 16 readable bytes at each
     std::size_t windows;         ///< at least 1
     std::size_t position;        ///< of the first letter in the sequence
     Bytes ahead;                 ///< the letters after the piece, worth prefetching
@@ -79,8 +79,7 @@ struct PackedRun {
 template <class Body>
 std::size_t for_each_run(Bytes letters, unsigned k, Body const& body, Isa isa = active_isa()) {
     ByteTable const& table = kDna.table();
-    alignas(64) std::array<std::uint8_t, packed_size(kPackedLetters)> packed;
-    std::memset(packed.data() + packed.size() - 16, 0, 16);
+    alignas(64) std::array<std::uint8_t, packed_size(kPackedLetters)> packed{};
     std::size_t begin = 0;
     while (begin < letters.size()) {
         std::size_t const want = std::min(kPackedLetters, letters.size() - begin);

@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include "huge_array.hpp"
 #include "kmer.hpp"
+#include "raw_array.hpp"
 
 namespace seqtile {
 
@@ -164,13 +164,13 @@ class DenseCounter {
 
     /// What one thread counts into.
     struct Lane {
-        HugeArray<std::uint32_t> words;  // the wide table, in one of these
-        HugeArray<std::uint8_t> bytes;
+        RawArray<std::uint32_t> words;  // the wide table, in one of these
+        RawArray<std::uint8_t> bytes;
         std::vector<std::uint32_t> single;  // k-mers at the ends of runs, with the 32-bit table
         std::uint64_t windows = 0;          // since it was emptied
 
         template <class T>
-        HugeArray<T>& wide() noexcept {
+        RawArray<T>& wide() noexcept {
             if constexpr (sizeof(T) == 1) {
                 return bytes;
             } else {
@@ -215,7 +215,7 @@ class DenseCounter {
     Lane make_lane() {
         Lane lane;
         auto& wide = lane.wide<Cell<Plan>>();
-        wide = HugeArray<Cell<Plan>>(Plan::cells);
+        wide = RawArray<Cell<Plan>>(Plan::cells, Pages::large);
         std::fill_n(wide.data(), Plan::cells, Cell<Plan>{0});
         if (Plan::J > 1 && sizeof(Cell<Plan>) > 1) lane.single.resize(counts_.size());
         return lane;

@@ -13,9 +13,9 @@
 namespace seqtile {
 
 /// Bytes that pack_run may write for `letters` letters: whole blocks of 64 letters, and room for
-/// 9-byte reads at the last letter.
+/// reads of 16 bytes at each letter.
 constexpr std::size_t packed_size(std::size_t letters) noexcept {
-    return (letters + 63) / 64 * 16 + 16;
+    return (letters + 63) / 64 * 16 + 32;
 }
 
 namespace detail {

@@ -13,35 +13,40 @@
 #include <utility>
 #include <vector>
 
-#include "huge_array.hpp"
-#include "kmer.hpp"
+#include "kmer_roll.hpp"
 #include "kmer_sort.hpp"
+#include "raw_array.hpp"
 
 namespace seqtile {
-namespace detail {
-
-/// Calls `body(code)` for every window of a run; the codes roll on letter by letter.
-template <bool kCanonical, class Body>
-void for_each_code(PackedRun const& run, unsigned k, Body const& body) noexcept {
-    std::uint64_t const mask = kmer_mask(k);
-    unsigned const top = 2 * k - 2;
-    std::uint64_t forward = window_code(run.packed, 0, k);
-    std::uint64_t reverse = reverse_complement_code(forward, k);
-    for (std::size_t i = 0;;) {
-        body(kCanonical ? std::min(forward, reverse) : forward);
-        if (++i == run.windows) return;
-        std::size_t const at = i + k - 1;
-        std::uint64_t const letter = run.packed[at / 4] >> (6 - 2 * (at % 4)) & 3;
-        forward = (forward << 2 | letter) & mask;
-        if constexpr (kCanonical) reverse = reverse >> 2 | (3 - letter) << top;
-    }
-}
-
-}  // namespace detail
-
 /// The k-mers that occurred: codes in order, and how often each.
-struct SparseTable {
-    GrowingArray<std::uint64_t> codes, counts;
+class SparseTable {
+  public:
+    SparseTable() = default;
+    /// Memory for up to `room` k-mers is reserved, and taken up as they come.
+    explicit SparseTable(std::size_t room) : codes_(room), counts_(room) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    void resize(std::size_t size) noexcept { size_ = size; }
+    [[nodiscard]] std::span<std::uint64_t> codes() noexcept { return codes_.span().first(size_); }
+    [[nodiscard]] std::span<std::uint64_t> counts() noexcept { return counts_.span().first(size_); }
+    [[nodiscard]] std::span<std::uint64_t const> codes() const noexcept {
+        return codes_.span().first(size_);
+    }
+    [[nodiscard]] std::span<std::uint64_t const> counts() const noexcept {
+        return counts_.span().first(size_);
+    }
+
+    [[nodiscard]] SparseTable copy() const {
+        SparseTable other(size_);
+        other.resize(size_);
+        std::copy_n(codes_.data(), size_, other.codes_.data());
+        std::copy_n(counts_.data(), size_, other.counts_.data());
+        return other;
+    }
+
+  private:
+    RawArray<std::uint64_t> codes_, counts_;
+    std::size_t size_ = 0;
 };
 
 /// Counts k-mers of any number of batches. Codes go to *parts* by their highest bits; each part is
@@ -91,7 +96,7 @@ class SparseCounter {
     }
 
     /// Number of different k-mers in the table.
-    [[nodiscard]] std::size_t size() const noexcept { return table_.codes.size(); }
+    [[nodiscard]] std::size_t size() const noexcept { return table_.size(); }
     [[nodiscard]] SparseTable const& table() const noexcept { return table_; }
 
     /// Hands the table over and begins anew.
@@ -112,10 +117,10 @@ class SparseCounter {
         Isa isa;
         std::vector<Sizes> next;  // for each thread: where it writes the next code of each part
         Sizes sizes;              // of the parts
-        HugeArray<std::uint64_t> codes;                // of a round
-        std::vector<HugeArray<std::uint64_t>> others;  // of each thread, for sorting
-        SparseTable table;                             // what comes of it
-        Sizes begins;                                  // of its parts
+        RawArray<std::uint64_t> codes;                // of a round
+        std::vector<RawArray<std::uint64_t>> others;  // of each thread, for sorting
+        SparseTable table;                            // what comes of it
+        Sizes begins;                                 // of its parts
     };
 
     std::optional<Place> count(Sequences sequences, std::size_t threads, Isa isa) {
@@ -132,20 +137,21 @@ class SparseCounter {
                   .next = std::vector<Sizes>(threads, Sizes(parts_)),
                   .sizes = Sizes(parts_),
                   .codes = {},
-                  .others = std::vector<HugeArray<std::uint64_t>>(threads),
+                  .others = std::vector<RawArray<std::uint64_t>>(threads),
                   .table = {},
                   .begins = Sizes(parts_ + 1)};
         if (auto const refused = measure<kCanonical>(work)) return refused;
         if (work.windows == 0) return std::nullopt;
+        work.table = SparseTable(table_.size() + work.windows);
         std::size_t const largest = *std::max_element(work.sizes.begin(), work.sizes.end());
-        for (auto& other : work.others) other = HugeArray<std::uint64_t>(largest);
+        for (auto& other : work.others) other = RawArray<std::uint64_t>(largest);
         std::size_t const room = std::max(round_, work.windows / 8);
         for (std::size_t first = 0; first < parts_;) {
             std::size_t last = first, size = 0;
             while (last < parts_ && (last == first || size + work.sizes[last] <= room)) {
                 size += work.sizes[last++];
             }
-            if (work.codes.size() < size) work.codes = HugeArray<std::uint64_t>(size);
+            if (work.codes.size() < size) work.codes = RawArray<std::uint64_t>(size);
             count_parts<kCanonical>(work, first, last);
             first = last;
         }
@@ -160,14 +166,15 @@ class SparseCounter {
         auto const refused =
             split_windows(work.sequences, k_, 0, work.windows, work.next.size(),
                           [&](std::size_t thread, std::size_t begin, std::size_t end) {
-                              std::size_t* const sizes = work.next[thread].data();
-                              auto const add = [&](std::uint64_t code) { ++sizes[code >> shift_]; };
-                              return for_each_run(
-                                  work.sequences, k_, begin, end,
-                                  [&](std::size_t, PackedRun const& run) {
-                                      detail::for_each_code<kCanonical>(run, k_, add);
-                                  },
-                                  work.isa);
+                              Sizes& sizes = work.next[thread];
+                              RawArray<std::uint64_t> codes(kRunCodes);
+                              auto const add = [&](std::size_t, PackedRun const& run) {
+                                  std::size_t const size = take_codes<kCanonical>(
+                                      run, k_, {shift_, 0, parts_}, codes.data(), work.isa);
+                                  for (std::size_t i = 0; i < size; ++i)
+                                      ++sizes[codes[i] >> shift_];
+                              };
+                              return for_each_run(work.sequences, k_, begin, end, add, work.isa);
                           });
         for (Sizes const& sizes : work.next) {
             for (std::size_t i = 0; i < parts_; ++i) work.sizes[i] += sizes[i];
@@ -202,11 +209,10 @@ class SparseCounter {
             work.begins[i + 1] = merge(codes, i, nullptr, nullptr);
         });
         for (std::size_t i = first; i < last; ++i) work.begins[i + 1] += work.begins[i];
-        work.table.codes.resize(work.begins[last]);
-        work.table.counts.resize(work.begins[last]);
+        work.table.resize(work.begins[last]);
         for_each_part(work, first, last, [&](std::size_t, std::size_t i) {
-            merge(round(i), i, work.table.codes.data() + work.begins[i],
-                  work.table.counts.data() + work.begins[i]);
+            merge(round(i), i, work.table.codes().data() + work.begins[i],
+                  work.table.counts().data() + work.begins[i]);
         });
     }
 
@@ -218,27 +224,23 @@ class SparseCounter {
         Sizes& next = work.next[thread];
         std::uint64_t* const codes = work.codes.data();
         std::size_t const count = last - first;
-        HugeArray<std::uint64_t> lines((count + 1) * kLine);
-        std::vector<std::size_t> filled(count + 1);
-        auto const put = [&](std::uint64_t code) {
-            // The codes of all other parts go over each other: that is cheaper than a branch.
-            std::size_t const part = std::min<std::size_t>((code >> shift_) - first, count);
-            std::size_t const at = filled[part];
-            std::uint64_t* const line = lines.data() + part * kLine;
-            line[at] = code;
-            filled[part] = at + (part < count ? 1 : 0);
-            if (at == kLine - 1) {
-                std::memcpy(codes + next[first + part], line, kLine * sizeof code);
+        RawArray<std::uint64_t> lines(count * kLine), taken(kRunCodes);
+        Sizes filled(count);
+        auto const put = [&](std::size_t, PackedRun const& run) {
+            std::size_t const size =
+                take_codes<kCanonical>(run, k_, {shift_, first, count}, taken.data(), work.isa);
+            for (std::size_t i = 0; i < size; ++i) {
+                std::size_t const part = (taken[i] >> shift_) - first;
+                std::uint64_t* const line = lines.data() + part * kLine;
+                std::size_t const at = filled[part]++;
+                line[at] = taken[i];
+                if (at != kLine - 1) continue;
+                std::memcpy(codes + next[first + part], line, kLine * sizeof *line);
                 next[first + part] += kLine;
                 filled[part] = 0;
             }
         };
-        for_each_run(
-            work.sequences, k_, begin, end,
-            [&](std::size_t, PackedRun const& run) {
-                detail::for_each_code<kCanonical>(run, k_, put);
-            },
-            work.isa);
+        for_each_run(work.sequences, k_, begin, end, put, work.isa);
         for (std::size_t part = 0; part < count; ++part) {
             std::copy_n(lines.data() + part * kLine, filled[part], codes + next[first + part]);
         }
@@ -248,7 +250,7 @@ class SparseCounter {
     /// null; returns the number of different codes.
     std::size_t merge(std::span<std::uint64_t const> sorted, std::size_t i, std::uint64_t* codes,
                       std::uint64_t* counts) const noexcept {
-        std::span const all_codes = table_.codes.span(), all_counts = table_.counts.span();
+        auto const all_codes = table_.codes(), all_counts = table_.counts();
         std::size_t old = begins_[i], size = 0;
         std::size_t const end = begins_[i + 1];
         auto const put = [&](std::uint64_t code, std::uint64_t count) {

@@ -88,15 +88,10 @@ class SparseKmers {
             py::gil_scoped_release const unlocked;
             std::lock_guard const lock(mutex_);
             counter_.flush(threads);
-            if (release) {
-                *out = counter_.release();
-            } else {
-                out->codes.assign(counter_.table().codes.span());
-                out->counts.assign(counter_.table().counts.span());
-            }
+            *out = release ? counter_.release() : counter_.table().copy();
         }
-        return py::make_tuple(to_array(out, out->codes.data(), out->codes.size()),
-                              to_array(out, out->counts.data(), out->counts.size()));
+        return py::make_tuple(to_array(out, out->codes().data(), out->size()),
+                              to_array(out, out->counts().data(), out->size()));
     }
 
   private:

@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "kmer_check.hpp"
+#include "kmer_roll.hpp"
 #include "kmer_rows.hpp"
 
 namespace seqtile {
@@ -133,6 +134,39 @@ void agreement_of_parts() {
     }
 }
 
+/// All codes and a part of them; runs of every length, of letters packed in their own memory.
+void agreement_of_take_codes() {
+    std::mt19937 random(4);
+    for (unsigned k = 1; k <= kMaxK; ++k) {
+        for (std::size_t const windows : {1U, 2U, 7U, 8U, 9U, 64U, 100U + k}) {
+            auto const text = test::random_letters(random, "ACGT", windows + k - 1);
+            std::vector<std::uint8_t> packed(packed_size(text.size()));
+            CHECK_EQUAL(pack_run(bytes(text), packed.data()), text.size());
+            PackedRun const run{packed.data(), windows, 0, {}};
+            unsigned const shift = 2 * k - std::min(2 * k, 4U);
+            CodeRange const all{shift, 0, std::uint64_t{1} << (2 * k - shift)}, some{shift, 1, 2};
+            for (bool const canonical : {false, true}) {
+                for (CodeRange const range : {all, some}) {
+                    std::vector<std::uint64_t> expected;
+                    for (auto const& code : test::codes_of(text, k, canonical)) {
+                        std::uint64_t const part = *code >> range.shift;
+                        if (part >= range.first && part < range.first + range.count) {
+                            expected.push_back(*code);
+                        }
+                    }
+                    for_each_isa([&](Isa isa) {
+                        std::vector<std::uint64_t> codes(windows + 8);
+                        codes.resize(canonical
+                                         ? take_codes<true>(run, k, range, codes.data(), isa)
+                                         : take_codes<false>(run, k, range, codes.data(), isa));
+                        CHECK(codes == expected);
+                    });
+                }
+            }
+        }
+    }
+}
+
 void unit_rows() {
     std::vector<std::string> const texts{"ACGTN", "", "aa"};
     auto const batch = test::views(texts);
@@ -168,6 +202,7 @@ int main() {
     seqtile::agreement_of_codes();
     seqtile::unit_refused();
     seqtile::agreement_of_parts();
+    seqtile::agreement_of_take_codes();
     seqtile::unit_rows();
     seqtile::unit_lines();
     return seqtile::test::result();

@@ -95,7 +95,7 @@ void check_table(SparseTable const& table, std::map<std::uint64_t, std::uint64_t
         codes.push_back(code);
         counts.push_back(count);
     }
-    auto const found = table.codes.span(), numbers = table.counts.span();
+    auto const found = table.codes(), numbers = table.counts();
     CHECK((Counts(found.begin(), found.end()) == codes));
     CHECK((Counts(numbers.begin(), numbers.end()) == counts));
 }
