@@ -68,7 +68,8 @@ std::optional<Place> kmer_rows(Sequences sequences, unsigned k,
             } else {
                 counts.assign(columns.size(), 0);
                 DenseCounter counter(k, counts);
-                refused = counter.add(sequences.subspan(s, 1), 1, isa).has_value();
+                Sequences const one(sequences[s].data(), 1, sequences[s].size());
+                refused = counter.add(one, 1, isa).has_value();
                 counter.flush();
                 total = sum_columns(counts, columns, std::span(row, width));
             }
