@@ -15,7 +15,7 @@
 namespace seqtile {
 
 /// Outputs of more bytes are streamed past the caches. Where the third-level cache has 32 MB,
-/// plain stores are faster up to 16 MB (77 against 43 GB/s), as fast at 32 and slower at 64 (30
+/// plain stores are faster up to 16 MB (75 against 40 GB/s), as fast at 32 and slower at 64 (31
 /// against 41): benches/bench_onehot.py::test_sizes, with this constant at 0 and out of reach.
 inline constexpr std::size_t kStreamBytes = std::size_t{24} << 20;
 

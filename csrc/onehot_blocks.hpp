@@ -89,8 +89,8 @@ class OneHotBlocks {
     }
 
   private:
-    // A block's cells take kBytes or as much as kCodes letters, whichever is less: the best of 8,
-    // 16 and 32 KB and of 1024, 2048 and 4096 letters in benches/bench_onehot.py.
+    // A block's cells take kBytes or as much as kCodes letters, whichever is less. Half and twice
+    // as much, and fewer letters, are as fast within the noise of benches/bench_onehot.py.
     static constexpr std::size_t kBytes = 1 << 14;
     static constexpr std::size_t kCodes = 4096;
     static constexpr std::uint8_t kPadding = kInvalid - 1;  // code past the end of a sequence
