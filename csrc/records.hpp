@@ -125,7 +125,9 @@ class RecordParser {
         parts_.reserve(block.parts.size());
         // What there is of the next record moves to the next slab.
         std::size_t const from = open() ? part_.header : size_;
-        slab_ = SlabPool::take(size_ - from);
+        // After a record that filled a slab of its own, one as long is expected.
+        std::size_t const hint = block.parts.size() == 1 && !pieces ? block.slab->capacity() : 0;
+        slab_ = SlabPool::take(std::max(size_ - from, hint));
         std::memcpy(slab_->data(), block.slab->data() + from, size_ - from);
         size_ -= from;
         part_.header -= from;
