@@ -50,8 +50,12 @@ def test_there_are_models() -> None:
 
 
 def test_the_folder_is_complete(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {
+    files = {path.name for path in folder.iterdir()}
+    assert files >= {
         "model.onnx", "card.json", "golden.npz", "parity.json", "history.csv", "training.png",
+    }  # fmt: skip
+    assert {Path(name).suffix for name in files} <= {
+        ".onnx", ".json", ".npz", ".csv", ".png", ".meme", ".tsv",
     }  # fmt: skip
 
 
