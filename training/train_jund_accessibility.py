@@ -129,7 +129,10 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         result = train_course(config, task, runs)
     write_history(runs / "history.csv", result.history)
-    plot_history(runs / "training.png", result.history, f"{name}, preset {config.preset}")
+    title = f"{name}, preset {config.preset}"
+    if best and config.model == "cnn":
+        title += ": its branch, from letters alone (train_loss: against the teachers)"
+    plot_history(runs / "training.png", result.history, title)
 
     # The figure that stands first on the card is the last report's.
     last = (options.export or not best) and not config.smoke
