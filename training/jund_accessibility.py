@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -73,7 +74,7 @@ class Config:
 
 # What validation chose for each network.
 CHOSEN: dict[str, dict[str, Any]] = {
-    "mlp": {"hidden": 256, "steps": 6000, "lr": 2e-3},
+    "mlp": {"hidden": 256, "steps": 3000, "lr": 2e-3},
     "cnn": {},
     "lstm": {"hidden": 32, "steps": 2400, "lr": 4e-3},
 }
@@ -137,15 +138,22 @@ def fit_logistic(
         Added to every logit, with no slope of its own.
     """
     x = np.column_stack([columns, np.ones(len(columns))]).astype(np.float64)
-    beta = np.zeros(x.shape[1])
     weight = weight.astype(np.float64) / weight.sum(dtype=np.float64)
+
+    def loss(beta: NDArray[np.float64]) -> float:
+        logits = x @ beta + offset
+        return float(weight @ (np.logaddexp(0, logits) - bound * logits))
+
+    beta = np.zeros(x.shape[1])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-(x @ beta + offset)))
+        p = expit(x @ beta + offset)
         gradient = x.T @ (weight * (p - bound))
-        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x
-        step = np.linalg.solve(hessian + 1e-9 * np.eye(len(beta)), gradient)
+        hessian = (x * (weight * p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(len(beta))
+        step = np.linalg.solve(hessian, gradient)
+        while loss(beta - step) > loss(beta) and np.abs(step).max() > 1e-9:
+            step /= 2
         beta -= step
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() < 1e-8:
             break
     return beta
 

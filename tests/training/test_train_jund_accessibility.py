@@ -13,11 +13,17 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("sklearn", reason="training needs scikit-learn")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
+
 import seqtile  # noqa: E402
 from training import train_jund_accessibility  # noqa: E402
 from training.datasets import jund  # noqa: E402
 from training.jund_accessibility import CHOSEN, Config, fit_logistic, settled, turned  # noqa: E402
 from training.metrics import weighted_accuracy  # noqa: E402
+
+# torch's exporter warns of itself, and that both inputs have the same batch axis.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::DeprecationWarning", "ignore:.*axis name.*:UserWarning"
+)
 
 MODELS = ("mlp", "cnn", "lstm")
 
@@ -155,6 +161,15 @@ def test_logistic_fit_is_a_minimum_of_the_weighted_loss() -> None:
     for direction in np.eye(3):
         assert loss(found + 1e-3 * direction) > loss(found) < loss(found - 1e-3 * direction)
     np.testing.assert_allclose(found, [1.0, -2.0, -1.0], atol=0.5)
+
+
+def test_logistic_fit_far_from_its_start() -> None:
+    """A plain Newton step overshoots here."""
+    rng = np.random.default_rng(1)
+    column, bound = rng.normal(size=(400, 1)), (np.arange(400) % 2).astype(float)
+    slope, bias = fit_logistic(column, bound, np.ones(400), np.full(400, 8.0))
+    assert bias == pytest.approx(-8, abs=0.1)
+    assert abs(slope) < 0.3
 
 
 def test_half_of_the_rows_are_turned() -> None:
