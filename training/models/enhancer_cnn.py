@@ -53,11 +53,10 @@ class EnhancerCNN(nn.Module):
         for number, size, step in ((filters, width, pool), *further):
             layers += [
                 nn.Conv2d(channels, number, (1, size), padding=(0, size // 2), bias=False),
+                nn.MaxPool2d((1, step)) if step > 1 else nn.Identity(),
                 nn.BatchNorm2d(number),
                 nn.ReLU(),
             ]
-            if step > 1:
-                layers.append(nn.MaxPool2d((1, step)))
             channels, places = number, (places + 2 * (size // 2) - size + 1) // step
         self.trunk = nn.Sequential(*layers)
         self.fixed = length > 0
