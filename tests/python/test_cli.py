@@ -29,7 +29,7 @@ def letters(n: int) -> str:
 
 
 GENOME = {"chr1": letters(600), "chr2": letters(90), "short": "ACGT"}
-VERBS = ["models", "predict", "scan", "kmers", "doctor"]
+VERBS = ["models", "predict", "embed", "scan", "kmers", "doctor"]
 RECORDS = {"a": "GATTACA", "b": "acgtacgtacgt", "c": "NNNNN"}
 
 
