@@ -1,6 +1,6 @@
 """Train `dna-binding-bilstm`: does the protein bind this 101-base segment.
 
-    python -m training.train_dna_binding --preset course   # the course's own network, 500 epochs
+python -m training.train_dna_binding --preset course   # the course's own network, 500 epochs
 """
 
 from __future__ import annotations
@@ -91,9 +91,16 @@ def main(arguments: list[str] | None = None) -> None:
     threshold = 0.0
     rows = report.binary(task.valid.bound, valid, "valid", threshold=threshold)
     test = dna_binding.load("test", by=config.split)
-    rows += report.binary(test.bound, task.scores(result.network, test.letters), "test", threshold=threshold)
+    rows += report.binary(
+        test.bound, task.scores(result.network, test.letters), "test", threshold=threshold
+    )
     shifted = dna_binding.load("shifted")
-    rows += report.binary(shifted.bound, task.scores(result.network, shifted.letters), "shifted test", threshold=threshold)
+    rows += report.binary(
+        shifted.bound,
+        task.scores(result.network, shifted.letters),
+        "shifted test",
+        threshold=threshold,
+    )
     report.show(rows)
     report.write(runs / "report.json", rows, [], seconds=result.seconds)
 

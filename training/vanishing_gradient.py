@@ -86,8 +86,7 @@ class Deep(nn.Module):
         self.skip = method == "skip"
         self.layers = nn.ModuleList(nn.Linear(2 if i == 0 else width, width) for i in range(depth))
         self.norms = nn.ModuleList(
-            nn.BatchNorm1d(width) if method == "batch norm" else nn.Identity()
-            for _ in range(depth)
+            nn.BatchNorm1d(width) if method == "batch norm" else nn.Identity() for _ in range(depth)
         )
         self.last = nn.Linear(width, 1)
         self.activation: Callable[[Tensor], Tensor] = torch.sigmoid
