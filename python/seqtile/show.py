@@ -55,7 +55,7 @@ def models(*, as_json: bool) -> None:
             f"{metric.name} {_figure(metric)} ({metric.split})",
             f"{size / 1000:,.0f} kB",
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
 def _inputs(c: ModelCard) -> str:

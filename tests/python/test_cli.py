@@ -107,7 +107,7 @@ def test_models_list() -> None:
     table = succeed("models")
     assert table == succeed("models", "list")
     first, *rows = table.splitlines()
-    assert first.split() == ["model", "task", "input", "parameters", "metric"]
+    assert first.split() == ["model", "task", "input", "metric", "size"]
     assert [row.split()[0] for row in rows] == seqtile.list_models()
 
 
