@@ -9,8 +9,8 @@
 proline's four codons, CCA and CCG, never occur. Preset ``course`` takes them one at a time for
 1,000 epochs, by Adam. Preset ``best`` takes them together, with a wider first layer and weight
 decay. That choice was made on codons that are to other residues what CCA and CCG are to proline:
-of each of the seven other residues with four codons alike but for the last base, the ones with A and
-G are cut out of the sequences, and asked for afterwards. The unseen codons of proline are looked at
+of each of the seven other residues with four codons alike but for the last base, those with A and G
+are cut out of the sequences, and asked for afterwards. The unseen codons of proline are looked at
 in the report only.
 """
 
@@ -66,8 +66,14 @@ class Config:
     smoke: bool = False
 
 
-def train(pairs: Pairs, config: Config, device: torch.device) -> Fit:
-    """A network of these sequences; the last epoch counts, as nothing is held back from them."""
+def train(
+    pairs: Pairs, config: Config, device: torch.device, held: Mapping[str, str] | None = None
+) -> Fit:
+    """A network of these sequences, of its last epoch.
+
+    ``held`` are codons that are not in them, and their residues; the history says how it does on
+    these.
+    """
     seed_everything(config.seed)
     course = config.preset == "course"
     first = config.first or (64 if course else 256)
@@ -84,13 +90,19 @@ def train(pairs: Pairs, config: Config, device: torch.device) -> Fit:
 
     def validate(model: nn.Module) -> dict[str, float]:
         table = distributions(model, device)
-        return {"seen_codons": _share(table, data.seen_codons(pairs))}
+        row = {"seen_codons": _share(table, data.seen_codons(pairs))}
+        if held:
+            given = torch.from_numpy(np.stack([table[codon] for codon in held], 1))
+            loss = functional.binary_cross_entropy(given, residues("".join(held.values())))
+            row |= {"valid_loss": float(loss), "left_out_codons": _share(table, held)}
+        return row
 
     epochs = 20 if config.smoke else config.epochs or (1000 if course else 500)
     plan = FitConfig(
-        steps=epochs * len(examples), evaluate_every=10 * len(examples), lr=1e-3 if course else 1e-2,
-        weight_decay=0.0 if course else 0.1, optimizer="adam" if course else "adamw",
-        schedule="constant", monitor="epoch", seed=config.seed,
+        steps=epochs * len(examples), evaluate_every=10 * len(examples),
+        lr=1e-3 if course else 1e-2, weight_decay=0.0 if course else 0.1,
+        optimizer="adam" if course else "adamw", schedule="constant", monitor="epoch",
+        seed=config.seed,
     )  # fmt: skip
     return fit(network, loss, validate, plan, label=config.preset)
 
@@ -124,14 +136,28 @@ def _share(table: Table, truth: Mapping[str, str]) -> float:
     return float(np.mean([_residue(table[codon]) == residue for codon, residue in truth.items()]))
 
 
-def left_out(pairs: Pairs, config: Config, device: torch.device) -> tuple[Table, dict[str, str]]:
-    """Distributions of codons that a network of the same recipe never saw, and their residues."""
-    table, seen = {}, data.seen_codons(pairs)
+def left_out(
+    pairs: Pairs, config: Config, device: torch.device
+) -> tuple[Table, dict[str, str], list[Fit]]:
+    """Distributions of codons that a network of the same recipe never saw; residues; the fits."""
+    table, seen, fits = {}, data.seen_codons(pairs), []
     twins = data.hidden_twins()
     for pair in twins[:1] if config.smoke else twins:
-        found = distributions(train(data.without(pairs, set(pair)), config, device).network, device)
+        held = {codon: seen[codon] for codon in pair}
+        fits.append(train(data.without(pairs, set(pair)), config, device, held))
+        found = distributions(fits[-1].network, device)
         table |= {codon: found[codon] for codon in pair}
-    return table, {codon: seen[codon] for codon in table}
+    return table, {codon: seen[codon] for codon in table}, fits
+
+
+def joined(result: Fit, fits: list[Fit]) -> list[dict[str, float]]:
+    """A history with the means of the left-out fits in each epoch beside its own figures."""
+    rows = []
+    for row, *others in zip(result.history, *(each.history for each in fits), strict=True):
+        mean = {key: float(np.mean([other[key] for other in others]))
+                for key in ("valid_loss", "left_out_codons")}  # fmt: skip
+        rows.append(row | mean)
+    return rows
 
 
 def figures(
@@ -300,22 +326,23 @@ def main(arguments: list[str] | None = None) -> None:
     runs = options.run_folder(NAME, config)
     pairs = data.load()
     result = train(pairs, config, options.device)
-    title = f"{NAME}, preset {config.preset}"
-    write_history(runs / "history.csv", result.history)
-    plot_history(runs / "training.png", result.history, title)
+    left, truth, fits = left_out(pairs, config, options.device)
+    history = joined(result, fits)
+    title = f"{NAME}, preset {config.preset} (valid_loss: codons left out of seven other trainings)"
+    write_history(runs / "history.csv", history)
+    plot_history(runs / "training.png", history, title)
 
     network = result.network
     table = distributions(network, options.device)
-    others = left_out(pairs, config, options.device)
-    metrics, base = figures(network, pairs, others, options.device)
+    metrics, base = figures(network, pairs, (left, truth), options.device)
     report.show(metrics, base)
     said = proline(table)
     for codon, row in said.items():
         print(f"{codon}  " + "  ".join(f"{residue} {p:.3f}" for residue, p in row.items()))
-    draw_proline(runs / "proline.png", table, title)
+    draw_proline(runs / "proline.png", table, f"{NAME}, preset {config.preset}")
     exact = [translate(network, dna, options.device) == protein for dna, protein in pairs]
     print(f"translated letter for letter: {sum(exact)} of {len(exact)} sequences")
-    report.write(runs / "report.json", metrics, base, proline=said, left_out=proline_like(*others),
+    report.write(runs / "report.json", metrics, base, proline=said, left_out=told(left, truth),
                  exact=exact, seconds=round(result.seconds, 1))  # fmt: skip
     print(
         f"trained in {result.seconds:.0f} s, all in {time.perf_counter() - started:.0f} s; {runs}"
@@ -339,7 +366,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 
 
-def proline_like(table: Table, truth: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def told(table: Table, truth: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each left-out codon its residue, what is said, and the probability of the right one."""
     return {
         codon: {"residue": residue, "said": _residue(table[codon]),
