@@ -92,9 +92,9 @@ def make_task(config: Config, options: Options) -> tuple[Task, Path]:
     return Task(student, options.device), options.run_folder(STUDENT, student)
 
 
-def make_branch(config: Config) -> nn.Module:
+def make_branch(config: Config) -> SequenceMLP | SequenceLSTM:
     """An untrained branch of the MLP or the LSTM."""
-    kind = {"mlp": SequenceMLP, "lstm": SequenceLSTM}[config.model]
+    kind = SequenceMLP if config.model == "mlp" else SequenceLSTM
     return kind(hidden=config.hidden, dropout=config.dropout)
 
 
@@ -229,6 +229,7 @@ def _learn(
     goal, variance = task.tensor(targets[:, None]), float(targets.var())
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
+        assert isinstance(model, WithAccessibility)
         chosen = rng.integers(0, len(starts), config.batch)
         letters = turned(task.windows.letters(starts[chosen]), rng)
         errors = model.sequence_logit(task.tensor(letters)) - goal[task.tensor(chosen)]

@@ -128,6 +128,9 @@ def accessibility_card(
     base: list[Baseline],
 ) -> ModelCard:
     """The card of a model of letters and accessibility, but for the checksum."""
+    first = metrics[0]
+    same = [b for b in base if (b.name, b.split) == (first.name, first.split)]
+    better = [b for b in same if b.value >= first.value]
     hidden = training["config"]["hidden"]
     branch = network.network.branch
     used = [*branch.parameters(), *network.last.parameters()]
@@ -155,7 +158,7 @@ def accessibility_card(
         data=data_fields(task.train, task.valid),
         training=training,
         metrics=tuple(metrics),
-        baselines=tuple(base),
+        baselines=tuple(b for b in base if b.method not in {other.method for other in better}),
         limits=(
             "One factor, one cell line, and accessibility on the scale of the book's file: values "
             "of another assay or another normalisation need a new head.",
@@ -164,6 +167,11 @@ def accessibility_card(
             "0.4 % of the segments are bound: at the threshold most of those called bound are "
             "not, see precision.",
             _rows_limit(task.train),
+            *(
+                f"Something simpler does better: {b.method} has a {b.name} of {b.value:.3f} on "
+                f"{b.split}."
+                for b in better
+            ),
         ),
         opset=export.OPSET,
         tolerance=1e-5,

@@ -105,10 +105,10 @@ def trivial(train: Segments, parts: dict[str, Segments]) -> dict[str, dict[str, 
     scores: dict[str, dict[str, NDArray[Any]]] = {}
     for split, part in parts.items():
         near, found = opened(part), kmers.predict(part.letters)
-        scores.setdefault("accessibility alone", {})[split] = near
+        scores.setdefault("logarithm of accessibility", {})[split] = near
         scores.setdefault("logistic regression on 7-mers", {})[split] = found
         both = (near - own.mean()) / own.std() + (found - letters.mean()) / letters.std()
-        scores.setdefault("sum of both, standardised", {})[split] = both
+        scores.setdefault("sum of accessibility and 7-mers", {})[split] = both
     return scores
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .letters import LetterTable
+from .tf_binding import SequenceCNN
 
 FLOOR = 5e-4  # added before the logarithm: many segments have accessibility 0
 
@@ -89,13 +90,16 @@ class SequenceLSTM(nn.Module):
         return functional.relu(self.second(self.dropout(both)))
 
 
+Branch = SequenceCNN | SequenceMLP | SequenceLSTM
+
+
 class WithAccessibility(nn.Module):
     """A branch of the sequence, and a head of three numbers that joins accessibility to it.
 
     Parameters
     ----------
     branch
-        Has ``embed``, letters (N, L) to (N, D), and ``last``, a linear layer of one logit.
+        Of one logit.
     mean, deviation
         Of the logarithm of accessibility on train.
 
@@ -106,7 +110,11 @@ class WithAccessibility(nn.Module):
         accessibility, and a bias.
     """
 
-    def __init__(self, branch: nn.Module, mean: float = 0.0, deviation: float = 1.0) -> None:
+    head: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, branch: Branch, mean: float = 0.0, deviation: float = 1.0) -> None:
         super().__init__()
         self.branch = branch
         self.register_buffer("mean", torch.tensor(mean))
