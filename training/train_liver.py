@@ -32,7 +32,7 @@ from torch import nn
 
 from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 from seqtile.logos import draw_logos
-from seqtile.motifs_cli import compare, pick
+from seqtile.motifs_cli import compare, pick, recognised
 
 from . import command, export, motifs, report
 from .baselines import KmerLogistic, KmerRidge
@@ -188,11 +188,8 @@ def write_motifs(task: Task, network: EnsembleCNN, runs: Path) -> list[str]:
     pairs = compare(found, None)
     draw_logos(runs / "motifs.png", pick(pairs), f"{NAME}: filters of the first convolution; "
                + HEIGHT)  # fmt: skip
-    best: dict[str, float] = {}
-    for _, match in pairs:
-        if match:
-            best.setdefault(match.target.name, match.similarity)
-    return [f"{name} {value:.3f}" for name, value in best.items() if value >= 0.8]
+    return [f"{name} {match.similarity:.3f}" for name, (_, match) in recognised(pairs).items()
+            if match]  # fmt: skip
 
 
 def make_card(

@@ -16,12 +16,13 @@ from seqtile.motifs import (
     KNOWN_DNA,
     Motif,
     best_match,
+    is_recognised,
     known_motifs,
     read_meme,
     similarity,
     write_meme,
 )
-from seqtile.motifs_cli import compare, pick
+from seqtile.motifs_cli import compare, pick, recognised
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 
@@ -344,14 +345,14 @@ def succeed(*arguments: object) -> str:
 def test_table(meme: Path) -> None:
     lines = succeed(meme).splitlines()
     assert lines[0] == f"{meme}: 3 motifs"
-    assert lines[1].split() == ["filter", "consensus", "sites", "bits", "known", "similarity"]
+    assert lines[1].split() == ["filter", "consensus", "sites", "bits", "known", "similarity",
+                                "recognised"]  # fmt: skip
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
     assert rows["filter1"][0] == "NNNGTAAACANN"
     assert rows["filter1"][3:6] == ["FOXA", "TGTTTAC", "(-)"]
     assert rows["filter2"][3:6] == ["GATA", "AGATAA", "(+)"]
-    values = [float(line.split()[-1]) for line in lines[2:]]
-    assert values == sorted(values, reverse=True)
-    assert values[1] > 0.98
+    assert [line.split()[-1] for line in lines[2:4]] == ["yes", "yes"]
+    assert [float(line.split()[-2]) for line in lines[2:4]] == pytest.approx([1, 1], abs=0.02)
     short = succeed(meme, "--top", 1).splitlines()
     assert short[0] == f"{meme}: 3 motifs, the 1 most like a known one"
     assert len(short) == 3
@@ -426,6 +427,23 @@ def test_a_model_folder_and_its_file(meme: Path, tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"")
     for source in (folder, folder / "model.onnx"):
         assert succeed(source).splitlines()[1:] == succeed(meme).splitlines()[1:]
+
+
+def test_what_is_recognised_comes_first() -> None:
+    weak = dataclasses.replace(in_noise("TGTTTAC", weight=0.3), name="weak")
+    strong = dataclasses.replace(in_noise("CAAAGTCA"), name="strong")
+    unlike = dataclasses.replace(random_motif(3), name="unlike")
+    pairs = compare([weak, unlike, strong], None)
+    matches = {motif.name: match for motif, match in pairs}
+    assert weak.bits[3:10].sum() < 0.4 * 14
+    assert strong.bits[3:11].sum() > 0.4 * 16
+    assert matches["weak"].similarity > 0.9 > matches["strong"].similarity > 0.8
+    assert [is_recognised(*pair) for pair in pairs] == [True, False, False]
+    assert [motif.name for motif, _ in pairs][:2] == ["strong", "weak"]
+    assert list(recognised(pairs)) == ["HNF4A"]
+    shown = {motif.name: match for motif, match in pick(pairs)}
+    assert shown == {"strong": matches["strong"], "weak": None, "unlike": None}
+    assert not is_recognised(strong, None)
 
 
 def test_the_picture_shows_each_known_motif_once() -> None:
