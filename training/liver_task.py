@@ -30,7 +30,7 @@ class Config:
     Attributes
     ----------
     kernel
-        Width of the first convolution.
+        Width of the first convolution; 0 is the best of ``kernel_sizes`` by ROC AUC.
     kernel_sizes
         Widths to compare, with commas; none if empty.
     compare_folds, compare_epochs
@@ -45,25 +45,29 @@ class Config:
 
     preset: str = field(default="best", metadata={"choices": ("best", "course")})
     seed: int = 0
-    kernel: int = 15
+    kernel: int = 0
     kernel_sizes: str = "5,7,11,15,19"
     compare_folds: int = 2
-    compare_epochs: int = 3
+    compare_epochs: int = 2
     folds: int = 5
     networks: int = 3
-    epochs: int = 10
+    epochs: int = 8
     batch: int = 256
     lr: float = 3e-3
     weight_decay: float = 0.02
     dropout: float = 0.4
     ema: float = 0.995
-    shift: int = 12
+    shift: int = 10
     smoke: bool = False
 
     @property
     def widths(self) -> list[int]:
         """The kernel sizes to compare."""
         return [int(size) for size in self.kernel_sizes.split(",") if size]
+
+    def __post_init__(self) -> None:
+        if not self.kernel and not self.widths:
+            raise ValueError("--kernel 0 takes the best of --kernel-sizes, but there are none")
 
 
 class Task:

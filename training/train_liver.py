@@ -132,7 +132,7 @@ class Final:
     seconds: float
 
 
-def train_final(task: Task, runs: Path) -> Final:
+def train_final(task: Task, kernel: int, runs: Path) -> Final:
     """The recipe on all but chromosomes 1 and 2; the epochs are chosen on 2."""
     config = task.config
     fits = []
@@ -143,7 +143,7 @@ def train_final(task: Task, runs: Path) -> Final:
         plan = task.plan(config.epochs, steps, seed=seed, evaluate_every=steps)
         name = f"final{i}"
         result = fit(
-            task.network(config.kernel), loss, task.validate, plan,
+            task.network(kernel), loss, task.validate, plan,
             checkpoint=runs / f"{name}.pt", label=name,
         )  # fmt: skip
         best = result.history[result.best_epoch - 1]
@@ -284,12 +284,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (runs / "report.json").write_text(json.dumps({"kernel_sizes": sizes}, indent=2) + "\n")
         print(f"all in {time.perf_counter() - started:.0f} s; {runs}")
         return
-    folds = cross_validate(task, config.kernel, config.folds, config.epochs, runs)
+    kernel = config.kernel or max(sizes, key=lambda row: row["roc_auc_mean"])["kernel"]
+    folds = cross_validate(task, kernel, config.folds, config.epochs, runs)
     cross = summary(folds)
     show_summary(cross, "cross-validation")
     write_rows(runs / "cross_validation.csv", folds)
 
-    result = train_final(task, runs)
+    result = train_final(task, kernel, runs)
     write_history(runs / "history.csv", result.history)
     title = f"{NAME}, mean of {config.networks} networks (valid: chromosome 2)"
     plot_history(runs / "training.png", result.history, title)

@@ -223,10 +223,12 @@ def test_exported_model_is_the_network(trained) -> None:
     }  # fmt: skip
     predictor = seqtile.load(exported, device="cpu")
     assert f"sha256 {predictor.sha256}" in printed
+    sizes = rows_of(folder / "runs" / NAME / "best-smoke" / "kernel_sizes.csv")
+    kernel = int(max(sizes, key=lambda row: float(row["roc_auc_mean"]))["kernel"])
     parts = []
     for i in range(2):
         path = folder / "runs" / NAME / "best-smoke" / f"final{i}.pt"
-        parts.append(EnhancerCNN(width=Config().kernel, length=200))
+        parts.append(EnhancerCNN(width=kernel, length=200))
         parts[i].load_state_dict(torch.load(path, weights_only=True)["best_weights"])
     network = EnsembleCNN(parts)
     with torch.inference_mode():
@@ -270,7 +272,9 @@ def test_the_course_preset_is_not_exported(capsys) -> None:
 def test_config_is_plain() -> None:
     config = dataclasses.replace(Config(), kernel_sizes="5,19")
     assert config.widths == [5, 19]
-    assert dataclasses.replace(config, kernel_sizes="").widths == []
+    assert dataclasses.replace(config, kernel_sizes="", kernel=9).widths == []
+    with pytest.raises(ValueError, match="there are none"):
+        dataclasses.replace(config, kernel_sizes="")
 
 
 # --- the shipped model
