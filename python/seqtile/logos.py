@@ -34,7 +34,14 @@ def draw_logos(path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: 
     ----------
     motifs
         Each with the match to show, as `best_match` gives it.
+
+    Raises
+    ------
+    ValueError
+        No motif.
     """
+    if not motifs:
+        raise ValueError("there is no motif to draw")
     import logomaker
     import pandas
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -12,6 +12,7 @@ from Bio import motifs as bio
 
 import seqtile
 from seqtile import MotifParseError, ShapeError
+from seqtile.logos import draw_logos
 from seqtile.motifs import (
     KNOWN_DNA,
     Motif,
@@ -390,6 +391,36 @@ def test_files(meme: Path, tmp_path: Path) -> None:
     labels = {motif.name: motif.label for motif in read_meme(out)}
     assert labels == {"filter0": "", "filter1": "FOXA", "filter2": "GATA"}
     assert names(tmp_path) == {"filters.meme", "out.meme", "logos.png"}
+
+
+def png_size(path: Path) -> tuple[int, int]:
+    content = path.read_bytes()
+    assert content[:8] == PNG
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def test_logos_of_all_kinds(tmp_path: Path) -> None:
+    """Here warnings are errors: those of the drawing libraries too."""
+    pytest.importorskip("logomaker", reason="logos need logomaker")
+    known = Motif.from_consensus("known", "TTGTTTACTT")
+    items = [in_noise(text) for text in ("TGTTTAC", "GTAAACA", "AGATAA")]
+    inside = similarity(items[0], Motif.from_consensus("FOXA", "TGTTTAC"))
+    hanging = [similarity(Motif("x", motif.probabilities[:, 3:10]), known) for motif in items[:2]]
+    assert [match.offset for match in hanging] == [-1, -2]
+    assert [match.strand for match in hanging] == ["+", "-"]
+    short = [Motif("x", motif.probabilities[:, 3:10]) for motif in items[:2]]
+    pairs = [(items[0], inside), *zip(short, hanging, strict=True), (items[2], None)]
+    draw_logos(tmp_path / "four.png", pairs, "title")
+    draw_logos(tmp_path / "one.png", pairs[:1], "title")
+    rna = Motif.from_consensus("x", "UGCAUG", alphabet="rna")
+    draw_logos(tmp_path / "rna.png", [(rna, similarity(rna, rna))] * 2, "title")
+    wide, high = png_size(tmp_path / "one.png")
+    assert abs(png_size(tmp_path / "rna.png")[0] - 2 * wide) <= 1
+    assert png_size(tmp_path / "rna.png")[1] == high
+    assert abs(png_size(tmp_path / "four.png")[0] - 3 * wide) <= 2
+    assert png_size(tmp_path / "four.png")[1] > 1.5 * high
+    with pytest.raises(ValueError, match="no motif"):
+        draw_logos(tmp_path / "none.png", [], "title")
 
 
 def test_logos_without_the_library(meme: Path, tmp_path: Path) -> None:
