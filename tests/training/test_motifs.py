@@ -13,6 +13,7 @@ from torch import nn  # noqa: E402
 
 from seqtile import one_hot, reverse_complement  # noqa: E402
 from seqtile.motifs import Motif, read_meme, similarity  # noqa: E402
+from seqtile.motifs_cli import compare, recognised  # noqa: E402
 from training import motifs  # noqa: E402
 
 ACGT = np.frombuffer(b"ACGT", np.uint8)
@@ -91,6 +92,17 @@ def test_unknown_letters_are_no_sites() -> None:
     counts = motifs.site_counts(np.zeros((1, 4, 3)), rows, bias=np.ones(1))
     assert counts[0].sum(0).tolist() == [3, 3, 3]  # ACG, CGT, GTA
     assert counts[0][:, 0].tolist() == [1, 1, 1, 0]
+
+
+def test_random_filters_are_not_recognised(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ACGT[rng.integers(0, 4, (400, 200))]
+    weights = rng.uniform(-1, 1, (256, 4, 15))
+    found = motifs.write(weights, rows, tmp_path / "motifs.meme", both_strands=True)
+    pairs = compare(found, None)
+    assert len(pairs) > 200
+    assert max(match.similarity for _, match in pairs if match) > 0.8  # by chance
+    assert recognised(pairs) == {}
 
 
 def test_rna(tmp_path: Path) -> None:
