@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile.cards import METADATA_KEY, ModelCard
+from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
 from seqtile.errors import SeqtileError
 from seqtile.session import LEVELS, Session, check_cuda
 
@@ -30,6 +30,7 @@ OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
 IR_VERSION = 9
 BATCHES = (1, 2, 7, 64)
+_RESULT = "result."
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -110,13 +111,7 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     names = [tensor.name for tensor in card.inputs]
     inputs = tuple(torch.from_numpy(np.ascontiguousarray(examples[n][:3])) for n in names)
     dynamic = tuple(
-        {
-            i: torch.export.Dim(axis)
-            if axis == "batch"
-            else torch.export.Dim(axis, min=t.min_length)
-            for i, axis in enumerate(t.shape)
-            if isinstance(axis, str)
-        }
+        {i: _axis(axis, t) for i, axis in enumerate(t.shape) if isinstance(axis, str)}
         for t in card.inputs
     )
     program = torch.onnx.export(
@@ -126,17 +121,42 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
         opset_version=OPSET,
         external_data=False,
         input_names=names,
-        output_names=_outputs(card),
+        output_names=[_RESULT + name for name in _outputs(card)],
         dynamic_shapes=dynamic,
         verbose=False,
     )
     assert program is not None
     model = program.model_proto
     strip(model)
+    _name_outputs(model.graph, _outputs(card))
     model.ir_version = IR_VERSION
     for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString(deterministic=True)
+
+
+def _name_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
+    """Give the outputs their names.
+
+    The exporter calls inner values after their operator, so that one of them may have an output's
+    name (a look-up is called ``embedding``): such a value is renamed first.
+    """
+    renamed = {name: f"inner.{name}" for name in names} | {_RESULT + n: n for n in names}
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [renamed.get(value, value) for value in values]
+    for item in (*graph.output, *graph.initializer):
+        item.name = renamed.get(item.name, item.name)
+
+
+def _axis(name: str, tensor: TensorSpec) -> Any:
+    """A dynamic axis as the exporter wants it."""
+    if name == "batch":
+        return torch.export.Dim(name)
+    step = tensor.length_multiple
+    if step == 1:
+        return torch.export.Dim(name, min=tensor.min_length)
+    return step * torch.export.Dim(f"{name}_{step}", min=max(1, tensor.min_length // step))
 
 
 def strip(model: onnx.ModelProto) -> None:
@@ -236,8 +256,8 @@ def _lengths(card: ModelCard) -> list[int]:
     first = card.inputs[0]
     if isinstance(first.shape[1], int):
         return [first.shape[1]]
-    usual = int(card.training["window"])
-    return [first.min_length, usual, 2 * usual + 13]
+    usual, step = int(card.training["window"]), first.length_multiple
+    return [first.min_length, usual, (2 * usual + 13) // step * step]
 
 
 def _case(
