@@ -1,4 +1,4 @@
-"""The networks for RNA-binding proteins: padding, stems, directions, attention."""
+"""The networks for RNA-binding proteins: padding, directions, attention."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from training.models.letters import LetterTable  # noqa: E402
 from training.models.rna_binding import (  # noqa: E402
-    STACKS,
     Affinity,
     Front,
-    Helices,
     RnaAttention,
     RnaBiLSTM,
     RnaCNN,
@@ -128,15 +125,15 @@ def test_lstm_reads_backwards_from_the_last_letter(networks) -> None:
         steps = int(mask.sum())
         assert steps == 11
         x = x.squeeze(2).transpose(1, 2)
-        right, _ = network.forwards(x[:, :steps])
-        left, _ = network.backwards(x[:, :steps].flip(1))
+        right = network.forwards(x[:, :steps])
+        left = network.backwards(x[:, :steps].flip(1))
         states = torch.cat([right, left.flip(1)], 2)
         expected = torch.cat([states.amax(1), states.mean(1)], 1)
         torch.testing.assert_close(network.describe(rna), expected)
 
 
 def test_front_marks_ends_and_mask() -> None:
-    x, mask = Front(stems=False)(letters("ACGUN", "GNA"))
+    x, mask = Front()(letters("ACGUN", "GNA"))
     assert mask[:, 0, 0].tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
     assert x.shape == (2, 6, 1, 5)
     assert x[1, :4, 0].T.tolist() == [[0, 0, 1, 0], [0] * 4, [1, 0, 0, 0], [0] * 4, [0] * 4]
@@ -154,57 +151,6 @@ def test_halve_and_pool() -> None:
     assert halve(x[..., :3]).tolist() == [[[[3.0, 2.0]]]]
     mask = torch.tensor([[[[1.0, 1.0, 1.0, 0.0, 0.0]]]])
     assert pool(x, mask).tolist() == [[3.0, 2.0]]
-
-
-# --- stems
-
-
-def stems(rna: str, stacks: tuple[int, ...]) -> torch.Tensor:
-    """Channels of `Helices`, (channels, L)."""
-    return Helices(stacks)(LetterTable("rna")(letters(rna)))[0, :, 0]
-
-
-def slow_stems(rna: str, count: int) -> np.ndarray:
-    """The definition, pair by pair: log of 1 + weights by the 5' and by the 3' outermost stack."""
-    energy = {(a, b): e for a, b, e in STACKS} | {(b, a): e for a, b, e in STACKS}
-    weights = np.zeros((2, len(rna)))
-    for i in range(len(rna)):
-        for j in range(i + 1, len(rna)):  # i pairs with j, i + 1 with j - 1, ...
-            if j - i - 2 * count - 1 < Helices.SMALLEST:
-                continue
-            pairs = [
-                (rna[i + s : i + s + 2], rna[j - s - 1 : j - s + 1]) for s in range(count)
-            ]  # fmt: skip
-            if all(pair in energy for pair in pairs):
-                gain = sum(energy[pair] for pair in pairs) - Helices.LOOP
-                weights[0, i] += np.exp(gain / Helices.KT)
-                weights[1, j - 1] += np.exp(gain / Helices.KT)
-    return np.log1p(weights)
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_stems_against_the_definition(count) -> None:
-    seen = 0.0
-    for rna in random_rnas(20, seed=3, low=20):
-        expected = slow_stems(rna, count)
-        np.testing.assert_allclose(stems(rna, (count,)), expected, atol=1e-4)
-        seen += expected.sum()
-    assert seen > 10
-
-
-def test_a_hairpin_is_a_stem_and_its_mirror_is_not() -> None:
-    assert stems("GGGGAAAACCCC", (3,)).amax() > 5
-    assert not stems("GGGGAAAAGGGG", (3,)).any()
-    assert not stems("GGGGAACCCC", (3,)).any()  # a loop of two
-    assert stems("GGGGAAACCCC", (3,)).any()
-
-
-def test_stacks_are_pairs() -> None:
-    partners = {"A": "U", "C": "G", "G": "CU", "U": "AG"}
-    for first, second, energy in STACKS:
-        assert second[1] in partners[first[0]]
-        assert second[0] in partners[first[1]]
-        assert 0 < energy < 4
 
 
 # --- attention

@@ -21,89 +21,28 @@ N = TypeVar("N", bound="RnaNetwork")
 REACH = 8.0  # letters over which the marks of both ends fade
 
 
-class Helices(nn.Module):
-    """How likely each position is in a hairpin's stem, from the energies of stacked pairs.
-
-    A stem of ``stacks + 1`` pairs is worth the sum of its stacking energies (kcal/mol, Turner and
-    Mathews, 2004; those with G-U rounded) less the loop's cost; a position gets the logarithm of
-    one plus the Boltzmann weights of all stems that begin there on their 5' side, and on their 3'.
-    """
-
-    energies: Tensor
-    KT = 0.616  # kcal/mol at 37 degrees Celsius
-    LOOP = 4.5  # cost of closing a hairpin, kcal/mol
-    SMALLEST = 3  # letters of a loop
-
-    def __init__(self, stacks: tuple[int, ...] = (2, 3)) -> None:
-        super().__init__()
-        self.stacks = stacks
-        table = torch.zeros(16, 16)
-        for first, second, energy in STACKS:
-            i, j = (4 * "ACGU".index(pair[0]) + "ACGU".index(pair[1]) for pair in (first, second))
-            table[i, j] = table[j, i] = energy
-        self.register_buffer("energies", table)
-
-    @property
-    def channels(self) -> int:
-        """Two for each length of stem."""
-        return 2 * len(self.stacks)
-
-    def forward(self, hot: Tensor) -> Tensor:
-        """One-hot (N, 4, 1, L) to (N, channels, 1, L)."""
-        x = hot.squeeze(2)
-        following = functional.pad(x, (0, 1))[:, :, 1:]
-        pairs = (x.unsqueeze(2) * following.unsqueeze(1)).flatten(1, 2)  # (N, 16, L)
-        stack = pairs.transpose(1, 2) @ (self.energies @ pairs)  # [i, q]: i pairs q + 1
-        place = torch.cumsum(torch.ones_like(x[:1, :1]), 2)
-        gap = place - place.transpose(1, 2)  # q - i
-        total, shifted, rows = stack, stack, []
-        whole = stack > 0
-        for count in range(2, max(self.stacks) + 1):
-            # The next stack inwards stands one row further down and one column to the left.
-            shifted = functional.pad(shifted, (1, 0, 0, 1))[:, 1:, :-1]
-            total, whole = total + shifted, whole & (shifted > 0)
-            if count in self.stacks:
-                fits = whole & (gap >= 2 * count + self.SMALLEST)
-                weight = torch.where(fits, torch.exp((total - self.LOOP) / self.KT), 0.0)
-                rows += [weight.sum(2), weight.sum(1)]
-        return torch.log1p(torch.stack(rows, 1)).unsqueeze(2)
-
-
-# (letters on the 5' strand, letters on the 3' strand, both 5' to 3'; -energy in kcal/mol)
-STACKS = (
-    ("AA", "UU", 0.93), ("AU", "AU", 1.10), ("UA", "UA", 1.33), ("CU", "AG", 2.08),
-    ("CA", "UG", 2.11), ("GU", "AC", 2.24), ("GA", "UC", 2.35), ("CG", "CG", 2.36),
-    ("GG", "CC", 3.26), ("GC", "GC", 3.42),
-    ("AG", "UU", 0.6), ("UG", "UA", 1.0), ("GA", "UU", 1.3), ("AU", "GU", 1.4),
-    ("CG", "UG", 1.4), ("GG", "UC", 1.5), ("GC", "GU", 2.5), ("GG", "CU", 2.1), ("GG", "UU", 0.5),
-)  # fmt: skip
-
-
 class Front(nn.Module):
-    """Letters to one-hot, with channels of the ends and of stems, and the mask of the RNA.
+    """Letters to one-hot, with two further channels that mark the ends, and the mask of the RNA.
 
-    Two marks fall off from the first and from the last letter: the ends of a probe are bound
+    The marks fall off from the first and from the last letter: the ends of a probe are bound
     otherwise than its middle.
     """
 
-    def __init__(self, stems: bool = True) -> None:
+    channels = 6
+
+    def __init__(self) -> None:
         super().__init__()
         self.letters = LetterTable("rna")
-        self.stems = Helices() if stems else None
-        self.channels = 6 + (self.stems.channels if self.stems else 0)
 
     def forward(self, letters: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (N, L) to float32 (N, channels, 1, L) and a mask of ones and zeros (N, 1, 1, L)."""
+        """uint8 (N, L) to float32 (N, 6, 1, L) and a mask of ones and zeros (N, 1, 1, L)."""
         hot = self.letters(letters)
         known = hot.sum(1, keepdim=True)
         place = torch.cumsum(torch.ones_like(known), 3)  # 1 to L
         length = (place * known).amax(3, keepdim=True)  # 0 where all is unknown
         mask = (place <= length).to(hot.dtype)
         ends = (torch.exp((1 - place) / REACH), torch.exp((place - length) / REACH))
-        parts = [hot, *(torch.clamp(end, max=1.0) * mask for end in ends)]
-        if self.stems is not None:
-            parts.append(self.stems(hot) * mask)
-        return torch.cat(parts, 1), mask
+        return torch.cat([hot, *(torch.clamp(end, max=1.0) * mask for end in ends)], 1), mask
 
 
 class Conv(nn.Module):
@@ -129,13 +68,12 @@ class Conv(nn.Module):
 class Stem(nn.Module):
     """The first convolution, whose filters are motifs, and pooling by two."""
 
-    def __init__(self, filters: int, width: int, stems: bool = True) -> None:
+    def __init__(self, filters: int, width: int) -> None:
         super().__init__()
-        self.front = Front(stems)
-        self.motifs = Conv(self.front.channels, filters, width)
+        self.front = Front()
+        self.motifs = Conv(Front.channels, filters, width)
         self.architecture = (
-            f"one-hot and marks of the ends{' and of stems' if stems else ''}; "
-            f"Conv({filters}, {width}) ReLU, max pooling by 2"
+            f"one-hot and marks of the ends; Conv({filters}, {width}) ReLU, max pooling by 2"
         )
 
     def forward(self, letters: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,10 +130,10 @@ class RnaCNN(RnaNetwork):
 
     def __init__(
         self, *, motifs: int = 192, width: int = 7, filters: int = 128, depth: int = 3,
-        hidden: int = 128, stems: bool = True, outputs: int = 1, dropout: float = 0.2,
+        hidden: int = 128, outputs: int = 1, dropout: float = 0.2,
     ) -> None:  # fmt: skip
         super().__init__(2 * filters, hidden=hidden, outputs=outputs, dropout=dropout)
-        self.stem = Stem(motifs, width, stems)
+        self.stem = Stem(motifs, width)
         self.mix = Conv(motifs, filters, 3)
         self.architecture = (
             f"{self.stem.architecture}; Conv({filters}, 3) ReLU, residual Conv({filters}, 3) ReLU "
@@ -219,6 +157,35 @@ class RnaCNN(RnaNetwork):
         return pool(*self.maps(letters))
 
 
+class Lstm(nn.LSTM):
+    """An LSTM in one direction, (N, T, inputs) to (N, T, states).
+
+    To ONNX it goes as the operator of that name: torch's own way there unrolls the steps, which
+    fixes the length, from the second export of a process on.
+    """
+
+    def __init__(self, inputs: int, states: int) -> None:
+        super().__init__(inputs, states, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        if not torch.compiler.is_exporting():
+            return super().forward(x)[0]
+        bias = torch.cat([self._sorted(self.bias_ih_l0), self._sorted(self.bias_hh_l0)], 1)
+        weights = (self._sorted(self.weight_ih_l0), self._sorted(self.weight_hh_l0), bias)
+        states = torch.onnx.ops.symbolic(
+            "LSTM", (x.transpose(0, 1), *weights), {"hidden_size": self.hidden_size},
+            dtype=x.dtype, shape=(x.shape[1], 1, x.shape[0], self.hidden_size), version=18,
+        )  # fmt: skip
+        return states.squeeze(1).transpose(0, 1)
+
+    def _sorted(self, values: Tensor) -> Tensor:
+        """Gates from torch's order (input, forget, cell, output) to ONNX's (i, o, f, c)."""
+        n = self.hidden_size
+        parts = [values[i * n : (i + 1) * n] for i in (0, 3, 1, 2)]
+        return torch.cat(parts).unsqueeze(0)
+
+
 class RnaBiLSTM(RnaNetwork):
     """Motif filters, then an LSTM in each direction over the RNA, then largest and mean state.
 
@@ -227,16 +194,16 @@ class RnaBiLSTM(RnaNetwork):
 
     def __init__(
         self, *, motifs: int = 128, width: int = 7, states: int = 96, hidden: int = 128,
-        stems: bool = True, outputs: int = 1, dropout: float = 0.2,
+        outputs: int = 1, dropout: float = 0.2,
     ) -> None:  # fmt: skip
         super().__init__(4 * states, hidden=hidden, outputs=outputs, dropout=dropout)
-        self.stem = Stem(motifs, width, stems)
+        self.stem = Stem(motifs, width)
         self.architecture = (
             f"{self.stem.architecture}; LSTM({states}) in each direction, largest and mean state, "
             f"Linear({hidden}) ReLU, Linear({outputs})"
         )
-        self.forwards = nn.LSTM(motifs, states, batch_first=True)
-        self.backwards = nn.LSTM(motifs, states, batch_first=True)
+        self.forwards = Lstm(motifs, states)
+        self.backwards = Lstm(motifs, states)
 
     def describe(self, letters: Tensor) -> Tensor:
         """See the class."""
@@ -244,8 +211,8 @@ class RnaBiLSTM(RnaNetwork):
         x, mask = x.squeeze(2).transpose(1, 2), mask.squeeze(2).transpose(1, 2)  # (N, T, C)
         place = torch.cumsum(torch.ones_like(mask), 1)
         turned = (mask.sum(1, keepdim=True) - place).clamp(min=0.0).to(torch.int64)
-        right, _ = self.forwards(x)
-        left, _ = self.backwards(torch.gather(x, 1, turned.expand(-1, -1, x.shape[2])))
+        right = self.forwards(x)
+        left = self.backwards(torch.gather(x, 1, turned.expand(-1, -1, x.shape[2])))
         left = torch.gather(left, 1, turned.expand(-1, -1, left.shape[2]))
         states = torch.cat([right, left], 2)
         largest = torch.where(mask > 0, states, -1.0).amax(1)  # a state is above -1
@@ -285,11 +252,11 @@ class RnaAttention(RnaCNN):
 
     def __init__(
         self, *, motifs: int = 192, width: int = 7, filters: int = 128, depth: int = 3,
-        heads: int = 4, hidden: int = 128, stems: bool = True, outputs: int = 1,
+        heads: int = 4, hidden: int = 128, outputs: int = 1,
         dropout: float = 0.2,
     ) -> None:  # fmt: skip
         super().__init__(
-            motifs=motifs, width=width, filters=filters, depth=depth, hidden=hidden, stems=stems,
+            motifs=motifs, width=width, filters=filters, depth=depth, hidden=hidden,
             outputs=outputs, dropout=dropout,
         )  # fmt: skip
         self.attention = SelfAttention(filters, heads)
