@@ -74,7 +74,7 @@ class Config:
     protein: str = field(default="RBP24", metadata={"help": "a column of the data"})
     intensities: str = field(default="", metadata={"help": "table of the user's, tab-separated"})
     seed: int = 0
-    epochs: int = 9
+    epochs: int = 7
     batch: int = 512
     lr: float = 3e-3
     weight_decay: float = 0.05
