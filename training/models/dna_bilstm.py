@@ -50,6 +50,8 @@ class ConvBiLSTM(nn.Module):
         Of the LSTM, each direction.
     embedding
         Width of the layer before the last.
+    direct
+        Whether the largest and mean values of the convolutions go beside the LSTM's states.
     dropout
         Before the LSTM and before the embedding.
     """
@@ -63,6 +65,7 @@ class ConvBiLSTM(nn.Module):
         depth: int = 0,
         hidden: int = 32,
         embedding: int = 32,
+        direct: bool = True,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -83,7 +86,8 @@ class ConvBiLSTM(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(filters, hidden, batch_first=True, bidirectional=True)
-        self.hidden = nn.Linear(4 * hidden, embedding)
+        self.direct = direct
+        self.hidden = nn.Linear(4 * hidden + (2 * filters if direct else 0), embedding)
         self.last = nn.Linear(embedding, 1)
 
     def strand(self, hot: Tensor) -> Tensor:
@@ -91,7 +95,10 @@ class ConvBiLSTM(nn.Module):
         x = self.first(hot)
         for layer in self.further:
             x = x + layer(x)
-        states, _ = self.lstm(self.dropout(x).squeeze(2).transpose(1, 2))
+        maps = x.squeeze(2).transpose(1, 2)
+        states, _ = self.lstm(self.dropout(maps))
+        if self.direct:
+            states = torch.cat([states, maps], 2)
         pooled = torch.cat([states.amax(1), states.mean(1)], 1)
         return functional.relu(self.hidden(self.dropout(pooled)))
 
