@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -112,6 +114,19 @@ class ConvBiLSTM(nn.Module):
         # Channels are in the order A C G T: turned around in both axes, the other strand.
         embedding = (self.strand(hot) + self.strand(hot.flip(1, 3))) / 2
         return self.last(embedding).squeeze(1), embedding
+
+
+class Mean(nn.Module):
+    """Several networks as one: the mean of their logits, their embeddings side by side."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, letters: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 letters (N, L) to logits (N,) and embeddings (N, networks * embedding)."""
+        logits, embeddings = zip(*(network(letters) for network in self.networks), strict=True)
+        return torch.stack(logits).mean(0), torch.cat(embeddings, 1)
 
 
 class Probability(nn.Module):
