@@ -275,9 +275,9 @@ def make_card(
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=(
-            "Unbound segments are shuffles of bound ones (blocks of two letters in new order), "
-            "not genome: it tells real sequence from shuffled as well as bound from unbound, and is "
-            "no peak caller.",
+            "Unbound segments are shuffles of bound ones (blocks of two letters in new order), not "
+            "genome: it tells real sequence from shuffled as well as bound from unbound, and is no "
+            "peak caller.",
             "The course names neither protein nor cell; the E-box CACGTG, in 45 % of bound "
             "segments, is USF1's and USF2's.",
             "On another slice of the peaks, richer in GC, it is worse: see the shifted test.",
