@@ -60,6 +60,8 @@ class Config:
         Passes over the bound segments of train.
     batch
         Half of it bound segments, half new shuffles.
+    mask
+        Largest share of letters that training hides from the network; each row draws its own.
     filters, width, pool, depth, hidden, dropout
         See `ConvBiLSTM`.
     course_hidden, course_epochs
@@ -70,17 +72,18 @@ class Config:
     seed: int = 0
     split: str = dataclasses.field(default="pair", metadata={"choices": ("pair", "row")})
     networks: int = 3
-    epochs: int = 60
+    epochs: int = 30
     batch: int = 256
     lr: float = 4e-3
     weight_decay: float = 0.1
     ema: float = 0.995
-    filters: int = 96
+    mask: float = 0.3
+    filters: int = 64
     width: int = 13
     pool: int = 4
-    depth: int = 1
+    depth: int = 2
     hidden: int = 32
-    dropout: float = 0.3
+    dropout: float = 0.4
     course_hidden: int = 16
     course_epochs: int = 500
     smoke: bool = False
@@ -154,6 +157,8 @@ def train_network(task: Task, runs: Path, number: int) -> Fit:
         letters = np.concatenate([bound[rows], shuffle(bound[others], rng)])
         turn = rng.random(len(letters)) < 0.5
         letters[turn] = reverse_complement(letters[turn])
+        share = config.mask * rng.random((len(letters), 1))
+        letters[rng.random(letters.shape) < share] = ord("N")
         assert isinstance(model, ConvBiLSTM)
         return functional.binary_cross_entropy_with_logits(
             model.one_strand(task.tensor(letters)), labels
