@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
-from seqtile import encode, one_hot, reverse_complement
+from seqtile import kmer_matrix, one_hot, reverse_complement
+from seqtile.batch import Batch
 
 Floats = NDArray[np.floating]
 
@@ -35,46 +36,64 @@ def consensus_score(letters: NDArray[np.uint8], consensus: str) -> Floats:
     return np.maximum(*scores)
 
 
-def kmer_counts(letters: NDArray[np.uint8], k: int) -> sparse.csr_matrix:
-    """Counts of canonical k-mers: a k-mer and its reverse complement count as one.
+def kmer_features(letters: Batch, k: int, *, canonical: bool = True) -> sparse.csr_matrix:
+    """Square roots of k-mer counts, which spread evenly where counts do not.
 
     Parameters
     ----------
     letters
-        uint8, shape (n, L).
+        N sequences: uint8 of shape (N, L), or a list of any lengths.
     k
         Length of the k-mers; those with an unknown letter are left out.
+    canonical
+        A k-mer and its reverse complement count as one: for DNA, not for RNA.
 
     Returns
     -------
-    float32, shape (n, 4**k), in the column of the smaller of the two codes.
+    float32, shape (N, columns of `seqtile.kmer_matrix`).
     """
-    codes = np.asarray(encode(letters)).astype(np.int64)
-    power = 4 ** np.arange(k - 1, -1, -1)
-    views = np.lib.stride_tricks.sliding_window_view(codes, k, axis=1)
-    known = (views < 4).all(2)
-    canonical = np.minimum(views @ power, (3 - views[:, :, ::-1]) @ power)
-    rows, places = np.nonzero(known)
-    ones = np.ones(len(rows), np.float32)
-    shape = (len(letters), 4**k)
-    return sparse.csr_matrix((ones, (rows, canonical[rows, places])), shape=shape)
+    blocks = [
+        sparse.csr_matrix(np.sqrt(kmer_matrix(letters[i : i + 4096], k, canonical=canonical)))
+        for i in range(0, len(letters), 4096)
+    ]
+    return sparse.csr_matrix(sparse.vstack(blocks))
 
 
 class KmerLogistic:
-    """Logistic regression on square roots of canonical k-mer counts, classes of equal weight.
+    """Logistic regression on `kmer_features`, classes of equal weight.
 
     The defaults are the best on JUND's validation part of k = 6, 7 and C = 3e-6 to 1e-4.
     """
 
-    def __init__(self, k: int = 7, *, c: float = 1e-4) -> None:
-        self.k = k
+    def __init__(self, k: int = 7, *, c: float = 1e-4, canonical: bool = True) -> None:
+        self.k, self.canonical = k, canonical
         self._model = LogisticRegression(C=c, class_weight="balanced", max_iter=300)
 
-    def fit(self, letters: NDArray[np.uint8], bound: Floats) -> KmerLogistic:
-        """Fit on uint8 letters (n, L) and labels (n,)."""
-        self._model.fit(kmer_counts(letters, self.k).sqrt(), bound > 0.5)
+    def fit(self, letters: Batch, positive: Floats) -> KmerLogistic:
+        """Fit on N sequences and labels, shape (N,)."""
+        features = kmer_features(letters, self.k, canonical=self.canonical)
+        self._model.fit(features, positive > 0.5)
         return self
 
-    def predict(self, letters: NDArray[np.uint8]) -> Floats:
-        """Log odds, shape (n,)."""
-        return np.asarray(self._model.decision_function(kmer_counts(letters, self.k).sqrt()))
+    def predict(self, letters: Batch) -> Floats:
+        """Log odds, shape (N,)."""
+        features = kmer_features(letters, self.k, canonical=self.canonical)
+        return np.asarray(self._model.decision_function(features))
+
+
+class KmerRidge:
+    """Ridge regression on `kmer_features`."""
+
+    def __init__(self, k: int = 5, *, alpha: float = 1.0, canonical: bool = True) -> None:
+        self.k, self.canonical = k, canonical
+        self._model = Ridge(alpha=alpha, solver="sparse_cg")
+
+    def fit(self, letters: Batch, targets: Floats) -> KmerRidge:
+        """Fit on N sequences and targets, shape (N,) or (N, T)."""
+        self._model.fit(kmer_features(letters, self.k, canonical=self.canonical), targets)
+        return self
+
+    def predict(self, letters: Batch) -> Floats:
+        """Shape (N,) or (N, T)."""
+        features = kmer_features(letters, self.k, canonical=self.canonical)
+        return np.asarray(self._model.predict(features))

@@ -60,8 +60,7 @@ def export(
     examples: Arrays,
     folder: Path,
     *,
-    history: Path | None = None,
-    picture: Path | None = None,
+    files: Sequence[Path] = (),
 ) -> ModelCard:
     """Export, prove, and write a model folder.
 
@@ -76,8 +75,8 @@ def export(
         Real inputs by name, at least 8 rows: the golden inputs.
     folder
         ``exported/<name>``; replaced as a whole.
-    history, picture
-        ``history.csv`` and ``training.png`` to put beside the model.
+    files
+        ``history.csv``, ``training.png`` and further ones to put beside the model.
 
     Returns
     -------
@@ -98,7 +97,7 @@ def export(
     golden = dict(examples) | dict(
         zip(_outputs(card), _torch(network, card, examples), strict=True)
     )
-    _write(folder, model, card, golden, rows, [p for p in (history, picture) if p])
+    _write(folder, model, card, golden, rows, files)
     return card
 
 

@@ -6,7 +6,6 @@ Knows nothing of any task: the caller gives a loss and a validation.
 from __future__ import annotations
 
 import copy
-import csv
 import os
 import time
 from collections.abc import Callable
@@ -16,8 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from tqdm import tqdm
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
 
 Loss = Callable[[nn.Module, np.random.Generator], Tensor]
 Validate = Callable[[nn.Module], dict[str, float]]
@@ -36,9 +43,13 @@ class FitConfig:
         ``steps``; what is left after the last counts for nothing.
     patience
         Epochs without a better ``monitor`` after which to stop; 0 never stops early.
+    optimizer
+        ``"adamw"``, ``"adam"`` or ``"sgd"``.
     lr, weight_decay
-        Peak learning rate of AdamW under a one-cycle schedule (``schedule="onecycle"``) or a
-        constant one (``"constant"``); decay acts on matrices, not on biases and norms.
+        Peak learning rate; decay acts on matrices, not on biases and norms.
+    schedule
+        ``"onecycle"``; ``"constant"``; or ``"plateau"``: torch's ReduceLROnPlateau on the
+        validation figure ``valid_loss``, by ``plateau_factor`` after ``plateau_patience`` epochs.
     ema
         Decay of the moving average of the weights, which is what is validated and kept; 0 is none.
     monitor
@@ -51,7 +62,10 @@ class FitConfig:
     lr: float = 1e-3
     weight_decay: float = 0.0
     ema: float = 0.0
+    optimizer: str = "adamw"
     schedule: str = "onecycle"
+    plateau_patience: int = 10
+    plateau_factor: float = 0.1
     monitor: str = "roc_auc"
     seed: int = 0
 
@@ -70,6 +84,38 @@ class Fit:
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     seconds: float = 0.0
+
+
+class Shuffled:
+    """Batches of row numbers, each epoch in a new order.
+
+    Parameters
+    ----------
+    rows
+        How many rows there are.
+    batch
+        Rows of a batch; the last of an epoch is what is left.
+
+    Attributes
+    ----------
+    steps_per_epoch
+        Batches of an epoch. A fit whose ``evaluate_every`` is a multiple of it resumes at the
+        start of an epoch, so that it gives the same as one that was not cut.
+    """
+
+    def __init__(self, rows: int, batch: int) -> None:
+        self.rows, self.batch = rows, batch
+        self.steps_per_epoch = -(-rows // batch)
+        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._place = rows
+
+    def __call__(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The next batch, int64, shape (batch or less,)."""
+        if self._place >= self.rows:
+            self._order, self._place = rng.permutation(self.rows), 0
+        chosen = self._order[self._place : self._place + self.batch]
+        self._place += self.batch
+        return chosen
 
 
 def seed_everything(seed: int) -> None:
@@ -122,7 +168,9 @@ def fit(
     average = copy.deepcopy(network).eval() if config.ema else network
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
+    if config.optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer must be one of {sorted(OPTIMIZERS)}, not {config.optimizer!r}")
+    optimizer = OPTIMIZERS[config.optimizer](
         [{"params": decayed, "weight_decay": config.weight_decay},
          {"params": others, "weight_decay": 0.0}],
         lr=config.lr,
@@ -139,7 +187,8 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             batch_loss.backward()
             optimizer.step()
-            schedule.step()
+            if not isinstance(schedule, ReduceLROnPlateau):
+                schedule.step()
             state.step += 1
             if config.ema:
                 _average(average, network, min(config.ema, (1 + state.step) / (10 + state.step)))
@@ -150,6 +199,8 @@ def fit(
                 with torch.inference_mode():
                     figures = validate(average)
                 network.train()
+                if isinstance(schedule, ReduceLROnPlateau):
+                    schedule.step(figures["valid_loss"])
                 row = {"epoch": state.step // config.evaluate_every, "step": state.step,
                        "train_loss": total / config.evaluate_every, **figures}  # fmt: skip
                 total = 0.0
@@ -170,7 +221,13 @@ def _schedule(
         )
     if config.schedule == "constant":
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    raise ValueError(f"schedule must be 'onecycle' or 'constant', not {config.schedule!r}")
+    if config.schedule == "plateau":
+        return ReduceLROnPlateau(
+            optimizer, patience=config.plateau_patience, factor=config.plateau_factor
+        )
+    raise ValueError(
+        f"schedule must be 'onecycle', 'constant' or 'plateau', not {config.schedule!r}"
+    )
 
 
 @torch.no_grad()
@@ -243,7 +300,8 @@ class _State:
         if path is None or not path.exists():
             return
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content["config"] != asdict(self.config):
+        # A field that came after the checkpoint was written had its default then.
+        if FitConfig(**content["config"]) != self.config:
             raise ValueError(
                 f"{path}: of another configuration; remove it or choose another --runs folder"
             )
@@ -264,33 +322,3 @@ def save(content: dict[str, Any], path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     torch.save(content, partial)
     partial.replace(path)
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """A CSV row per epoch."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        for row in history:
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-
-
-def plot_history(path: Path, history: list[dict[str, float]], title: str) -> None:
-    """Loss and figure per epoch, side by side."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    epochs = [row["epoch"] for row in history]
-    losses = [key for key in history[0] if key.endswith("loss")]
-    figures = [key for key in history[0] if key not in (*losses, "epoch", "step")]
-    figure = Figure(figsize=(9, 3.2), dpi=120, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for axis, keys in zip(figure.subplots(1, 2), (losses, figures), strict=True):
-        for key in keys:
-            axis.plot(epochs, [row[key] for row in history], marker=".", label=key)
-        axis.set_xlabel("epoch")
-        axis.legend(frameon=False, fontsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
-    canvas.print_figure(path, format="png")

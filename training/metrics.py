@@ -51,15 +51,61 @@ def best_threshold(labels: Floats, scores: Floats, weights: Floats) -> float:
     return float(middle if middle > below else above)  # no number lies between neighbours
 
 
-def bootstrap(
-    score: Score, labels: Floats, scores: Floats, *, rounds: int = 1000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % interval of a figure: percentiles over resamplings of the rows, each class apart.
+def precision(labels: Floats, scores: Floats, threshold: float) -> float:
+    """Share of positives among the rows that score ``threshold`` or more; 0 where none does."""
+    called = scores >= threshold
+    return float((labels[called] > 0.5).mean()) if called.any() else 0.0
 
-    Classes are resampled apart because a rare one would otherwise vary in number.
+
+def recall(labels: Floats, scores: Floats, threshold: float) -> float:
+    """Share of the positives that score ``threshold`` or more."""
+    return float((scores[labels > 0.5] >= threshold).mean())
+
+
+def f1(labels: Floats, scores: Floats, threshold: float) -> float:
+    """Harmonic mean of precision and recall; 0 where both are."""
+    p, r = precision(labels, scores, threshold), recall(labels, scores, threshold)
+    return 2 * p * r / (p + r) if p + r else 0.0
+
+
+def pearson(targets: Floats, predictions: Floats) -> float:
+    """Pearson's correlation; not a number where one of the two is constant."""
+    a, b = (
+        targets - targets.mean(dtype=np.float64),
+        predictions - predictions.mean(dtype=np.float64),
+    )
+    scale = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / scale if scale else float("nan")
+
+
+def spearman(targets: Floats, predictions: Floats) -> float:
+    """Spearman's rank correlation; ties take their mean rank."""
+    return pearson(rankdata(targets), rankdata(predictions))
+
+
+def mse(targets: Floats, predictions: Floats) -> float:
+    """Mean squared error."""
+    return float(((targets - predictions).astype(np.float64) ** 2).mean())
+
+
+def bootstrap(
+    score: Score,
+    labels: Floats,
+    scores: Floats,
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+    by_class: bool = True,
+) -> tuple[float, float]:
+    """95 % interval of a figure: percentiles over resamplings of the rows.
+
+    With ``by_class`` the rows above 0.5 and the others are resampled apart, because a rare class
+    would otherwise vary in number.
     """
     rng = np.random.default_rng(seed)
-    groups = [np.flatnonzero(labels > 0.5), np.flatnonzero(labels <= 0.5)]
+    groups = [np.arange(len(labels))]
+    if by_class:
+        groups = [np.flatnonzero(labels > 0.5), np.flatnonzero(labels <= 0.5)]
     values = []
     for _ in range(rounds):
         rows = np.concatenate([rng.choice(group, len(group)) for group in groups])

@@ -42,6 +42,7 @@ from . import export
 from .datasets import jund
 from .datasets.jund import Segments
 from .datasets.jund_windows import TrainWindows
+from .figures import plot_history, write_history
 from .jund_report import (
     Cuts,
     baselines,
@@ -53,16 +54,7 @@ from .jund_report import (
     sigmoid,
     strand_note,
 )
-from .loop import (
-    Fit,
-    FitConfig,
-    fit,
-    pick_device,
-    plot_history,
-    save,
-    seed_everything,
-    write_history,
-)
+from .loop import Fit, FitConfig, fit, pick_device, save, seed_everything
 from .metrics import pr_auc, roc_auc
 from .models.tf_binding import BookCNN, Probability, SequenceCNN
 
@@ -480,8 +472,7 @@ def main(arguments: list[str] | None = None) -> None:
             make_card(result.network, config, task, result, cuts, metrics, base),
             golden_inputs(task.valid),
             options["exported"] / NAME,
-            history=runs / "history.csv",
-            picture=runs / "training.png",
+            files=[runs / "history.csv", runs / "training.png"],
         )
         print(f"wrote {options['exported'] / NAME}, sha256 {card.sha256}")
 

@@ -38,6 +38,8 @@ class TensorSpec:
         Of a sequence input: how the graph encodes unknown letters.
     min_length
         Smallest length a dynamic ``length`` axis takes.
+    length_multiple
+        A dynamic ``length`` axis takes multiples of this.
     labels
         Class names of an output.
     """
@@ -49,12 +51,13 @@ class TensorSpec:
     alphabet: str = ""
     unknown: str = ""
     min_length: int = 0
+    length_multiple: int = 1
     labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Score from which on a window counts as positive, and how it was chosen."""
+    """Score from which on a sequence counts as positive, and how it was chosen."""
 
     value: float
     chosen: str
@@ -92,7 +95,7 @@ class ModelCard:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     receptive_field: int
-    threshold: Threshold
+    threshold: Threshold | None
     data: Mapping[str, Any]
     training: Mapping[str, Any]
     metrics: tuple[Metric, ...]
@@ -181,7 +184,7 @@ def _build(kind: type[Any], content: Any, source: str, where: str) -> Any:
                 raise ModelCardError(f"{source}: {where}: field {name!r} is missing")
             continue
         value = content[name]
-        if name == "threshold":
+        if name == "threshold" and value is not None:
             value = _build(Threshold, value, source, place)
         elif name in _NESTED and kind is ModelCard:
             value = tuple(
@@ -191,7 +194,7 @@ def _build(kind: type[Any], content: Any, source: str, where: str) -> Any:
         elif str(spec.type).startswith("tuple"):
             if value is not None or "None" not in str(spec.type):
                 value = tuple(_list(value, source, place))
-        elif not isinstance(value, _KINDS[str(spec.type)]):
+        elif name != "threshold" and not isinstance(value, _KINDS[str(spec.type)]):
             raise ModelCardError(f"{source}: {place}: expected {spec.type}, found {value!r:.60}")
         values[name] = value
     return kind(**values)

@@ -138,7 +138,7 @@ def write_scan(
     """
     if threshold is None:
         card = scan.predictor.card
-        threshold = card.threshold.value if card else 0.5
+        threshold = card.threshold.value if card and card.threshold else 0.5
     if math.isnan(threshold):
         raise ValueError("threshold must be a number, not nan")
     if top < 0:

@@ -74,7 +74,8 @@ def model(name: str, *, as_json: bool) -> None:
             axes = ", ".join(map(str, t.shape))
             _print(f"{label:<12} {t.name} {t.dtype} ({axes}): {t.meaning}")
     _print(f"{'network':<12} {c.architecture} ({c.parameters:,} parameters)")
-    _print(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
+    if c.threshold is not None:
+        _print(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
     _print(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
     _print(f"{'sha256':<12} {c.sha256}\n")
     table = Table("metric", "split", "n", "value [95% interval]", "", box=None, pad_edge=False)

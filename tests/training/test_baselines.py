@@ -8,8 +8,10 @@ import pytest
 pytest.importorskip("sklearn", reason="training needs scikit-learn")
 
 from Bio.Seq import reverse_complement
+from sklearn.linear_model import Ridge
 
-from training.baselines import KmerLogistic, consensus_score, kmer_counts
+from seqtile import canonical_kmers, kmer_matrix, kmer_strings
+from training.baselines import KmerLogistic, KmerRidge, consensus_score, kmer_features
 from training.metrics import roc_auc
 
 
@@ -52,28 +54,31 @@ def test_consensus_score_by_hand() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
-def test_kmer_counts_are_of_the_smaller_strand_and_known_letters(k) -> None:
+@pytest.mark.parametrize("canonical", [False, True])
+def test_kmer_features_are_roots_of_counts_of_known_letters(k, canonical) -> None:
     letters = random_letters(30, 25, b"ACGTacgtN")
-    expected = np.zeros((30, 4**k), np.float32)
+    columns = kmer_strings(canonical_kmers(k) if canonical else range(4**k), k)
+    expected = np.zeros((30, len(columns)), np.float32)
     for row, text in enumerate(texts(letters)):
         for i in range(len(text) - k + 1):
             word = text[i : i + k]
             if "N" not in word:
-                smaller = min(word, reverse_complement(word))  # the letters' order is the codes'
-                expected[row, int(smaller.translate(str.maketrans("ACGT", "0123")), 4)] += 1
-    found = kmer_counts(letters, k)
+                smaller = min(word, reverse_complement(word)) if canonical else word
+                expected[row, columns.index(smaller)] += 1
+    found = kmer_features(letters, k, canonical=canonical)
     assert found.dtype == np.float32
-    assert found.shape == (30, 4**k)
-    np.testing.assert_array_equal(found.toarray(), expected)
-    np.testing.assert_array_equal(found.sqrt().toarray(), np.sqrt(expected))
+    np.testing.assert_allclose(found.toarray(), np.sqrt(expected), rtol=1e-6)
 
 
-def test_kmer_counts_by_hand() -> None:
-    letters = np.array([list(b"ACGTT"), list(b"NNNNN")], np.uint8)
-    # AC and GT are one; so are AA and TT; CG is its own reverse complement.
-    found = kmer_counts(letters, 2).toarray()
-    assert {i: n for i, n in enumerate(found[0].tolist()) if n} == {0b0000: 1, 0b0001: 2, 0b0110: 1}
-    assert found[1].sum() == 0
+def test_kmer_features_of_many_rows_and_of_a_list() -> None:
+    letters = random_letters(5000, 12)
+    whole = kmer_features(letters, 3)
+    assert whole.shape == (5000, 32)
+    np.testing.assert_array_equal(
+        whole[4990:].toarray(), kmer_features(letters[4990:], 3).toarray()
+    )
+    ragged = kmer_features(["ACGUACGU", b"acg", "N"], 3, canonical=False)
+    assert np.asarray(ragged.power(2).sum(1)).ravel().round().tolist() == [6, 1, 0]
 
 
 def planted(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,3 +110,14 @@ def test_kmer_logistic_finds_nothing_in_labels_at_random() -> None:
     model = KmerLogistic(k=4).fit(letters, np.random.default_rng(0).permutation(bound))
     letters, bound = planted(1000, 2)
     assert abs(roc_auc(bound, model.predict(letters)) - 0.5) < 0.15
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_kmer_ridge_is_scikit_learns_on_dense_counts(k) -> None:
+    letters = random_letters(400, 30)
+    targets = np.random.default_rng(3).normal(size=(400, 2))
+    model = KmerRidge(k, alpha=2.0, canonical=False).fit(letters, targets)
+    oracle = Ridge(alpha=2.0).fit(np.sqrt(kmer_matrix(letters, k)), targets)
+    other = random_letters(50, 30, seed=9)
+    expected = oracle.predict(np.sqrt(kmer_matrix(other, k)))
+    np.testing.assert_allclose(model.predict(other), expected, atol=2e-3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,13 +14,13 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from torch import nn  # noqa: E402
 
 from training.loop import (  # noqa: E402
+    OPTIMIZERS,
     Fit,
     FitConfig,
+    Shuffled,
     fit,
     pick_device,
-    plot_history,
     seed_everything,
-    write_history,
 )
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
@@ -268,7 +267,7 @@ def test_onecycle_schedule() -> None:
 
 
 def test_unknown_schedule() -> None:
-    with pytest.raises(ValueError, match="'onecycle' or 'constant', not 'cosine'"):
+    with pytest.raises(ValueError, match="'constant' or 'plateau', not 'cosine'"):
         run(config(schedule="cosine"))
 
 
@@ -279,38 +278,65 @@ def test_epoch_that_never_ends(every) -> None:
         config(evaluate_every=every)
 
 
-HISTORY = [
-    {"epoch": 1, "step": 10, "train_loss": 0.71234567, "valid_loss": 0.7, "roc_auc": 0.5},
-    {"epoch": 2, "step": 20, "train_loss": 0.5, "valid_loss": 1 / 3, "roc_auc": 0.75},
-]
+def plateau(**further) -> FitConfig:
+    return config(schedule="plateau", plateau_patience=0, plateau_factor=0.5, **further)
 
 
-def test_history_as_csv(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "history.csv"
-    write_history(path, HISTORY)
-    with path.open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file)) == [
-            ["epoch", "step", "train_loss", "valid_loss", "roc_auc"],
-            ["1", "10", "0.712346", "0.7", "0.5"],
-            ["2", "20", "0.5", "0.333333", "0.75"],
-        ]
+def test_plateau_lowers_the_rate_where_the_loss_stands_still() -> None:
+    rates = []
+
+    def loss(model: nn.Module, rng: np.random.Generator) -> torch.Tensor:
+        return (model(torch.ones(4, 6)) ** 2).mean()
+
+    class Watched(torch.optim.SGD):
+        def step(self, closure=None):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(closure)
+
+    losses = iter([1.0, 0.5, 0.5, 0.6, 0.1, 0.2])
+    OPTIMIZERS["watched"] = Watched
+    try:
+        fit(Toy(), loss, lambda m: {"valid_loss": next(losses), "accuracy": 0.5},
+            plateau(optimizer="watched", steps=6, evaluate_every=1, lr=0.1))  # fmt: skip
+    finally:
+        del OPTIMIZERS["watched"]
+    assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.025, 0.025])
 
 
-def test_history_as_picture(tmp_path: Path) -> None:
-    image = pytest.importorskip("matplotlib.image", reason="the picture needs matplotlib")
-    pictures = []
-    for name, history in (("a", HISTORY), ("b", HISTORY), ("c", HISTORY[:1])):
-        plot_history(tmp_path / f"{name}.png", history, "a toy")
-        pictures.append(image.imread(tmp_path / f"{name}.png"))
-    assert pictures[0].shape == (384, 1080, 4)  # 9 x 3.2 inches of 120 dots
-    assert np.array_equal(pictures[0], pictures[1])
-    halves = pictures[0][:, :540], pictures[0][:, 540:]
-    for half, count in zip(halves, (2, 1), strict=True):  # two losses, one figure
-        pixels = (half[..., :3] * 255).round().astype(int)
-        for i, colour in enumerate([(31, 119, 180), (255, 127, 14), (44, 160, 44)]):
-            columns = np.flatnonzero((pixels == colour).all(2).any(0))
-            assert (np.ptp(columns) > 350) if i < count else len(columns) == 0  # from side to side
-    assert not np.array_equal(pictures[0], pictures[2])
+@pytest.mark.parametrize(("optimizer", "expected"), [("sgd", 0.9), ("adam", 0.9), ("adamw", 0.9)])
+def test_optimizers_take_their_first_step(optimizer, expected) -> None:
+    """Of size lr times the gradient for SGD, of size lr for Adam: here both are 0.1."""
+    weight = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(weight.weight)
+    seen = []
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        seen.append(float(model.weight))
+        return {"valid_loss": 0.0, "accuracy": 0.5}
+
+    fit(weight, lambda m, rng: m(torch.ones(1, 1)).sum(), validate,
+        config(optimizer=optimizer, schedule="constant", steps=1, evaluate_every=1, lr=0.1, ema=0,
+               weight_decay=0))  # fmt: skip
+    assert seen == pytest.approx([expected], abs=1e-6)
+
+
+def test_unknown_optimizer() -> None:
+    with pytest.raises(ValueError, match="optimizer must be one of .*'adam'.*, not 'lion'"):
+        run(config(optimizer="lion"))
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(10, 3), (12, 4), (5, 8), (1, 1)])
+def test_shuffled_gives_every_row_once_an_epoch(rows, batch) -> None:
+    shuffled = Shuffled(rows, batch)
+    rng = np.random.default_rng(0)
+    orders = []
+    for _ in range(3):
+        parts = [shuffled(rng) for _ in range(shuffled.steps_per_epoch)]
+        assert all(len(part) == batch for part in parts[:-1])
+        order = np.concatenate(parts)
+        assert sorted(order) == list(range(rows))
+        orders.append(order.tolist())
+    assert rows < 10 or orders[0] != orders[1]
 
 
 def test_pick_device(capsys) -> None:
