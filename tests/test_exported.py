@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import shutil
@@ -50,9 +51,25 @@ def test_there_are_models() -> None:
 
 
 def test_the_folder_is_complete(folder: Path) -> None:
-    assert {path.name for path in folder.iterdir()} == {
+    found = {path.name for path in folder.iterdir()}
+    assert found >= {
         "model.onnx", "card.json", "golden.npz", "parity.json", "history.csv", "training.png",
     }  # fmt: skip
+    further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
+    assert found - {path.name for path in further} == {
+        "model.onnx", "card.json", "golden.npz", "parity.json",
+    }  # fmt: skip
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 5e6
+
+
+def test_the_history_is_of_the_training(folder: Path) -> None:
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) >= 2
+    assert {"epoch", "train_loss", "valid_loss"} <= rows[0].keys()
+    epochs = [int(row["epoch"]) for row in rows]
+    assert epochs == sorted(set(epochs))
+    assert all(np.isfinite(float(row["train_loss"])) for row in rows)
 
 
 # the card
@@ -78,10 +95,16 @@ def test_the_card_tells_what_the_model_is_worth(card: ModelCard) -> None:
 
 
 def test_the_card_says_where_the_model_comes_from(card: ModelCard) -> None:
-    assert {"name", "source"} <= card.data.keys()
+    assert {"name", "source", "split"} <= card.data.keys()
+    assert {"command", "config", "device", "seconds", "window"} <= card.training.keys()
     assert card.parameters > 0
-    assert 0 < card.threshold.value < 1
+    assert (card.threshold is not None) == (card.task == "binary-classification")
+    assert card.threshold is None or 0 < card.threshold.value < 1
     assert card.limits != ()
+
+
+def test_the_headline_is_of_the_test_rows(card: ModelCard) -> None:
+    assert card.metrics[0].split == "test"
 
 
 # the graph
@@ -156,9 +179,13 @@ def test_golden_outputs_by_name(folder: Path, card: ModelCard, golden: dict[str,
     extra = {tensor.name: golden[tensor.name] for tensor in card.inputs[1:]}
     for size in BATCHES:
         result = predictor.predict(golden[card.inputs[0].name], batch_size=size, **extra)
-        assert list(result) == [tensor.name for tensor in card.outputs]
+        assert list(result) == [t.name for t in card.outputs if t.name != "embedding"]
         for name, values in result.items():
             np.testing.assert_allclose(values, golden[name], rtol=0, atol=card.tolerance)
+        if not predictor.embeds:
+            continue
+        embedding = predictor.embed(golden[card.inputs[0].name], batch_size=size, **extra)
+        np.testing.assert_allclose(embedding, golden["embedding"], rtol=0, atol=card.tolerance)
 
 
 # the certificate

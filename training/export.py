@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile.cards import METADATA_KEY, ModelCard
+from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
 from seqtile.errors import SeqtileError
 from seqtile.session import LEVELS, Session, check_cuda
 
@@ -110,13 +110,7 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     names = [tensor.name for tensor in card.inputs]
     inputs = tuple(torch.from_numpy(np.ascontiguousarray(examples[n][:3])) for n in names)
     dynamic = tuple(
-        {
-            i: torch.export.Dim(axis)
-            if axis == "batch"
-            else torch.export.Dim(axis, min=t.min_length)
-            for i, axis in enumerate(t.shape)
-            if isinstance(axis, str)
-        }
+        {i: _axis(axis, t) for i, axis in enumerate(t.shape) if isinstance(axis, str)}
         for t in card.inputs
     )
     program = torch.onnx.export(
@@ -137,6 +131,16 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString(deterministic=True)
+
+
+def _axis(name: str, tensor: TensorSpec) -> Any:
+    """A dynamic axis as the exporter wants it."""
+    if name == "batch":
+        return torch.export.Dim(name)
+    step = tensor.length_multiple
+    if step == 1:
+        return torch.export.Dim(name, min=tensor.min_length)
+    return step * torch.export.Dim(f"{name}_{step}", min=max(1, tensor.min_length // step))
 
 
 def strip(model: onnx.ModelProto) -> None:
@@ -236,8 +240,8 @@ def _lengths(card: ModelCard) -> list[int]:
     first = card.inputs[0]
     if isinstance(first.shape[1], int):
         return [first.shape[1]]
-    usual = int(card.training["window"])
-    return [first.min_length, usual, 2 * usual + 13]
+    usual, step = int(card.training["window"]), first.length_multiple
+    return [first.min_length, usual, (2 * usual + 13) // step * step]
 
 
 def _case(

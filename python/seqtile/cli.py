@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | scan | kmers | doctor``.
+"""The command line: ``seqtile models | predict | embed | scan | kmers | doctor``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False, json=False)
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
-    for add in (_add_models, _add_predict, _add_scan, _add_kmers, _add_doctor):
+    for add in (_add_models, _add_predict, _add_embed, _add_scan, _add_kmers, _add_doctor):
         add(verbs, common)
     return parser
 
@@ -116,9 +116,28 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
     predict = verbs.add_parser("predict", parents=[common], help="predict each FASTA record")
     _add_model_options(predict)
-    predict.add_argument("-o", "--output", default="-", help="table (default: standard output)")
-    predict.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
-    predict.set_defaults(command=_predict)
+    _add_table_options(predict)
+    predict.set_defaults(command=_predict, embed=False)
+
+
+def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
+    embed = verbs.add_parser(
+        "embed", parents=[common], help="the penultimate layer for each FASTA record"
+    )
+    _add_model_options(embed)
+    _add_table_options(embed)
+    embed.set_defaults(command=_predict, embed=True)
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", default="-", help="table, or .npz arrays (default: standard output)"
+    )
+    parser.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
+    parser.add_argument(
+        "--input", action="append", default=[], metavar="NAME=FILE",
+        help="a further input of the model: record name, tab, value; repeatable",
+    )  # fmt: skip
 
 
 def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -218,14 +237,19 @@ def _batch_size(options: argparse.Namespace) -> Any:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from . import show
+    from .progress import progress
+    from .tables import read_inputs, write_predictions
 
     _refuse_overwrite(options.fasta, [options.output])
+    inputs = read_inputs(options.input)
     predictor = _load(options)
-    with show.progress("records", None, quiet=options.quiet) as advance:
-        show.predictions(
-            predictor.predict_fasta(options.fasta, batch_size=_batch_size(options)),
+    with progress("records", None, quiet=options.quiet) as advance:
+        write_predictions(
+            predictor.predict_fasta(
+                options.fasta, batch_size=_batch_size(options), inputs=inputs, embed=options.embed
+            ),
             options.output,
+            card=predictor.card,
             as_json=options.jsonl,
             advance=advance,
         )

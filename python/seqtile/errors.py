@@ -17,6 +17,7 @@ __all__ = [
     "ModelCardError",
     "ModelIntegrityError",
     "ModelNotFoundError",
+    "MotifParseError",
     "OutputError",
     "ProviderError",
     "SeqtileError",
@@ -132,6 +133,24 @@ class ModelNotFoundError(SeqtileError, FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class MotifParseError(SeqtileError, ValueError):
+    """A file that is no MEME file, or a broken one.
+
+    Attributes
+    ----------
+    path
+        The file.
+    line
+        1-based number of the line, 0 where no line is to blame.
+    """
+
+    def __init__(self, path: str, line: int, problem: str) -> None:
+        self.path = path
+        self.line = line
+        where = f"{path}, line {line}" if line else path
+        super().__init__(f"{where}: {problem}")
 
 
 class ProviderError(SeqtileError, RuntimeError):

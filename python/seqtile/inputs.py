@@ -70,6 +70,7 @@ class SequenceInput:
         self.batch = batch
         self.length = length
         self.min_length = 1
+        self.multiple = 1
 
     def check_letters(self, batch: SequenceBatch, labels: Labels) -> None:
         """Raise `AlphabetError` for a letter the model does not know."""
@@ -87,10 +88,15 @@ class SequenceInput:
 
     def check_lengths(self, lengths: NDArray[np.int64], labels: Labels) -> None:
         """Raise `ShapeError` for a length the model does not take."""
-        wrong = lengths < self.min_length if self.length is None else lengths != self.length
+        if self.length is None:
+            wrong = (lengths < self.min_length) | (lengths % self.multiple != 0)
+        else:
+            wrong = lengths != self.length
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
-            wanted = self.length or f"at least {self.min_length}"
+            wanted = str(self.length or f"at least {self.min_length}")
+            if self.multiple > 1:
+                wanted += f" and a multiple of {self.multiple}"
             raise ShapeError(
                 f"{labels(index)} has {lengths[index]} letters, the model takes {wanted}"
             )

@@ -108,9 +108,15 @@ def _with_card(
     session = open_session(model, device, threads=threads, source=card.name)
     _check_contract(session, card)
     first = card.inputs[0]
-    spec = InputSpec(layout="bytes", alphabet=first.alphabet or "dna", name=first.name)
+    spec = InputSpec(
+        layout="bytes",
+        alphabet=first.alphabet or "dna",
+        unknown="raise" if first.unknown == "raise" else "zero",
+        name=first.name,
+    )
     sequence = SequenceInput(first.name, spec, None, card.window)
     sequence.min_length = max(1, first.min_length)
+    sequence.multiple = first.length_multiple
     return Predictor(session, name=card.name, sha256=digest, sequence=sequence, card=card)
 
 

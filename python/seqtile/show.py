@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,14 +14,12 @@ from .cards import Metric, ModelCard
 from .doctor import Diagnosis
 from .errors import SeqtileError
 from .loading import load
-from .outputs import AtomicOutputs, output_errors
-from .predictor import Prediction
 from .progress import progress
 from .report import ScanReport
 from .scanner import Scan
-from .zoo import card, list_models, read_card
+from .zoo import card, list_models, model_folder, read_card
 
-__all__ = ["diagnosis", "model", "models", "predictions", "progress", "scan_report", "verify"]
+__all__ = ["diagnosis", "model", "models", "progress", "scan_report", "verify"]
 
 
 _LISTED = 5  # sequences without a score that are named
@@ -48,18 +44,24 @@ def models(*, as_json: bool) -> None:
     if as_json:
         _json([c.to_dict() for c in cards])
         return
-    table = Table("model", "task", "input", "parameters", "metric", box=None, pad_edge=False)
+    table = Table("model", "task", "input", "metric", "size", box=None, pad_edge=False)
     for c in cards:
-        first = c.inputs[0]
         metric = c.metrics[0]
+        size = (model_folder(c.name) / "model.onnx").stat().st_size
         table.add_row(
             c.name,
             c.task,
-            f"{first.alphabet.upper()} {'any length' if c.window is None else c.window}",
-            f"{c.parameters:,}",
+            _inputs(c),
             f"{metric.name} {_figure(metric)} ({metric.split})",
+            f"{size / 1000:,.0f} kB",
         )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _inputs(c: ModelCard) -> str:
+    first, *others = c.inputs
+    length = "any length" if c.window is None else str(c.window)
+    return ", ".join([f"{first.alphabet.upper()} {length}", *(tensor.name for tensor in others)])
 
 
 def model(name: str, *, as_json: bool) -> None:
@@ -107,40 +109,6 @@ def verify(names: list[str]) -> int:
         else:
             _print(f"{name}: ok, sha256 {predictor.sha256[:12]}…, golden outputs reproduced")
     return status
-
-
-def predictions(
-    items: Iterable[Prediction],
-    output: str,
-    *,
-    as_json: bool,
-    advance: Callable[[int], object],
-) -> None:
-    """A row per record: tab-separated with a header, or JSON lines."""
-    with AtomicOutputs() as files:
-        path = None if output == "-" else files.path_for(Path(output))
-        name = "standard output" if path is None else output
-        opened = nullcontext(sys.stdout) if path is None else path.open("w", encoding="utf-8")
-        with opened as file:
-            for count, item in enumerate(items, 1):
-                with output_errors(name) if path else nullcontext():
-                    _write_row(item, file, as_json=as_json, header=count == 1)
-                advance(count)
-
-
-def _write_row(item: Prediction, file: TextIO, *, as_json: bool, header: bool) -> None:
-    if as_json:
-        values = {name: value.tolist() for name, value in item.outputs.items()}
-        file.write(json.dumps({"name": item.name, **values}) + "\n")
-        return
-    cells = {"name": item.name}
-    for name, value in item.outputs.items():
-        flat = value.reshape(-1)
-        keys = [name] if flat.size == 1 else [f"{name}_{i}" for i in range(flat.size)]
-        cells.update(zip(keys, (f"{v:.6g}" for v in flat.tolist()), strict=True))
-    if header:
-        file.write("\t".join(cells) + "\n")
-    file.write("\t".join(cells.values()) + "\n")
 
 
 def scan_report(report: ScanReport, work: Scan, *, as_json: bool, file: TextIO) -> None:

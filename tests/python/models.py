@@ -95,6 +95,43 @@ def counts_model(
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def rich_model(path: Path) -> Path:
+    """A model with every kind of tensor, whose answers can be counted by hand.
+
+    Letters of a multiple of three and ``accessibility`` (batch, 1) to ``totals`` (batch, 2): the
+    letters known, and that plus the accessibility; ``tops`` (batch, 4, codons): which letters stand
+    in each three; ``embedding`` (batch, 4): how often each letter stands in the sequence.
+    """
+    table = np.zeros((256, 4), np.float32)
+    for i, letter in enumerate("ACGT"):
+        table[[ord(letter), ord(letter.lower())], i] = 1
+    constants = {
+        "table": table,
+        "along": np.array([2], np.int64),
+        "across": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Cast", ["sequence"], ["codes"], to=TensorProto.INT32),
+        helper.make_node("Gather", ["table", "codes"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["onehot"], perm=[0, 2, 1]),
+        helper.make_node("MaxPool", ["onehot"], ["tops"], kernel_shape=[3], strides=[3]),
+        helper.make_node("ReduceSum", ["onehot", "along"], ["embedding"], keepdims=0),
+        helper.make_node("ReduceSum", ["embedding", "across"], ["known"]),
+        helper.make_node("Add", ["known", "accessibility"], ["sum"]),
+        helper.make_node("Concat", ["known", "sum"], ["totals"], axis=1),
+    ]
+    inputs = [
+        helper.make_tensor_value_info("sequence", TensorProto.UINT8, ["batch", "length"]),
+        helper.make_tensor_value_info("accessibility", TensorProto.FLOAT, ["batch", 1]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("totals", TensorProto.FLOAT, ["batch", 2]),
+        helper.make_tensor_value_info("tops", TensorProto.FLOAT, ["batch", 4, "codons"]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", 4]),
+    ]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
 def _save(
     path: Path,
     nodes: Sequence[onnx.NodeProto],
@@ -138,17 +175,55 @@ CARD = ModelCard(
 GOLDEN = ("ACGTACGTACGT", "TTTTTTTTTTTT", "acgtnACGTRYK")
 
 
+RICH_CARD = dataclasses.replace(
+    CARD,
+    name="rich",
+    task="regression",
+    inputs=(
+        TensorSpec(
+            "sequence", ("batch", "length"), "uint8", "letters",
+            alphabet="dna", unknown="raise", min_length=3, length_multiple=3,
+        ),
+        TensorSpec("accessibility", ("batch", 1), "float32", "a number"),
+    ),
+    outputs=(
+        TensorSpec("totals", ("batch", 2), "float32", "sums", labels=("known", "sum")),
+        TensorSpec("tops", ("batch", 4, "codons"), "float32", "letters", alphabet="dna"),
+        TensorSpec("embedding", ("batch", 4), "float32", "counts"),
+    ),
+    threshold=None,
+)  # fmt: skip
+
+
 def model_folder(folder: Path) -> Path:
     """A model folder as export writes it: `motif_model` with card, metadata and golden outputs."""
-    folder.mkdir()
-    path = motif_model(folder / "model.onnx")
-    model = onnx.load(path)
-    model.metadata_props.add(key=METADATA_KEY, value=CARD.to_json(checksum=False))
-    path.write_bytes(model.SerializeToString(deterministic=True))
-    write_card(folder, dataclasses.replace(CARD, sha256=sha256(path)))
     letters = np.frombuffer("".join(GOLDEN).encode(), np.uint8).reshape(len(GOLDEN), -1)
     answers = np.array([motif_score(s) for s in GOLDEN], np.float32)
-    np.savez(folder / "golden.npz", sequence=letters, probability=answers)
+    folder.mkdir()
+    motif_model(folder / "model.onnx")
+    return _finish(folder, CARD, sequence=letters, probability=answers)
+
+
+def rich_folder(folder: Path) -> Path:
+    """The model folder of `rich_model`."""
+    folder.mkdir()
+    rich_model(folder / "model.onnx")
+    letters = np.frombuffer(b"AAACCCGGTTCA", np.uint8).reshape(2, 6)
+    tops = np.array([[[1, 0], [0, 1], [0, 0], [0, 0]], [[0, 1], [0, 1], [1, 0], [1, 1]]])
+    return _finish(
+        folder, RICH_CARD, sequence=letters, accessibility=np.float32([[0.5], [1.5]]),
+        totals=np.float32([[6, 6.5], [6, 7.5]]), tops=tops.astype(np.float32),
+        embedding=np.float32([[3, 3, 0, 0], [1, 1, 2, 2]]),
+    )  # fmt: skip
+
+
+def _finish(folder: Path, card: ModelCard, **golden: NDArray[np.generic]) -> Path:
+    path = folder / "model.onnx"
+    model = onnx.load(path)
+    model.metadata_props.add(key=METADATA_KEY, value=card.to_json(checksum=False))
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    write_card(folder, dataclasses.replace(card, sha256=sha256(path)))
+    np.savez(folder / "golden.npz", **golden)
     return folder
 
 

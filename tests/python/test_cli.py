@@ -29,7 +29,7 @@ def letters(n: int) -> str:
 
 
 GENOME = {"chr1": letters(600), "chr2": letters(90), "short": "ACGT"}
-VERBS = ["models", "predict", "scan", "kmers", "doctor"]
+VERBS = ["models", "predict", "embed", "scan", "kmers", "doctor"]
 RECORDS = {"a": "GATTACA", "b": "acgtacgtacgt", "c": "NNNNN"}
 
 
@@ -107,7 +107,7 @@ def test_models_list() -> None:
     table = succeed("models")
     assert table == succeed("models", "list")
     first, *rows = table.splitlines()
-    assert first.split() == ["model", "task", "input", "parameters", "metric"]
+    assert first.split() == ["model", "task", "input", "metric", "size"]
     assert [row.split()[0] for row in rows] == seqtile.list_models()
 
 
