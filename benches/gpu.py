@@ -3,7 +3,8 @@
     python benches/gpu.py
 
 For every shipped model: the golden self-test on CUDA (made by `load`), its outputs against the
-CPU's on 20,000 real windows, throughput of `predict` by batch size, and of a scan of the example.
+CPU's on 20,000 of the golden sequences' shuffles, throughput of `predict` by batch size, and of a
+scan of the example where the model can scan.
 Exits 1 where CUDA does not run, and says why.
 """
 
@@ -21,17 +22,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import seqtile
 from benches.compare import seconds
 from seqtile.session import check_cuda
+from seqtile.zoo import model_folder
 
 BATCHES = (256, 1024, 4096, 16_384, 65_536)
 
 
-def real_windows(window: int, count: int) -> np.ndarray:
-    parts = [
-        seqtile.windows(record.sequence, window)
-        for record in seqtile.read_fasta(seqtile.example_path("chr22"))
-    ]
-    everything = np.concatenate(parts)
-    return everything[np.linspace(0, len(everything) - 1, count).astype(np.int64)]
+def shuffled(name: str, count: int) -> dict[str, np.ndarray]:
+    """The golden inputs again and again, each row's letters in a new order."""
+    card = seqtile.card(name)
+    with np.load(model_folder(name) / "golden.npz") as golden:
+        inputs = {tensor.name: golden[tensor.name] for tensor in card.inputs}
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, len(golden_rows := inputs[card.inputs[0].name]), count)
+    drawn = {name: values[rows] for name, values in inputs.items()}
+    drawn[card.inputs[0].name] = rng.permuted(golden_rows[rows], axis=1)
+    return drawn
 
 
 def rate(call, items: int, rounds: int = 5) -> float:
@@ -52,11 +57,15 @@ def main() -> int:
     failed = False
     for name in seqtile.list_models():
         cpu, cuda = seqtile.load(name, device="cpu"), seqtile.load(name, device="cuda")
-        window = cuda.window or int(cuda.card.training["window"])
         print(f"{name}: {cuda.providers}")
-        letters = real_windows(window, 20_000)
-        pairs = zip(cpu.predict(letters).items(), cuda.predict(letters).values(), strict=True)
-        for (output, expected), actual in pairs:
+        extra = shuffled(name, 20_000)
+        letters = extra.pop(cuda.card.inputs[0].name)
+        expected_all = cpu.predict(letters, **extra)
+        actual_all = cuda.predict(letters, **extra)
+        pairs = [(output, expected_all[output], actual_all[output]) for output in cuda.outputs]
+        if cuda.embeds:
+            pairs.append(("embedding", cpu.embed(letters, **extra), cuda.embed(letters, **extra)))
+        for output, expected, actual in pairs:
             error = float(np.abs(expected - actual).max())
             passed = error <= cuda.card.tolerance
             failed |= not passed
@@ -64,9 +73,12 @@ def main() -> int:
                 f"  {output}: CUDA against CPU max abs {error:.3g}, {'ok' if passed else 'FAILED'}"
             )
         many = np.tile(letters, (10, 1))
+        extra = {key: np.tile(values, (10, 1)) for key, values in extra.items()}
         for size in BATCHES:
-            speed = rate(partial(cuda.predict, many, batch_size=size), len(many))
-            print(f"  predict, batch {size:>6}: {speed:>12,.0f} windows/s")
+            speed = rate(partial(cuda.predict, many, batch_size=size, **extra), len(many))
+            print(f"  predict, batch {size:>6}: {speed:>12,.0f} sequences/s")
+        if extra or cuda.window is None or cuda.card.inputs[0].alphabet != "dna":
+            continue
         genome = seqtile.example_path("chr22")
         both = 2 * seqtile.scan(cuda, genome).total_windows
         speed = rate(partial(scan_all, cuda, genome), both)

@@ -30,6 +30,7 @@ OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
 IR_VERSION = 9
 BATCHES = (1, 2, 7, 64)
+_RESULT = "result."
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -120,17 +121,32 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
         opset_version=OPSET,
         external_data=False,
         input_names=names,
-        output_names=_outputs(card),
+        output_names=[_RESULT + name for name in _outputs(card)],
         dynamic_shapes=dynamic,
         verbose=False,
     )
     assert program is not None
     model = program.model_proto
     strip(model)
+    _name_outputs(model.graph, _outputs(card))
     model.ir_version = IR_VERSION
     for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString(deterministic=True)
+
+
+def _name_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
+    """Give the outputs their names.
+
+    The exporter calls inner values after their operator, so that one of them may have an output's
+    name (a look-up is called ``embedding``): such a value is renamed first.
+    """
+    renamed = {name: f"inner.{name}" for name in names} | {_RESULT + n: n for n in names}
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [renamed.get(value, value) for value in values]
+    for item in (*graph.output, *graph.initializer):
+        item.name = renamed.get(item.name, item.name)
 
 
 def _axis(name: str, tensor: TensorSpec) -> Any:

@@ -293,3 +293,50 @@ def test_card_that_contradicts_the_graph(tmp_path: Path) -> None:
     model = export.convert(Toy(), card, letters())
     with pytest.raises(export.ExportError, match=r"inputs \['sequence'\], expected \['letters'\]"):
         export.check_graph(model, wrong)
+
+
+class TwoAnswers(Toy):
+    """An answer, and an output of the name the exporter gives to a look-up."""
+
+    def forward(self, sequence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = self.pool(self.features(sequence))
+        return torch.sigmoid(self.line(pooled)).squeeze(1), pooled
+
+
+def test_an_output_may_be_called_embedding(tmp_path: Path) -> None:
+    card = make_card()
+    embedding = TensorSpec("embedding", ("batch", 8), "float32", "what is known")
+    card = dataclasses.replace(card, outputs=(*card.outputs, embedding))
+    export.export(TwoAnswers(), card, letters(), tmp_path / "toy")
+    predictor = seqtile.load(tmp_path / "toy", device="cpu")
+    with torch.inference_mode():
+        expected = TwoAnswers()(torch.from_numpy(letters()["sequence"]))[1].numpy()
+    np.testing.assert_allclose(predictor.embed(letters()["sequence"]), expected, atol=1e-6)
+
+
+class Steps(Toy):
+    """A number for every three letters."""
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        return self.threes(self.table(sequence)).squeeze(2)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threes = nn.Conv2d(4, 2, (1, 3), stride=(1, 3))
+
+
+def test_lengths_in_steps(tmp_path: Path) -> None:
+    card = make_card(min_length=3)
+    (sequence,) = card.inputs
+    card = dataclasses.replace(
+        card, inputs=(dataclasses.replace(sequence, length_multiple=3),),
+        outputs=(TensorSpec("score", ("batch", 2, "codons"), "float32", "scores"),),
+        training={"window": 30}, threshold=None,
+    )  # fmt: skip
+    export.export(Steps(), card, letters(length=30), tmp_path / "toy")
+    certificate = json.loads((tmp_path / "toy" / "parity.json").read_text())
+    assert {row["length"] for row in certificate["rows"]} == {3, 30, 72}
+    predictor = seqtile.load(tmp_path / "toy", device="cpu")
+    assert predictor.predict(["ACGT" * 9])["score"].shape == (1, 2, 12)
+    with pytest.raises(seqtile.ShapeError, match="at least 3 and a multiple of 3"):
+        predictor.predict(["ACGT"])
