@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | embed | scan | kmers | doctor``.
+"""The command line: ``seqtile models | predict | embed | scan | kmers | motifs | doctor``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
@@ -79,7 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False, json=False)
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--debug", action="store_true", help="messages, and tracebacks of errors")
-    for add in (_add_models, _add_predict, _add_embed, _add_scan, _add_kmers, _add_doctor):
+    for add in (
+        _add_models,
+        _add_predict,
+        _add_embed,
+        _add_scan,
+        _add_kmers,
+        _add_motifs,
+        _add_doctor,
+    ):
         add(verbs, common)
     return parser
 
@@ -182,6 +190,17 @@ def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
     kmers.add_argument("--quiet", action="store_true", help="no progress bar")
     kmers.add_argument("--json", action="store_true", help="print the summary as JSON")
     kmers.set_defaults(command=_kmers)
+
+
+def _add_motifs(verbs: Any, common: argparse.ArgumentParser) -> None:
+    motifs = verbs.add_parser("motifs", parents=[common], help="what a network's filters look for")
+    motifs.add_argument("model", help="a shipped model's name, a model folder, or a MEME file")
+    motifs.add_argument("--against", metavar="MEME", help="known motifs (default: a few)")
+    motifs.add_argument("--top", type=int, default=20, help="rows, 0 for all (default: 20)")
+    motifs.add_argument("--plot", metavar="PNG", help="draw logos of the best motifs")
+    motifs.add_argument("--meme", metavar="FILE", help="write the motifs, named by their matches")
+    motifs.add_argument("--json", action="store_true", help="print all motifs as JSON")
+    motifs.set_defaults(command=_motifs)
 
 
 def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -319,6 +338,22 @@ def _kmers(options: argparse.Namespace) -> int:
         outputs=options.output,
         as_json=options.json,
     )
+    return 0
+
+
+def _motifs(options: argparse.Namespace) -> int:
+    from .motifs import read_meme
+    from .motifs_cli import check_outputs, compare, motif_file, print_motifs, write_outputs
+
+    if options.top < 0:
+        raise ValueError(f"top must not be negative, not {options.top}")
+    check_outputs(options.plot)
+    source = motif_file(options.model)
+    _refuse_overwrite(str(source), [options.plot or "", options.meme or ""])
+    pairs = compare(read_meme(source), options.against)
+    title = f"{options.model}: motifs of the first convolution, height in bits"
+    write_outputs(pairs, meme=options.meme, plot=options.plot, title=title)
+    print_motifs(pairs, options.model, top=options.top, as_json=options.json)
     return 0
 
 

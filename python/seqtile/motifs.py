@@ -222,7 +222,7 @@ def _best_offset(
     n, m = columns.shape
     least = min(min_overlap, n, m)
     sums = {
-        offset: float(np.trace(columns, offset=-offset)) / min(n, m)
+        offset: min(1.0, float(np.trace(columns, offset=-offset)) / min(n, m))
         for offset in range(least - m, n - least + 1)
     }
     best = max(sums, key=lambda offset: (sums[offset], -abs(offset)))
@@ -273,7 +273,6 @@ KNOWN_DNA: dict[str, str] = {
     "TEAD": "ACATTCCA",
     "MEF2": "CTAAAAATAG",
     "NFI": "TTGGCNNNNNGCCAA",
-    "TAL1:GATA": "CTGNNNNNNNAGATAA",
 }
 # Of RNA: Ray et al., Nature 499 (2013), and for PUM Galgano et al., PLoS ONE 3 (2008).
 KNOWN_RNA: dict[str, str] = {

@@ -53,11 +53,10 @@ class EnhancerCNN(nn.Module):
         for number, size, step in ((filters, width, pool), *further):
             layers += [
                 nn.Conv2d(channels, number, (1, size), padding=(0, size // 2), bias=False),
+                nn.MaxPool2d((1, step)) if step > 1 else nn.Identity(),
                 nn.BatchNorm2d(number),
                 nn.ReLU(),
             ]
-            if step > 1:
-                layers.append(nn.MaxPool2d((1, step)))
             channels, places = number, (places + 2 * (size // 2) - size + 1) // step
         self.trunk = nn.Sequential(*layers)
         self.fixed = length > 0
@@ -66,12 +65,40 @@ class EnhancerCNN(nn.Module):
         self.after = nn.Dropout(dropout)
         self.last = nn.Linear(hidden, outputs)
 
-    @property
-    def first(self) -> Tensor:
-        """Weights of the first convolution, shape (filters, 4, width)."""
-        layer = self.trunk[0]
-        assert isinstance(layer, nn.Conv2d)
-        return layer.weight.squeeze(2)
+    def first_folded(self) -> tuple[Tensor, Tensor]:
+        """Kernels (filters, 4, width) and biases (filters,) of the first layer, norm folded in.
+
+        The pooling stands before the norm, so that a filter whose norm has a negative factor still
+        tells the place where its kernel fits best: it counts as one of a positive factor and no
+        further bias.
+        """
+        convolution, norm = self.trunk[0], self.trunk[2]
+        assert isinstance(convolution, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        with torch.no_grad():
+            scale = norm.weight.abs() / torch.sqrt(norm.running_var + norm.eps)
+            kernels = convolution.weight.squeeze(2) * scale[:, None, None]
+            return kernels, norm.bias.where(norm.weight > 0, 0) - norm.running_mean * scale
+
+    def describe(self) -> str:
+        """The layers in a line."""
+        layers = list(self.trunk)
+        parts = []
+        for convolution, pool in zip(layers[::4], layers[1::4], strict=True):
+            assert isinstance(convolution, nn.Conv2d)
+            into, out, width = (
+                convolution.in_channels, convolution.out_channels, convolution.kernel_size[1],
+            )  # fmt: skip
+            step = f" max pool {pool.kernel_size[1]}" if isinstance(pool, nn.MaxPool2d) else ""
+            parts.append(f"Conv({into}->{out}, {width}){step} BatchNorm ReLU")
+        ends = "" if self.fixed else "global max and mean, "
+        hidden, last = self.hidden, self.last
+        return (
+            f"{', '.join(parts)}, {ends}Linear({hidden.in_features}->{hidden.out_features}) ReLU, "
+            f"mean of both strands, Linear({last.in_features}->{last.out_features}), softmax"
+        )
 
     def strand(self, hot: Tensor) -> Tensor:
         """One-hot (N, 4, 1, L) to the hidden layer (N, hidden)."""
@@ -90,3 +117,39 @@ class EnhancerCNN(nn.Module):
     def forward(self, letters: Tensor) -> Tensor:
         """uint8 letters (N, L) to logits (N, outputs)."""
         return self.last(self.after(self.embed(letters)))
+
+
+class CourseCNN(nn.Module):
+    """The plain network of the exercise: two convolutions, global max pooling, one layer.
+
+    The sheet asks for a CNN whose kernel size is tried out and leaves the rest open.
+    """
+
+    def __init__(self, *, filters: int = 32, width: int = 11) -> None:
+        super().__init__()
+        self.letters = LetterTable()
+        self.trunk = nn.Sequential(
+            nn.Conv2d(4, filters, (1, width), padding=(0, width // 2)),
+            nn.MaxPool2d((1, 4)),
+            nn.ReLU(),
+            nn.Conv2d(filters, 2 * filters, (1, 5), padding=(0, 2)),
+            nn.ReLU(),
+        )
+        self.last = nn.Linear(2 * filters, 1)
+
+    def forward(self, letters: Tensor) -> Tensor:
+        """uint8 letters (N, L) to logits (N, 1)."""
+        return self.last(self.trunk(self.letters(letters)).squeeze(2).amax(2))
+
+
+class Liver(nn.Module):
+    """What is shipped: letters to the probability of liver, and the hidden layer."""
+
+    def __init__(self, network: EnhancerCNN) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 letters (N, 200) to probabilities (N,) and activations (N, hidden)."""
+        embedding = self.network.embed(sequence)
+        return torch.softmax(self.network.last(embedding), 1)[:, 0], embedding
