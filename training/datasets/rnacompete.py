@@ -5,7 +5,9 @@ Source: Ray et al., "A compendium of RNA-binding motifs for decoding gene regula
 that are not named there, ``RBP1`` to ``RBP38``, from a course's files in GitHub
 ``OrezriceWasHere/DeepBiologyRnaCompete`` (no licence stated): numbers without sequences, in an
 order that was found by their repeats. That join cannot be made again from a download, so these
-columns are read from ``$SEQTILE_DATA/rnacompete`` alone.
+columns are read from ``$SEQTILE_DATA/rnacompete`` alone. 1,239 of its probes hold one and the same
+value in 20 of the columns (each column its own): filled in where the measurement is missing. They
+are NaN here.
 
 Without that folder there are A1CF and ANKHD1, downloaded as subsets from GitHub
 ``jiapengzhu5/RDense`` (set A; no licence stated) and ``ilanbb/dlprb`` (set B, its top values cut
@@ -222,11 +224,22 @@ def _load_all() -> Probes:
             names, milli = tuple(map(str, data["names"])), data["Y_milli"]
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no {Path(error.filename).name}") from None
-    probes = _probes(
-        [row[0] for row in rows], [row[1] == "A" for row in rows], milli / np.float32(1000), names
-    )
+    values = np.where(_filled(milli), np.float32(np.nan), milli / np.float32(1000))
+    probes = _probes([row[0] for row in rows], [row[1] == "A" for row in rows], values, names)
     check_content(NAME, CHECKSUMS["all"], probes.letters, probes.set_a, milli)
     return probes
+
+
+def _filled(milli: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Where a value stands for a missing one: see the module.
+
+    Such a row has in most columns the value that is the most frequent of the column.
+    """
+    modes = np.array([np.bincount(column).argmax() for column in milli.T])
+    same = milli == modes
+    rows = same.mean(1) > 0.5
+    columns = same[rows].mean(0) > 0.5
+    return same & rows[:, None] & columns
 
 
 def _load_subset(protein: str) -> Probes:
