@@ -20,20 +20,22 @@ from .datasets import rnacompete
 from .figures import canvas, compare_histories, plot_history, write_history
 from .loop import Fit
 from .metrics import mse, pearson, spearman
-from .models.rna_binding import Affinity, RnaAttention, RnaNetwork
+from .models.rna_binding import Affinity, RnaAttention
 
 if TYPE_CHECKING:
     from .train_rbp import Config, Task
 
 Rows = NDArray[np.int64]
 
-RIDGE = {4: 1.0, 5: 10.0, 6: 100.0}  # word length: penalty, the best of 1 to 1,000 on validation
+WORDS = (4, 5, 6)  # lengths of the words of the ridge regressions
+PENALTY = 10.0  # the best of 1, 10, 100, 1,000 on validation, for each of them
+ROUNDS = 200  # of the bootstrap: set B has 121,031 rows
 SHORTEST = 8  # letters of the shortest RNA that a model takes
 GOLDEN = 32
 
 
 def figures(
-    task: Task, network: RnaNetwork, splits: Mapping[str, Rows]
+    task: Task, network: Affinity, splits: Mapping[str, Rows]
 ) -> tuple[list[Metric], list[Baseline]]:
     """Figures of the network and of the baselines, on each of the splits."""
     metrics: list[Metric] = []
@@ -41,17 +43,17 @@ def figures(
     fitted_rows, fitted = task.own(task.train)
     letters = task.probes.letters
     ridges = {
-        k: KmerRidge(k, alpha=alpha, canonical=False).fit(letters[fitted_rows], fitted)
-        for k, alpha in RIDGE.items()
-        if k == 4 or not task.config.smoke
+        k: KmerRidge(k, alpha=PENALTY, canonical=False).fit(letters[fitted_rows], fitted)
+        for k in (WORDS[:1] if task.config.smoke else WORDS)
     }
     for split, rows in splits.items():
         rows, targets = task.own(rows)
-        metrics += report.regression(targets, task.predict(network, rows), split)
+        metrics += report.regression(targets, task.predict(network, rows), split, rounds=ROUNDS)
         for k, ridge in ridges.items():
             predictions = ridge.predict(letters[rows]).astype(np.float32)
             base += report.as_baselines(
-                report.regression(targets, predictions, split), f"ridge regression on {k}-mers"
+                report.regression(targets, predictions, split, rounds=ROUNDS),
+                f"ridge regression on {k}-mers",
             )
         loss = round(mse(targets, np.full_like(targets, fitted.mean())), 4)
         base.append(Baseline("mse", split, len(rows), loss, method="mean of train"))
@@ -72,15 +74,16 @@ def repeats(task: Task, rows: Rows) -> dict[str, Any]:
 
 
 def pictures(
-    task: Task, network: RnaNetwork, result: Fit, name: str, folder: Path, options: Options
+    task: Task, network: Affinity, result: Fit, name: str, folder: Path, options: Options
 ) -> list[Path]:
     """Write history and pictures into the run's folder; the files to ship."""
     files = [folder / "history.csv", folder / "training.png"]
     write_history(files[0], result.history)
     plot_history(files[1], result.history, f"{name}, {task.config.protein}")
-    if isinstance(network, RnaAttention):
+    first = network.first
+    if isinstance(first, RnaAttention):
         files.append(folder / "attention.png")
-        attention_picture(task, network, files[-1])
+        attention_picture(task, first, files[-1])
         without = other_history(folder, options)
         if without is None:
             print("no history of rbp-cnn yet, so no attention_loss.png: train it first")
@@ -132,7 +135,7 @@ def attention_picture(task: Task, network: RnaAttention, path: Path, count: int 
 
 
 def make_card(
-    task: Task, network: RnaNetwork, result: Fit, name: str, metrics: list[Metric],
+    task: Task, network: Affinity, result: Fit, name: str, metrics: list[Metric],
     base: list[Baseline], options: Options,
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
@@ -142,7 +145,6 @@ def make_card(
         window=rnacompete.LENGTH, best_epoch=result.best_epoch,
     )  # fmt: skip
     scale = task.scale
-    embedding = network.hidden.out_features
     local = config.protein in rnacompete.PROTEINS
     return ModelCard(
         name=name,
@@ -165,7 +167,7 @@ def make_card(
                 f"train's mean: intensity = {scale.mean:.4f} + {scale.deviation:.4f} x affinity",
             ),
             TensorSpec(
-                "embedding", ("batch", embedding), "float32",
+                "embedding", ("batch", network.width), "float32",
                 "activations of the layer before the last, not negative",
             ),
         ),
@@ -184,6 +186,7 @@ def make_card(
             if any(m.split == "test" for m in metrics) else {"n": len(parts.test)},
             "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
             "probes": len(probes),
+            "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
         },
         training=training,
         metrics=tuple(metrics),
@@ -200,6 +203,8 @@ def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
         f"Trained on RNAs of 30 to {rnacompete.LENGTH} letters that all begin with AGA or AGG; a "
         "longer RNA is cut into windows of that size.",
         "Binding of a purified protein in a tube, not in a cell.",
+        "Probes without a measurement (filled in at the source with one value) are left out of "
+        "training and of every figure.",
     ]
     if config.protein in rnacompete.PROTEINS:
         lines.insert(
@@ -214,7 +219,7 @@ def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
 
 
 def export_model(
-    task: Task, network: RnaNetwork, result: Fit, name: str, metrics: list[Metric],
+    task: Task, network: Affinity, result: Fit, name: str, metrics: list[Metric],
     base: list[Baseline], files: list[Path], options: Options,
 ) -> ModelCard:  # fmt: skip
     """Write ``exported/<name>``."""
@@ -222,5 +227,6 @@ def export_model(
     letters = task.probes.letters[rows].copy()
     card = make_card(task, network, result, name, metrics, base, options)
     return export.export(
-        Affinity(network.cpu()), card, {"sequence": letters}, options.exported / name, files=files
-    )
+        network, card, {"sequence": letters}, options.exported / name, files=files,
+        motif_letters=task.probes.letters[task.train[::10]],
+    )  # fmt: skip

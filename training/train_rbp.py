@@ -38,7 +38,7 @@ from .datasets import rnacompete
 from .datasets.rnacompete import Probes, Scale
 from .loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from .metrics import pearson, spearman
-from .models.rna_binding import RnaAttention, RnaBiLSTM, RnaCNN, RnaNetwork, first_only
+from .models.rna_binding import Affinity, RnaAttention, RnaBiLSTM, RnaCNN, RnaNetwork, first_only
 
 NOISE = "RBP35"
 NETWORKS: dict[str, type[RnaNetwork]] = {
@@ -62,6 +62,8 @@ class Config:
     ----------
     auxiliary
         Weight of the mean loss of the other proteins beside the protein's own; 0 leaves them out.
+    members
+        Networks, each of its own seed, whose mean is shipped.
     ema
         Decay of the moving average of the weights.
     precision
@@ -74,6 +76,7 @@ class Config:
     protein: str = field(default="RBP24", metadata={"help": "a column of the data"})
     intensities: str = field(default="", metadata={"help": "table of the user's, tab-separated"})
     seed: int = 0
+    members: int = 1
     epochs: int = 7
     batch: int = 512
     lr: float = 3e-3
@@ -122,9 +125,9 @@ class Task:
         """Affinities of the protein, shape (rows,), in ``eval()``."""
         network.eval()
         with torch.inference_mode():
-            parts = [network(self.letters[self.rows(rows[i : i + 512])])[0][:, 0].cpu()
+            parts = [network(self.letters[self.rows(rows[i : i + 512])])[0].cpu()
                      for i in range(0, len(rows), 512)]  # fmt: skip
-        return torch.cat(parts).numpy()
+        return torch.cat(parts).reshape(len(rows), -1)[:, 0].numpy()
 
     def rows(self, rows: NDArray[np.int64]) -> Tensor:
         """Row numbers on the run's device."""
@@ -165,10 +168,25 @@ def build(config: Config, outputs: int) -> RnaNetwork:
     return kind(**sizes, outputs=outputs, dropout=config.dropout)
 
 
-def train(task: Task, folder: Path) -> Fit:
-    """Fit the network of the task."""
+def train(task: Task, folder: Path) -> tuple[Affinity, Fit]:
+    """Fit the networks of the task: what is shipped, and the fit of the first with all seconds."""
     config = task.config
-    seed_everything(config.seed)
+    fits = []
+    for i in range(config.members):
+        # A run of more members goes on from one of fewer.
+        fits.append(train_member(task, config.seed + 1000 * i, folder / f"fit-{i}.pt"))
+        if config.members > 1:
+            best = fits[i].history[fits[i].best_epoch - 1]
+            print(f"member {i}: validation Pearson {best['pearson']:.4f}, {fits[i].seconds:.0f} s")
+    model = Affinity([first_only(one.network) for one in fits]).to(task.device)
+    seconds = sum(one.seconds for one in fits)
+    return model.eval(), dataclasses.replace(fits[0], seconds=seconds)
+
+
+def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
+    """Fit one network."""
+    config = task.config
+    seed_everything(seed)
     count = len(task.proteins)
     network = build(config, count).to(task.device, memory_format=torch.channels_last)
     weights = torch.full((count,), config.auxiliary / max(count - 1, 1), device=task.device)
@@ -186,7 +204,7 @@ def train(task: Task, folder: Path) -> Fit:
     plan = FitConfig(
         steps=config.epochs * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
         lr=config.lr, weight_decay=config.weight_decay, ema=config.ema, monitor="pearson",
-        seed=config.seed,
+        seed=seed,
     )  # fmt: skip
     if config.preset == "course":
         plan = dataclasses.replace(
@@ -197,7 +215,7 @@ def train(task: Task, folder: Path) -> Fit:
     if config.smoke:
         plan = dataclasses.replace(plan, steps=2 * batches.steps_per_epoch)
     label = f"{config.model} {config.protein}"
-    return fit(network, loss, task.validate, plan, checkpoint=folder / "fit.pt", label=label)
+    return fit(network, loss, task.validate, plan, checkpoint=checkpoint, label=label)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -207,8 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
     further = [] if config.protein == "RBP24" else [config.protein]
     folder = options.run_folder(name, config, *further)
     task = Task(config, options.device)
-    result = train(task, folder)
-    network = first_only(result.network)
+    network, result = train(task, folder)
     splits = {"valid": task.valid}
     if options.export and not config.smoke:
         splits = {"test": task.parts.test, **splits}

@@ -345,6 +345,7 @@ def main(arguments: list[str] | None = None) -> None:
             options.exported / NAME,
             files=[runs / "history.csv", runs / "training.png", first / "proteins.csv",
                    first / "proteins.png"],
+            motif_letters=task.probes.letters[task.train[::10]],
         )  # fmt: skip
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 

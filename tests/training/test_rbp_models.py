@@ -110,9 +110,18 @@ def test_shapes_and_first_only(networks, kind) -> None:
         assert affinities.shape == (5, 3)
         assert embedding.shape == (5, 10)
         assert (embedding >= 0).all()
-        answer, same = Affinity(first_only(network, 2.0, -1.0))(batch)
-    torch.testing.assert_close(answer, 2 * affinities[:, 0] - 1)
-    torch.testing.assert_close(same, embedding)
+        one = Affinity([first_only(network)])
+        answer, same = one(batch)
+        torch.testing.assert_close(answer, affinities[:, 0])
+        torch.testing.assert_close(same, embedding)
+        torch.manual_seed(5)
+        other = kind(**SMALL[kind]).eval()
+        two = Affinity([first_only(network), other])
+        answer, both = two(batch)
+        torch.testing.assert_close(answer, (affinities[:, 0] + other(batch)[0][:, 0]) / 2)
+        torch.testing.assert_close(both, torch.cat([embedding, other(batch)[1]], 1))
+    assert (one.width, two.width) == (10, 20)
+    assert two.architecture == f"mean of 2 networks that differ by their seed; {one.architecture}"
     assert network.last.out_features == 3  # the original is as it was
 
 

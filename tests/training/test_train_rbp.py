@@ -80,7 +80,7 @@ def test_it_learns_and_goes_on_where_it_was_cut(toys: Probes, tmp_path: Path, mo
         protein="RBP1", epochs=12, batch=32, precision="fp32", dropout=0.0, auxiliary=0.2
     )
     task = Task(config, CPU)
-    whole = train_rbp.train(task, tmp_path / "whole")
+    _, whole = train_rbp.train(task, tmp_path / "whole")
     assert whole.history[whole.best_epoch - 1]["pearson"] > 0.4
     assert (
         max(row["pearson"] for row in whole.history)
@@ -99,10 +99,24 @@ def test_it_learns_and_goes_on_where_it_was_cut(toys: Probes, tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         train_rbp.train(Task(config, CPU), tmp_path / "cut")
     monkeypatch.setattr(Task, "validate", validate)
-    resumed = train_rbp.train(Task(config, CPU), tmp_path / "cut")
+    _, resumed = train_rbp.train(Task(config, CPU), tmp_path / "cut")
     assert len(resumed.history) == len(whole.history)
     for one, other in zip(resumed.history, whole.history, strict=True):
         assert one == pytest.approx(other)
+
+
+def test_members(toys: Probes, tmp_path: Path) -> None:
+    """The mean of two networks; a run of more members goes on from one of fewer."""
+    config = Config(protein="RBP1", epochs=2, batch=64, precision="fp32", members=2)
+    task = Task(config, CPU)
+    first, fit = train_rbp.train(Task(dataclasses.replace(config, members=1), CPU), tmp_path)
+    both, longer = train_rbp.train(task, tmp_path)
+    assert fit.history == longer.history
+    assert longer.seconds > fit.seconds
+    one, mean = (task.predict(network, task.valid) for network in (first, both))
+    second = task.predict(both.members[1], task.valid)
+    np.testing.assert_allclose(mean, (one + second) / 2, rtol=1e-4, atol=1e-5)
+    assert np.abs(one - second).max() > 0.01
 
 
 @pytest.mark.parametrize("model", list(train_rbp.NETWORKS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -286,24 +287,51 @@ class RnaAttention(RnaCNN):
 
 
 @torch.no_grad()
-def first_only(network: N, scale: float = 1.0, shift: float = 0.0) -> N:
-    """A copy in ``eval()`` with the first output alone, times ``scale`` plus ``shift``."""
+def first_only(network: N) -> N:
+    """A copy in ``eval()`` with the first output alone."""
     bare = copy.deepcopy(network).eval()
     bare.last = nn.Linear(network.last.in_features, 1, device=network.last.weight.device)
-    bare.last.weight.copy_(network.last.weight[:1] * scale)
-    bare.last.bias.copy_(network.last.bias[:1] * scale + shift)
+    bare.last.weight.copy_(network.last.weight[:1])
+    bare.last.bias.copy_(network.last.bias[:1])
     bare.architecture = f"{network.architecture.rpartition('Linear(')[0]}Linear(1)"
     return bare
 
 
 class Affinity(nn.Module):
-    """What is shipped: letters to the affinity and the embedding."""
+    """What is shipped: letters to the affinity and the embedding, of one network or of several.
 
-    def __init__(self, network: RnaNetwork) -> None:
+    Parameters
+    ----------
+    members
+        Networks of one output, which differ by their seed; the affinity is their mean, the
+        embedding theirs side by side.
+    """
+
+    def __init__(self, members: Sequence[RnaNetwork]) -> None:
         super().__init__()
-        self.network = network
+        self.members = nn.ModuleList(members)
+
+    @property
+    def first(self) -> RnaNetwork:
+        """The first of the networks."""
+        first = self.members[0]
+        assert isinstance(first, RnaNetwork)
+        return first
+
+    @property
+    def width(self) -> int:
+        """Values of the embedding."""
+        return len(self.members) * self.first.hidden.out_features
+
+    @property
+    def architecture(self) -> str:
+        """In words."""
+        count = len(self.members)
+        mean = f"mean of {count} networks that differ by their seed; " if count > 1 else ""
+        return mean + self.first.architecture
 
     def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 letters (N, L) to affinities (N,) and the embedding (N, hidden)."""
-        affinity, embedding = self.network(sequence)
-        return affinity.squeeze(1), embedding
+        """uint8 letters (N, L) to affinities (N,) and the embedding (N, width)."""
+        answers = [member(sequence) for member in self.members]
+        affinities = torch.stack([affinity.squeeze(1) for affinity, _ in answers])
+        return affinities.mean(0), torch.cat([embedding for _, embedding in answers], 1)
