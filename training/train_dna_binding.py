@@ -352,6 +352,7 @@ def ship(
         golden_inputs(task.valid),
         options.exported / NAME,
         files=[runs / "history.csv", runs / "training.png"],
+        motif_letters=task.train[task.train.bound > 0.5].letters,
     )
     print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 
