@@ -278,7 +278,7 @@ def make_card(
             TensorSpec(
                 "probability", ("batch", len(RESIDUES), "codons"), "float32", "of each residue, "
                 "and of stop (*), for each codon: seqtile.decode(..., alphabet='protein') reads "
-                "the protein", labels=tuple(RESIDUES),
+                "the protein", alphabet="protein", labels=tuple(RESIDUES),
             ),
             TensorSpec(
                 "embedding", ("batch", second, "codons"), "float32",
@@ -302,8 +302,8 @@ def make_card(
             f"Two codons of proline were never seen. What it says of them: {unseen}.",
             "It knows the standard code as 62 codons show it, and no other table; "
             "`seqtile.translate` is exact, faster, and knows them all. This model is a lesson.",
-            "A letter that is not one of A, C, G, T, U has no column, and the residue of its codon "
-            "means nothing.",
+            "The runtime refuses letters other than A, C, G, T, U; to the graph alone such a "
+            "letter is a column of zeros, and the residue of its codon means nothing.",
         ),
         opset=export.OPSET,
         tolerance=1e-5,

@@ -123,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
             golden_inputs(task.valid),
             options.exported / NAME,
             files=[runs / "history.csv", runs / "training.png"],
+            motif_letters=task.train.letters[::10],
         )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 

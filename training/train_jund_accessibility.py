@@ -181,6 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
             golden_inputs(valid, accessibility=True),
             options.exported / name,
             files=[runs / "history.csv", runs / "training.png", runs / "confusion.png"],
+            motif_letters=None if config.model == "mlp" else task.train.letters[::10],
         )
         print(f"wrote {options.exported / name}, sha256 {card.sha256}")
 
