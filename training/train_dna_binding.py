@@ -72,7 +72,7 @@ class Config:
     seed: int = 0
     split: str = dataclasses.field(default="pair", metadata={"choices": ("pair", "row")})
     networks: int = 3
-    epochs: int = 30
+    epochs: int = 60
     batch: int = 256
     lr: float = 4e-3
     weight_decay: float = 0.1

@@ -32,6 +32,7 @@ from torch import nn
 
 from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 from seqtile.logos import draw_logos
+from seqtile.motifs import Motif, write_meme
 from seqtile.motifs_cli import compare, pick, recognised
 
 from . import command, export, motifs, report
@@ -46,6 +47,7 @@ from .metrics import best_threshold, pr_auc, roc_auc
 from .models.enhancer_cnn import EnsembleCNN, Liver
 
 NAME = "liver-enhancer-cnn"
+SHARE, SITES = 0.7, 50  # of a filter's largest activation; fewest subsequences of a motif
 HEIGHT = "height in bits; below it a known motif's consensus"
 
 
@@ -136,20 +138,20 @@ def train_final(task: Task, kernel: int, runs: Path) -> Final:
     """The recipe on all but chromosomes 1 and 2; the epochs are chosen on 2."""
     config = task.config
     fits = []
-    for i in range(config.networks):
+    for i, (width, pool) in enumerate(config.shapes(kernel)):
         seed = 100 * config.seed + i
         seed_everything(seed)
         loss, steps = task.loss(task.train)
         plan = task.plan(config.epochs, steps, seed=seed, evaluate_every=steps)
         name = f"final{i}"
         result = fit(
-            task.network(kernel), loss, task.validate, plan,
+            task.network(width, pool), loss, task.validate, plan,
             checkpoint=runs / f"{name}.pt", label=name,
         )  # fmt: skip
         best = result.history[result.best_epoch - 1]
-        print(f"network {i}: chromosome 2 ROC AUC {best['roc_auc']:.4f}, PR AUC "
-              f"{best['pr_auc']:.4f}, epoch {result.best_epoch}, {result.seconds:.0f} s",
-              flush=True)  # fmt: skip
+        print(f"network {i}, kernel {width}, pool {pool}: chromosome 2 ROC AUC "
+              f"{best['roc_auc']:.4f}, PR AUC {best['pr_auc']:.4f}, "
+              f"epoch {result.best_epoch}, {result.seconds:.0f} s", flush=True)  # fmt: skip
         fits.append(result)
     history = [
         {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
@@ -180,11 +182,16 @@ def baselines(task: Task, parts: dict[str, Sites]) -> list[Baseline]:
 
 def write_motifs(task: Task, network: EnsembleCNN, runs: Path) -> list[str]:
     """``motifs.meme`` and ``motifs.png`` of the first convolution; the known ones it has."""
-    weights, bias = network.first_folded()
     rows = np.random.default_rng(0).permutation(len(task.train))[:8000]
-    found = motifs.write(
-        weights, task.train.letters[rows], runs / "motifs.meme", bias=bias, both_strands=True
-    )
+    letters, found = task.train.letters[rows], []
+    for i, (kernels, bias) in enumerate(network.first_layers()):
+        counts = motifs.site_counts(kernels, letters, bias=bias, both_strands=True, share=SHARE)
+        found += [
+            Motif.from_counts(f"net{i}_filter{j}", table)
+            for j, table in enumerate(counts)
+            if table[:, 0].sum() >= SITES
+        ]
+    write_meme(runs / "motifs.meme", found)
     pairs = compare(found, None)
     draw_logos(runs / "motifs.png", pick(pairs), f"{NAME}: filters of the first convolution; "
                + HEIGHT)  # fmt: skip
@@ -270,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             compare_epochs=1,
             folds=2,
             epochs=2,
-            networks=2,
+            networks="0:4,19:20",
         )
     task = Task(config, options.device)
     runs = options.run_folder(NAME, config)
@@ -292,7 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     result = train_final(task, kernel, runs)
     write_history(runs / "history.csv", result.history)
-    title = f"{NAME}, mean of {config.networks} networks (valid: chromosome 2)"
+    count = len(result.best_epochs)
+    title = f"{NAME}, mean of {count} networks (valid: chromosome 2)"
     plot_history(runs / "training.png", result.history, title)
     known = write_motifs(task, result.network, runs)
     print(f"known motifs: {', '.join(known) or 'none'}")

@@ -226,9 +226,9 @@ def test_exported_model_is_the_network(trained) -> None:
     sizes = rows_of(folder / "runs" / NAME / "best-smoke" / "kernel_sizes.csv")
     kernel = int(max(sizes, key=lambda row: float(row["roc_auc_mean"]))["kernel"])
     parts = []
-    for i in range(2):
+    for i, shape in enumerate([(kernel, 4), (19, 20)]):
         path = folder / "runs" / NAME / "best-smoke" / f"final{i}.pt"
-        parts.append(EnhancerCNN(width=kernel, length=200))
+        parts.append(EnhancerCNN(width=shape[0], pool=shape[1], length=200))
         parts[i].load_state_dict(torch.load(path, weights_only=True)["best_weights"])
     network = EnsembleCNN(parts)
     with torch.inference_mode():
@@ -242,7 +242,9 @@ def test_exported_model_is_the_network(trained) -> None:
     card = json.loads((exported / "card.json").read_text())
     assert card["parameters"] == sum(p.numel() for p in network.parameters())
     assert card["training"]["config"]["smoke"] is True
-    assert read_meme(exported / "motifs.meme")[0].name.startswith("filter")
+    widths = {motif.name.partition("_")[0]: len(motif)
+              for motif in read_meme(exported / "motifs.meme")}  # fmt: skip
+    assert widths == {"net0": kernel, "net1": 19}
 
 
 def test_second_run_trains_nothing_and_gives_the_same_bytes(trained, data_root: Path) -> None:
@@ -272,6 +274,7 @@ def test_the_course_preset_is_not_exported(capsys) -> None:
 def test_config_is_plain() -> None:
     config = dataclasses.replace(Config(), kernel_sizes="5,19")
     assert config.widths == [5, 19]
+    assert dataclasses.replace(config, networks="0:4,19:20").shapes(7) == [(7, 4), (19, 20)]
     assert dataclasses.replace(config, kernel_sizes="", kernel=9).widths == []
     with pytest.raises(ValueError, match="there are none"):
         dataclasses.replace(config, kernel_sizes="")

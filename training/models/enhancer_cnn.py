@@ -170,14 +170,14 @@ class EnsembleCNN(nn.Module):
         """uint8 letters (N, L) to logits (N, outputs)."""
         return self.head(self.embed(letters))
 
-    def first_folded(self) -> tuple[Tensor, Tensor]:
-        """Kernels and biases of all first layers: see `EnhancerCNN.first_folded`."""
-        kernels, biases = zip(*(net.first_folded() for net in self.networks), strict=True)
-        return torch.cat(kernels), torch.cat(biases)
+    def first_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Kernels and biases of each first layer: see `EnhancerCNN.first_folded`."""
+        return [network.first_folded() for network in self.networks]
 
     def describe(self) -> str:
         """The layers in a line."""
-        return f"mean logits of {len(self.networks)} networks: {self.networks[0].describe()}"
+        parts = "; ".join(network.describe() for network in self.networks)
+        return f"mean logits of {len(self.networks)} networks: {parts}"
 
 
 class Liver(nn.Module):
