@@ -93,11 +93,12 @@ def test_version_and_help() -> None:
 
 
 def test_debug_shows_the_traceback() -> None:
-    result = run("predict", "jund-cnn-sek", "x.fa", "--debug")
+    words = "no model 'jund-seq'; did you mean 'jund-cnn-seq'?"
+    result = run("predict", "jund-seq", "x.fa", "--debug")
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback (most recent call last):\n")
-    assert "ModelNotFoundError: no model 'jund-cnn-sek'; did you mean 'jund-cnn-seq'?" in result.stderr
-    check_refused(run("predict", "jund-cnn-sek", "x.fa"), "no model 'jund-cnn-sek'; did you mean 'jund-cnn-seq'?")
+    assert f"ModelNotFoundError: {words}" in result.stderr
+    check_refused(run("predict", "jund-seq", "x.fa"), words)
 
 
 # models

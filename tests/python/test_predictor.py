@@ -44,6 +44,14 @@ def usual_length(predictor: Predictor) -> int:
     return predictor.window or int(predictor.card.training["window"])
 
 
+def further(predictor: Predictor, n: int) -> dict[str, NDArray[np.float32]]:
+    """What a model takes beside the sequence, the same in every row."""
+    return {
+        tensor.name: np.full((n, *tensor.shape[1:]), 0.01, np.float32)
+        for tensor in predictor.card.inputs[1:]
+    }
+
+
 # the answer
 
 
@@ -60,8 +68,10 @@ def test_answers(motif: Predictor) -> None:
 @pytest.mark.parametrize("batch_size", SIZES)
 def test_the_batch_size_changes_nothing(shipped: Predictor, batch_size: int | str) -> None:
     sequences = random_letters(100, usual_length(shipped))
-    one_by_one = [shipped.predict([s])[shipped.outputs[0]][0] for s in sequences]
-    result = shipped.predict(sequences, batch_size=batch_size)[shipped.outputs[0]]
+    one = further(shipped, 1)
+    one_by_one = [shipped.predict([s], **one)[shipped.outputs[0]][0] for s in sequences]
+    every = further(shipped, len(sequences))
+    result = shipped.predict(sequences, batch_size=batch_size, **every)[shipped.outputs[0]]
     np.testing.assert_allclose(result, one_by_one, rtol=0, atol=shipped.card.tolerance)
 
 
@@ -85,10 +95,12 @@ def test_kinds_of_sequences_agree(shipped: Predictor) -> None:
     raw = [s.encode() for s in text]
     arrays = [np.frombuffer(s, np.uint8) for s in raw]
     table = np.stack(arrays)
-    expected = shipped.predict(text)[shipped.outputs[0]]
+    every = further(shipped, len(text))
+    expected = shipped.predict(text, **every)[shipped.outputs[0]]
     kinds = [raw, arrays, table, np.asfortranarray(table), [*text[:3], *raw[3:5], *arrays[5:]]]
     for kind in kinds:
-        np.testing.assert_array_equal(shipped.predict(kind)[shipped.outputs[0]], expected)
+        result = shipped.predict(kind, **every)[shipped.outputs[0]]
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_one_sequence_is_a_batch_of_one(motif: Predictor) -> None:
@@ -101,23 +113,28 @@ def test_case_and_uracil_do_not_matter(shipped: Predictor) -> None:
     (upper,) = random_letters(1, usual_length(shipped))
     upper = upper.upper()
     same = [upper, upper.lower(), upper.replace("T", "U"), upper.lower().replace("t", "u")]
-    answers = shipped.predict(same)[shipped.outputs[0]]
+    answers = shipped.predict(same, **further(shipped, len(same)))[shipped.outputs[0]]
     np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
 
 
 def test_every_unknown_letter_is_the_same(shipped: Predictor) -> None:
     (letters,) = random_letters(1, usual_length(shipped))
     odd = [letters.replace("A", unknown) for unknown in "NRYKMSWBDHVnx"[:-1]]
-    answers = shipped.predict(odd)[shipped.outputs[0]]
+    answers = shipped.predict(odd, **further(shipped, len(odd)))[shipped.outputs[0]]
     np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
     assert np.isfinite(answers).all()
 
 
 def test_threads_share_a_predictor(shipped: Predictor) -> None:
     sequences = random_letters(64, usual_length(shipped))
-    expected = shipped.predict(sequences, batch_size=8)[shipped.outputs[0]]
+    every = further(shipped, len(sequences))
+
+    def predict(_: int) -> dict[str, NDArray[np.generic]]:
+        return shipped.predict(sequences, batch_size=8, **every)
+
+    expected = predict(0)[shipped.outputs[0]]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: shipped.predict(sequences, batch_size=8), range(24)))
+        results = list(pool.map(predict, range(24)))
     for result in results:
         np.testing.assert_array_equal(result[shipped.outputs[0]], expected)
 
