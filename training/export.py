@@ -26,6 +26,8 @@ from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
 from seqtile.errors import SeqtileError
 from seqtile.session import LEVELS, Session, check_cuda
 
+from . import motifs
+
 OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
 IR_VERSION = 9
@@ -62,6 +64,7 @@ def export(
     folder: Path,
     *,
     files: Sequence[Path] = (),
+    motif_letters: NDArray[np.uint8] | None = None,
 ) -> ModelCard:
     """Export, prove, and write a model folder.
 
@@ -78,6 +81,9 @@ def export(
         ``exported/<name>``; replaced as a whole.
     files
         ``history.csv``, ``training.png`` and further ones to put beside the model.
+    motif_letters
+        uint8, shape (n, L): sequences of train in which to look for what the first convolutions
+        fit; written as ``motifs.meme``, which is not written without them.
 
     Returns
     -------
@@ -98,7 +104,17 @@ def export(
     golden = dict(examples) | dict(
         zip(_outputs(card), _torch(network, card, examples), strict=True)
     )
-    _write(folder, model, card, golden, rows, files)
+    with tempfile.TemporaryDirectory() as name:
+        further = [*files]
+        if motif_letters is not None:
+            further.append(Path(name) / "motifs.meme")
+            layer = motifs.first_layer(onnx.load_model_from_string(model))
+            motifs.write(
+                layer.kernels, motif_letters, further[-1], bias=layer.bias,
+                alphabet="rna" if card.inputs[0].alphabet == "rna" else "dna",
+                both_strands=layer.both_strands,
+            )  # fmt: skip
+        _write(folder, model, card, golden, rows, further)
     return card
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,8 @@ class Cuts:
     peak: float  # reached by 1 % of the unbound segments
 
 
-def report(part: Segments, scores: Floats, split: str, cuts: Cuts) -> list[Metric]:
-    """The figures of probabilities on a split, with bootstrap intervals."""
+def figures(part: Segments, scores: Floats, split: str, cuts: Cuts) -> list[Metric]:
+    """Those of probabilities on a split, with bootstrap intervals."""
     labels, weights = part.bound, part.weight
 
     def accuracy(rows_labels: Floats, rows_scores: Floats) -> float:
@@ -91,16 +92,7 @@ def choose_cuts(valid: Segments, scores: Floats) -> Cuts:
     )
 
 
-def show(metrics: list[Metric], base: list[Baseline]) -> None:
-    """Print the figures."""
-    for m in metrics:
-        interval = f"[{m.ci95[0]:.4f}, {m.ci95[1]:.4f}]" if m.ci95 else ""
-        print(f"{m.split:<17}{m.name:<20}{m.value:.4f} {interval}  n={m.n:,}  {m.note}")
-    for b in base:
-        print(f"{b.split:<17}{b.name:<20}{b.value:.4f}  baseline: {b.method}")
-
-
-def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
+def golden_inputs(valid: Segments, *, accessibility: bool = False) -> dict[str, NDArray[Any]]:
     """Real segments: 12 bound and 12 not, some in lower case, some with unknown letters."""
     rows = np.concatenate(
         [np.flatnonzero(valid.bound > 0.5)[:12], np.flatnonzero(valid.bound < 0.5)[:12]]
@@ -108,12 +100,19 @@ def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
     letters = valid.letters[rows].copy()
     letters[::4] |= 0x20
     letters[1::6, 40:45] = ord("N")
-    return {"sequence": letters}
+    inputs: dict[str, NDArray[Any]] = {"sequence": letters}
+    if accessibility:
+        inputs["accessibility"] = valid.accessibility[rows, None]
+    return inputs
 
 
-def describe(part: Segments) -> dict[str, int]:
-    """Its size, for the card."""
-    return {"n": len(part), "bound": int(part.bound.sum())}
+def confusion_note(counts: NDArray[np.int64]) -> str:
+    """Counts of true class by predicted class, in words."""
+    (right, wrong), (missed, found) = counts.tolist()
+    return (
+        f"of {right + wrong:,} unbound {right:,} called unbound, {wrong:,} bound; "
+        f"of {missed + found:,} bound {found:,} called bound, {missed:,} unbound"
+    )
 
 
 def strand_note(row: dict[str, float]) -> str:

@@ -7,10 +7,12 @@ above half of its largest activation are aligned, and their letters counted at e
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -159,3 +161,81 @@ def folded(
         return weight * scale[:, None, None], (
             (bias - norm.running_mean.cpu()) * scale + norm.bias.cpu()
         )
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """The convolutions over letters of an exported network.
+
+    Attributes
+    ----------
+    kernels, bias
+        float32, shape (filters, 4, width) and (filters,), a batch norm behind them folded in.
+    both_strands
+        Whether the same kernels read the sequence twice: the other time its reverse complement.
+    """
+
+    kernels: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    both_strands: bool
+
+
+def first_layer(model: onnx.ModelProto) -> FirstLayer:
+    """Find the convolutions of a graph that no other stands before.
+
+    Further channels than the four letters, such as marks of the ends, are left out.
+
+    Raises
+    ------
+    ValueError
+        The graph has no convolution, or first ones of several widths.
+    """
+    graph = model.graph
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    behind: set[str] = set()  # values that a convolution stands before
+    found: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:  # in the order of computation
+        if behind.intersection(node.input):
+            behind.update(node.output)
+        elif node.op_type == "Conv":
+            behind.update(node.output)
+            found.setdefault(node.input[1], []).append(node)
+    widths = {values[name].shape[-1] for name in found}
+    if len(widths) != 1:
+        raise ValueError(f"expected first convolutions of one width, found {sorted(widths)}")
+    kernels, biases = [], []
+    for name, nodes in found.items():
+        weight = values[name][:, :4, 0]
+        bias = values[nodes[0].input[2]] if len(nodes[0].input) > 2 else np.zeros(len(weight))
+        scale, shift = _norm_behind(graph, nodes[0], values, len(weight))
+        kernels.append(weight * scale[:, None, None])
+        biases.append(bias * scale + shift)
+    return FirstLayer(
+        np.concatenate(kernels).astype(np.float32), np.concatenate(biases).astype(np.float32),
+        any(len(nodes) > 1 for nodes in found.values()),
+    )  # fmt: skip
+
+
+def _norm_behind(
+    graph: onnx.GraphProto, node: onnx.NodeProto, values: dict[str, Any], filters: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Factor and summand of the batch norm behind a convolution, 1 and 0 if there is none.
+
+    Behind a max pooling a filter of negative factor still tells where its kernel fits best: it
+    counts as one of a positive factor and no summand.
+    """
+    pooled = False
+    while followers := [n for n in graph.node if node.output[0] in n.input]:
+        node = followers[0]
+        if node.op_type == "MaxPool":
+            pooled = True
+            continue
+        if node.op_type != "BatchNormalization":
+            break
+        gamma, beta, mean, variance = (values[name] for name in node.input[1:5])
+        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
+        scale = gamma / np.sqrt(variance + epsilon)
+        if pooled:
+            beta, scale = np.where(scale > 0, beta, 0), np.abs(scale)
+        return scale, beta - mean * scale
+    return np.ones(filters), np.zeros(filters)

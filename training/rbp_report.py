@@ -226,4 +226,7 @@ def export_model(
     rows = task.valid[:GOLDEN]
     letters = task.probes.letters[rows].copy()
     card = make_card(task, network, result, name, metrics, base, options)
-    return export.export(network, card, {"sequence": letters}, options.exported / name, files=files)
+    return export.export(
+        network, card, {"sequence": letters}, options.exported / name, files=files,
+        motif_letters=task.probes.letters[task.train[::10]],
+    )  # fmt: skip

@@ -302,8 +302,8 @@ def make_card(
             f"Two codons of proline were never seen. What it says of them: {unseen}.",
             "It knows the standard code as 62 codons show it, and no other table; "
             "`seqtile.translate` is exact, faster, and knows them all. This model is a lesson.",
-            "The runtime refuses letters other than A, C, G, T, U; to the graph alone such a letter "
-            "is a column of zeros, and the residue of its codon means nothing.",
+            "The runtime refuses letters other than A, C, G, T, U; to the graph alone such a "
+            "letter is a column of zeros, and the residue of its codon means nothing.",
         ),
         opset=export.OPSET,
         tolerance=1e-5,

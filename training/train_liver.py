@@ -22,15 +22,18 @@ import dataclasses
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 from seqtile.logos import draw_logos
-from seqtile.motifs_cli import compare, pick
+from seqtile.motifs import Motif, write_meme
+from seqtile.motifs_cli import compare, pick, recognised
 
 from . import command, export, motifs, report
 from .baselines import KmerLogistic, KmerRidge
@@ -39,11 +42,12 @@ from .datasets import liver_enhancers as data
 from .datasets.liver_enhancers import Sites
 from .figures import plot_history, write_history
 from .liver_task import Config, Task
-from .loop import Fit, fit, seed_everything
+from .loop import fit, seed_everything
 from .metrics import best_threshold, pr_auc, roc_auc
-from .models.enhancer_cnn import EnhancerCNN, Liver
+from .models.enhancer_cnn import EnsembleCNN, Liver
 
 NAME = "liver-enhancer-cnn"
+SHARE, SITES = 0.7, 50  # of a filter's largest activation; fewest subsequences of a motif
 HEIGHT = "height in bits; below it a known motif's consensus"
 
 
@@ -54,9 +58,11 @@ def cross_validate(task: Task, kernel: int, folds: int, epochs: int, runs: Path)
         train, rest = task.fold(held)
         seed_everything(task.config.seed)
         loss, steps = task.loss(train)
-        every = max(1, epochs // 2)  # of which the last counts; a cut run goes on from the first
-        plan = task.plan(epochs // every * every, steps, evaluate_every=every * steps,
-                         monitor="epoch")  # fmt: skip
+        # The last of two validations counts; a run that was cut goes on from the first.
+        every = epochs // 2 if epochs % 2 == 0 else epochs
+        plan = task.plan(
+            epochs, steps, seed=task.config.seed, evaluate_every=every * steps, monitor="epoch"
+        )
 
         def validate(network: nn.Module, rest: Sites = rest) -> dict[str, float]:
             scores = task.scores(network, rest.letters)
@@ -118,24 +124,46 @@ def compare_kernels(task: Task, runs: Path) -> list[dict]:
     return table
 
 
-def train_final(task: Task, runs: Path) -> Fit:
-    """The recipe on all but chromosomes 1 and 2; the epoch is chosen on 2."""
-    seed_everything(task.config.seed)
-    loss, steps = task.loss(task.train)
-    valid = task.valid
+@dataclass
+class Final:
+    """The shipped network, what its parts did in each epoch on average, and their best epochs."""
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        scores = task.scores(network, valid.letters)
-        right = np.where(valid.liver > 0.5, scores, 1 - scores)
-        return {
-            "valid_loss": float(-np.log(np.maximum(right, 1e-12)).mean()),
-            "roc_auc": roc_auc(valid.liver, scores),
-            "pr_auc": pr_auc(valid.liver, scores),
-        }
+    network: EnsembleCNN
+    history: list[dict[str, float]]
+    best_epochs: list[int]
+    seconds: float
 
-    plan = task.plan(task.config.epochs, steps, evaluate_every=steps)
-    network = task.network(task.config.kernel)
-    return fit(network, loss, validate, plan, checkpoint=runs / "final.pt", label="final")
+
+def train_final(task: Task, kernel: int, runs: Path) -> Final:
+    """The recipe on all but chromosomes 1 and 2; the epochs are chosen on 2."""
+    config = task.config
+    fits = []
+    for i, (width, pool) in enumerate(config.shapes(kernel)):
+        seed = 100 * config.seed + i
+        seed_everything(seed)
+        loss, steps = task.loss(task.train)
+        plan = task.plan(config.epochs, steps, seed=seed, evaluate_every=steps)
+        name = f"final{i}"
+        result = fit(
+            task.network(width, pool), loss, task.validate, plan,
+            checkpoint=runs / f"{name}.pt", label=name,
+        )  # fmt: skip
+        best = result.history[result.best_epoch - 1]
+        print(f"network {i}, kernel {width}, pool {pool}: chromosome 2 ROC AUC "
+              f"{best['roc_auc']:.4f}, PR AUC {best['pr_auc']:.4f}, "
+              f"epoch {result.best_epoch}, {result.seconds:.0f} s", flush=True)  # fmt: skip
+        fits.append(result)
+    history = [
+        {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        | {"epoch": rows[0]["epoch"], "step": rows[0]["step"]}
+        for rows in zip(*(result.history for result in fits), strict=True)
+    ]
+    return Final(
+        EnsembleCNN([result.network for result in fits]).to(memory_format=torch.contiguous_format),
+        history,
+        [result.best_epoch for result in fits],
+        sum(result.seconds for result in fits),
+    )
 
 
 def baselines(task: Task, parts: dict[str, Sites]) -> list[Baseline]:
@@ -152,30 +180,31 @@ def baselines(task: Task, parts: dict[str, Sites]) -> list[Baseline]:
     return rows
 
 
-def write_motifs(task: Task, network: EnhancerCNN, runs: Path) -> list[str]:
+def write_motifs(task: Task, network: EnsembleCNN, runs: Path) -> list[str]:
     """``motifs.meme`` and ``motifs.png`` of the first convolution; the known ones it has."""
-    weights, bias = network.first_folded()
     rows = np.random.default_rng(0).permutation(len(task.train))[:8000]
-    found = motifs.write(
-        weights, task.train.letters[rows], runs / "motifs.meme", bias=bias, both_strands=True
-    )
+    letters, found = task.train.letters[rows], []
+    for i, (kernels, bias) in enumerate(network.first_layers()):
+        counts = motifs.site_counts(kernels, letters, bias=bias, both_strands=True, share=SHARE)
+        found += [
+            Motif.from_counts(f"net{i}_filter{j}", table)
+            for j, table in enumerate(counts)
+            if table[:, 0].sum() >= SITES
+        ]
+    write_meme(runs / "motifs.meme", found)
     pairs = compare(found, None)
     draw_logos(runs / "motifs.png", pick(pairs), f"{NAME}: filters of the first convolution; "
                + HEIGHT)  # fmt: skip
-    best: dict[str, float] = {}
-    for _, match in pairs:
-        if match:
-            best.setdefault(match.target.name, match.similarity)
-    return [f"{name} {value:.3f}" for name, value in best.items() if value >= 0.8]
+    return [f"{name} {match.similarity:.3f}" for name, (_, match) in recognised(pairs).items()
+            if match]  # fmt: skip
 
 
 def make_card(
-    task: Task, options: Options, result: Fit, threshold: float, cross: list[dict],
+    task: Task, options: Options, result: Final, threshold: float, cross: list[dict],
     metrics: list[Metric], base: list[Baseline],
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
     network = result.network
-    assert isinstance(network, EnhancerCNN)
     return ModelCard(
         name=NAME,
         version="1.0.0",
@@ -197,8 +226,8 @@ def make_card(
                 labels=("other cells", "liver"),
             ),
             TensorSpec(
-                "embedding", ("batch", network.last.in_features), "float32",
-                "activations of the hidden layer, mean of both strands",
+                "embedding", ("batch", network.hidden), "float32",
+                "activations of the hidden layers, mean of both strands",
             ),
         ),
         receptive_field=data.LENGTH,
@@ -215,7 +244,7 @@ def make_card(
         },
         training=command.training_fields(
             "train_liver", task.config, options, seconds=result.seconds, window=data.LENGTH,
-            best_epoch=result.best_epoch, cross_validation=cross,
+            best_epoch=result.best_epochs, cross_validation=cross,
         ),
         metrics=tuple(metrics),
         baselines=tuple(base),
@@ -242,7 +271,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config, options = command.parse(Config, __doc__, arguments)
     if config.smoke:
         config = dataclasses.replace(
-            config, kernel_sizes="7,11", compare_folds=1, compare_epochs=1, folds=2, epochs=2
+            config,
+            kernel_sizes="7,11",
+            compare_folds=1,
+            compare_epochs=1,
+            folds=2,
+            epochs=2,
+            networks="0:4,19:20",
         )
     task = Task(config, options.device)
     runs = options.run_folder(NAME, config)
@@ -256,15 +291,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         (runs / "report.json").write_text(json.dumps({"kernel_sizes": sizes}, indent=2) + "\n")
         print(f"all in {time.perf_counter() - started:.0f} s; {runs}")
         return
-    folds = cross_validate(task, config.kernel, config.folds, config.epochs, runs)
+    kernel = config.kernel or max(sizes, key=lambda row: row["roc_auc_mean"])["kernel"]
+    folds = cross_validate(task, kernel, config.folds, config.epochs, runs)
     cross = summary(folds)
     show_summary(cross, "cross-validation")
     write_rows(runs / "cross_validation.csv", folds)
 
-    result = train_final(task, runs)
+    result = train_final(task, kernel, runs)
     write_history(runs / "history.csv", result.history)
-    plot_history(runs / "training.png", result.history, f"{NAME} (valid: chromosome 2)")
-    assert isinstance(result.network, EnhancerCNN)
+    count = len(result.best_epochs)
+    title = f"{NAME}, mean of {count} networks (valid: chromosome 2)"
+    plot_history(runs / "training.png", result.history, title)
     known = write_motifs(task, result.network, runs)
     print(f"known motifs: {', '.join(known) or 'none'}")
 

@@ -23,9 +23,7 @@ def require_logos(purpose: str) -> None:
         require(module, purpose)
 
 
-def draw_logos(
-    path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: str, *, named: float = 0.8
-) -> None:
+def draw_logos(path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: str) -> None:
     """Draw motifs as sequence logos, a grid three across, as PNG.
 
     The height of a column is its information content, that of a letter its share of it. A motif
@@ -35,10 +33,15 @@ def draw_logos(
     Parameters
     ----------
     motifs
-        Each with its match, as `best_match` gives it.
-    named
-        Smallest similarity at which the match is shown.
+        Each with the match to show, as `best_match` gives it.
+
+    Raises
+    ------
+    ValueError
+        No motif.
     """
+    if not motifs:
+        raise ValueError("there is no motif to draw")
     import logomaker
     import pandas
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -51,8 +54,7 @@ def draw_logos(
     axes = figure.subplots(down, across, squeeze=False).ravel()
     for axis in axes[len(motifs) :]:
         axis.set_axis_off()
-    for axis, (motif, match) in zip(axes, motifs, strict=False):
-        known = match if match and match.similarity >= named else None
+    for axis, (motif, known) in zip(axes, motifs, strict=False):
         turned = known is not None and known.strand == "-"
         shown = motif.reverse_complement() if turned else motif
         letters = "ACGT" if motif.alphabet == "dna" else "ACGU"

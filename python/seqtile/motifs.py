@@ -19,6 +19,7 @@ __all__ = [
     "Match",
     "Motif",
     "best_match",
+    "is_recognised",
     "known_motifs",
     "read_meme",
     "similarity",
@@ -248,6 +249,20 @@ def best_match(motif: Motif, targets: Sequence[Motif], *, min_overlap: int = 5) 
     """The target most like a motif, None without targets; see `similarity`."""
     matches = [similarity(motif, target, min_overlap=min_overlap) for target in targets]
     return max(matches, key=lambda match: match.similarity, default=None)
+
+
+def is_recognised(motif: Motif, match: Match | None) -> bool:
+    """Whether a match may be called by its target's name.
+
+    It is at least 0.8 alike, and the places that the target covers hold at least 0.4 of its
+    information. The correlation of two columns does not see how strong they are, so that a weak
+    motif is like some known one by chance: those of 768 random filters of 15 reach 0.91 against the
+    motifs known here, but not one of them holds 0.4 of the information.
+    """
+    if match is None or match.similarity < 0.8:
+        return False
+    covered = motif.bits[max(0, match.offset) : match.offset + len(match.target)]
+    return float(covered.sum()) >= 0.4 * match.target.information
 
 
 # Consensus of factors that networks on human sequences find again and again, as JASPAR has them.

@@ -13,14 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import ModelNotFoundError
-from .motifs import Match, Motif, best_match, known_motifs, read_meme, write_meme
+from .motifs import Match, Motif, best_match, is_recognised, known_motifs, read_meme, write_meme
 from .outputs import AtomicOutputs, output_errors
 from .zoo import model_folder
 
-__all__ = ["compare", "motif_file", "pick", "print_motifs", "write_outputs"]
+__all__ = ["compare", "motif_file", "pick", "print_motifs", "recognised", "write_outputs"]
 
 FILE = "motifs.meme"
-NAMED = 0.8  # similarity from which on a match is named in a file or picture
 _DRAWN = 12
 
 Matched = tuple[Motif, Match | None]
@@ -47,7 +46,7 @@ def motif_file(model: str) -> Path:
 
 
 def compare(motifs: Sequence[Motif], against: str | None) -> list[Matched]:
-    """Each motif with the known one that it is most like, the most alike first.
+    """Each motif with the known one that it is most like: recognised ones, then by likeness.
 
     Parameters
     ----------
@@ -65,18 +64,27 @@ def compare(motifs: Sequence[Motif], against: str | None) -> list[Matched]:
         return []
     known = known_motifs(motifs[0].alphabet) if against is None else read_meme(against)
     pairs = [(motif, best_match(motif, known)) for motif in motifs]
-    return sorted(pairs, key=lambda pair: -pair[1].similarity if pair[1] else 0)
+    return sorted(pairs, key=_order)
 
 
-def pick(pairs: Sequence[Matched], count: int = _DRAWN, named: float = NAMED) -> list[Matched]:
-    """The motifs to draw: the best of each known motif, then the most informative others."""
-    first: dict[str, Matched] = {}
+def _order(pair: Matched) -> tuple[bool, float]:
+    return not is_recognised(*pair), -pair[1].similarity if pair[1] else 0.0
+
+
+def recognised(pairs: Sequence[Matched]) -> dict[str, Matched]:
+    """The best motif of each known one, by its name, the most alike first."""
+    best: dict[str, Matched] = {}
     for motif, match in pairs:
-        if match and match.similarity >= named:
-            first.setdefault(match.target.name, (motif, match))
-    chosen = list(first.values())[:count]
-    names = {motif.name for motif, _ in chosen}
-    rest = [pair for pair in pairs if pair[0].name not in names]
+        if match and is_recognised(motif, match):
+            best.setdefault(match.target.name, (motif, match))
+    return best
+
+
+def pick(pairs: Sequence[Matched], count: int = _DRAWN) -> list[Matched]:
+    """The motifs to draw: the best of each known one, then the most informative unlike any."""
+    chosen = list(recognised(pairs).values())[:count]
+    rest: list[Matched] = [(motif, None) for motif, match in pairs
+                           if not is_recognised(motif, match)]  # fmt: skip
     rest.sort(key=lambda pair: -pair[0].information)
     return chosen + rest[: count - len(chosen)]
 
@@ -86,7 +94,7 @@ def write_outputs(
 ) -> None:
     """Write the motifs as a MEME file, and logos of the best of them as PNG, both or none.
 
-    In the MEME file a match of at least 0.8 is the second name of a motif.
+    In the MEME file the name of the known motif is the second name of one that is recognised.
 
     Raises
     ------
@@ -105,7 +113,7 @@ def write_outputs(
 
             target = files.path_for(Path(plot))
             with output_errors(plot):
-                draw_logos(target, pick(pairs), title, named=NAMED)
+                draw_logos(target, pick(pairs), title)
 
 
 def check_outputs(plot: str | None) -> None:
@@ -123,7 +131,7 @@ def check_outputs(plot: str | None) -> None:
 
 
 def _labelled(motif: Motif, match: Match | None) -> Motif:
-    if match is None or match.similarity < NAMED:
+    if match is None or not is_recognised(motif, match):
         return motif
     return dataclasses.replace(motif, label="_".join(match.target.name.split()))
 
@@ -142,7 +150,15 @@ def print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bo
         print(json.dumps([_to_dict(*pair) for pair in pairs], indent=2))  # noqa: T201
         return
     table = Table(
-        "filter", "consensus", "sites", "bits", "known", "similarity", box=None, pad_edge=False
+        "filter",
+        "consensus",
+        "sites",
+        "bits",
+        "known",
+        "similarity",
+        "recognised",
+        box=None,
+        pad_edge=False,
     )
     for column in table.columns[2:4]:
         column.justify = "right"
@@ -156,6 +172,7 @@ def print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bo
             f"{motif.information:.1f}",
             known,
             f"{match.similarity:.3f}" if match else "",
+            "yes" if is_recognised(motif, match) else "",
         )
     left = f", the {top} most like a known one" if 0 < top < len(pairs) else ""
     print(f"{source}: {len(pairs)} motifs{left}")  # noqa: T201
@@ -177,5 +194,6 @@ def _to_dict(motif: Motif, match: Match | None) -> dict[str, Any]:
             "similarity": match.similarity,
             "strand": match.strand,
             "offset": match.offset,
+            "recognised": is_recognised(motif, match),
         },
     }

@@ -12,16 +12,18 @@ from Bio import motifs as bio
 
 import seqtile
 from seqtile import MotifParseError, ShapeError
+from seqtile.logos import draw_logos
 from seqtile.motifs import (
     KNOWN_DNA,
     Motif,
     best_match,
+    is_recognised,
     known_motifs,
     read_meme,
     similarity,
     write_meme,
 )
-from seqtile.motifs_cli import compare, pick
+from seqtile.motifs_cli import compare, pick, recognised
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 
@@ -344,14 +346,14 @@ def succeed(*arguments: object) -> str:
 def test_table(meme: Path) -> None:
     lines = succeed(meme).splitlines()
     assert lines[0] == f"{meme}: 3 motifs"
-    assert lines[1].split() == ["filter", "consensus", "sites", "bits", "known", "similarity"]
+    assert lines[1].split() == ["filter", "consensus", "sites", "bits", "known", "similarity",
+                                "recognised"]  # fmt: skip
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
     assert rows["filter1"][0] == "NNNGTAAACANN"
     assert rows["filter1"][3:6] == ["FOXA", "TGTTTAC", "(-)"]
     assert rows["filter2"][3:6] == ["GATA", "AGATAA", "(+)"]
-    values = [float(line.split()[-1]) for line in lines[2:]]
-    assert values == sorted(values, reverse=True)
-    assert values[1] > 0.98
+    assert [line.split()[-1] for line in lines[2:4]] == ["yes", "yes"]
+    assert [float(line.split()[-2]) for line in lines[2:4]] == pytest.approx([1, 1], abs=0.02)
     short = succeed(meme, "--top", 1).splitlines()
     assert short[0] == f"{meme}: 3 motifs, the 1 most like a known one"
     assert len(short) == 3
@@ -391,6 +393,36 @@ def test_files(meme: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == {"filters.meme", "out.meme", "logos.png"}
 
 
+def png_size(path: Path) -> tuple[int, int]:
+    content = path.read_bytes()
+    assert content[:8] == PNG
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def test_logos_of_all_kinds(tmp_path: Path) -> None:
+    """Here warnings are errors: those of the drawing libraries too."""
+    pytest.importorskip("logomaker", reason="logos need logomaker")
+    known = Motif.from_consensus("known", "TTGTTTACTT")
+    items = [in_noise(text) for text in ("TGTTTAC", "GTAAACA", "AGATAA")]
+    inside = similarity(items[0], Motif.from_consensus("FOXA", "TGTTTAC"))
+    hanging = [similarity(Motif("x", motif.probabilities[:, 3:10]), known) for motif in items[:2]]
+    assert [match.offset for match in hanging] == [-1, -2]
+    assert [match.strand for match in hanging] == ["+", "-"]
+    short = [Motif("x", motif.probabilities[:, 3:10]) for motif in items[:2]]
+    pairs = [(items[0], inside), *zip(short, hanging, strict=True), (items[2], None)]
+    draw_logos(tmp_path / "four.png", pairs, "title")
+    draw_logos(tmp_path / "one.png", pairs[:1], "title")
+    rna = Motif.from_consensus("x", "UGCAUG", alphabet="rna")
+    draw_logos(tmp_path / "rna.png", [(rna, similarity(rna, rna))] * 2, "title")
+    wide, high = png_size(tmp_path / "one.png")
+    assert abs(png_size(tmp_path / "rna.png")[0] - 2 * wide) <= 1
+    assert png_size(tmp_path / "rna.png")[1] == high
+    assert abs(png_size(tmp_path / "four.png")[0] - 3 * wide) <= 2
+    assert png_size(tmp_path / "four.png")[1] > 1.5 * high
+    with pytest.raises(ValueError, match="no motif"):
+        draw_logos(tmp_path / "none.png", [], "title")
+
+
 def test_logos_without_the_library(meme: Path, tmp_path: Path) -> None:
     """The command that mends it, before anything is written."""
     blocked = tmp_path / "blocked"
@@ -426,6 +458,23 @@ def test_a_model_folder_and_its_file(meme: Path, tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"")
     for source in (folder, folder / "model.onnx"):
         assert succeed(source).splitlines()[1:] == succeed(meme).splitlines()[1:]
+
+
+def test_what_is_recognised_comes_first() -> None:
+    weak = dataclasses.replace(in_noise("TGTTTAC", weight=0.3), name="weak")
+    strong = dataclasses.replace(in_noise("CAAAGTCA"), name="strong")
+    unlike = dataclasses.replace(random_motif(3), name="unlike")
+    pairs = compare([weak, unlike, strong], None)
+    matches = {motif.name: match for motif, match in pairs}
+    assert weak.bits[3:10].sum() < 0.4 * 14
+    assert strong.bits[3:11].sum() > 0.4 * 16
+    assert matches["weak"].similarity > 0.9 > matches["strong"].similarity > 0.8
+    assert [is_recognised(*pair) for pair in pairs] == [True, False, False]
+    assert [motif.name for motif, _ in pairs][:2] == ["strong", "weak"]
+    assert list(recognised(pairs)) == ["HNF4A"]
+    shown = {motif.name: match for motif, match in pick(pairs)}
+    assert shown == {"strong": matches["strong"], "weak": None, "unlike": None}
+    assert not is_recognised(strong, None)
 
 
 def test_the_picture_shows_each_known_motif_once() -> None:

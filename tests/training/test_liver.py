@@ -22,10 +22,11 @@ from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
 from seqtile import reverse_complement  # noqa: E402
-from seqtile.motifs import best_match, known_motifs, read_meme  # noqa: E402
+from seqtile.motifs import read_meme  # noqa: E402
+from seqtile.motifs_cli import compare, recognised  # noqa: E402
 from training import train_liver  # noqa: E402
 from training.liver_task import Config, Task, augmented  # noqa: E402
-from training.models.enhancer_cnn import CourseCNN, EnhancerCNN, Liver  # noqa: E402
+from training.models.enhancer_cnn import CourseCNN, EnhancerCNN, EnsembleCNN, Liver  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "liver-enhancer-cnn"
@@ -50,13 +51,19 @@ def settled(network: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.mark.parametrize("length", [0, 200])
 def test_both_strands_give_the_same_answer(length: int) -> None:
-    network = settled(EnhancerCNN(length=length, filters=8, further=((6, 3, 2),), hidden=5))
+    torch.manual_seed(1)
+    parts = [EnhancerCNN(length=length, filters=8, further=((6, 3, 2),), hidden=5)
+             for _ in range(2)]  # fmt: skip
+    network = settled(EnsembleCNN(parts))
     with torch.inference_mode():
         one, embedding = Liver(network)(torch.from_numpy(LETTERS))
         other, turned = Liver(network)(torch.from_numpy(reverse_complement(LETTERS)))
         logits = network(torch.from_numpy(LETTERS))
+        separate = [part(torch.from_numpy(LETTERS)) for part in parts]
+    torch.testing.assert_close(logits, (separate[0] + separate[1]) / 2)
+    assert not torch.allclose(*separate)
     assert one.shape == (6,)
-    assert embedding.shape == (6, 5)
+    assert embedding.shape == (6, 10)
     torch.testing.assert_close(one, other)
     torch.testing.assert_close(embedding, turned)
     torch.testing.assert_close(one, torch.softmax(logits, 1)[:, 0])
@@ -216,9 +223,14 @@ def test_exported_model_is_the_network(trained) -> None:
     }  # fmt: skip
     predictor = seqtile.load(exported, device="cpu")
     assert f"sha256 {predictor.sha256}" in printed
-    content = torch.load(folder / "runs" / NAME / "best-smoke" / "final.pt", weights_only=True)
-    network = EnhancerCNN(width=Config().kernel, length=200)
-    network.load_state_dict(content["best_weights"])
+    sizes = rows_of(folder / "runs" / NAME / "best-smoke" / "kernel_sizes.csv")
+    kernel = int(max(sizes, key=lambda row: float(row["roc_auc_mean"]))["kernel"])
+    parts = []
+    for i, shape in enumerate([(kernel, 4), (19, 20)]):
+        path = folder / "runs" / NAME / "best-smoke" / f"final{i}.pt"
+        parts.append(EnhancerCNN(width=shape[0], pool=shape[1], length=200))
+        parts[i].load_state_dict(torch.load(path, weights_only=True)["best_weights"])
+    network = EnsembleCNN(parts)
     with torch.inference_mode():
         expected, embedding = Liver(network.eval())(torch.from_numpy(LETTERS))
     found = predictor.predict(LETTERS)["probability"]
@@ -230,7 +242,9 @@ def test_exported_model_is_the_network(trained) -> None:
     card = json.loads((exported / "card.json").read_text())
     assert card["parameters"] == sum(p.numel() for p in network.parameters())
     assert card["training"]["config"]["smoke"] is True
-    assert read_meme(exported / "motifs.meme")[0].name.startswith("filter")
+    widths = {motif.name.partition("_")[0]: len(motif)
+              for motif in read_meme(exported / "motifs.meme")}  # fmt: skip
+    assert widths == {"net0": kernel, "net1": 19}
 
 
 def test_second_run_trains_nothing_and_gives_the_same_bytes(trained, data_root: Path) -> None:
@@ -260,7 +274,10 @@ def test_the_course_preset_is_not_exported(capsys) -> None:
 def test_config_is_plain() -> None:
     config = dataclasses.replace(Config(), kernel_sizes="5,19")
     assert config.widths == [5, 19]
-    assert dataclasses.replace(config, kernel_sizes="").widths == []
+    assert dataclasses.replace(config, networks="0:4,19:20").shapes(7) == [(7, 4), (19, 20)]
+    assert dataclasses.replace(config, kernel_sizes="", kernel=9).widths == []
+    with pytest.raises(ValueError, match="there are none"):
+        dataclasses.replace(config, kernel_sizes="")
 
 
 # --- the shipped model
@@ -268,14 +285,9 @@ def test_config_is_plain() -> None:
 
 @pytest.mark.parametrize("name", ["HNF4A", "FOXA", "GATA"])
 def test_the_shipped_model_knows_the_factor(name: str) -> None:
-    """A filter of enough sites and information is most like this factor's motif."""
-    path = ROOT / "exported" / NAME / "motifs.meme"
-    matches = [
-        match
-        for motif in read_meme(path)
-        if motif.information > 6
-        and motif.nsites >= 100
-        and (match := best_match(motif, known_motifs())) is not None
-        and match.target.name == name
-    ]
-    assert max(match.similarity for match in matches) > 0.9
+    """A filter of enough sites is recognised, and like this factor more than chance allows."""
+    found = recognised(compare(read_meme(ROOT / "exported" / NAME / "motifs.meme"), None))
+    assert name in found
+    motif, match = found[name]
+    assert match.similarity > 0.9
+    assert motif.nsites >= 100

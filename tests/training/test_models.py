@@ -12,7 +12,7 @@ from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
 from training.models.letters import LetterTable  # noqa: E402
-from training.models.tf_binding import BookCNN, SequenceCNN, TiedConv  # noqa: E402
+from training.models.tf_binding import BookCNN, Probability, SequenceCNN, TiedConv  # noqa: E402
 
 LAYOUTS = [
     {"convs": ((16, 8, 1),)},
@@ -191,6 +191,19 @@ def test_binding_only_stays_on_its_device() -> None:
         name: "meta" for name, _ in places
     }
     assert bare.last.weight.shape == (1, 32)
+
+
+def test_shipped_network_gives_the_embedding_its_last_layer_sees() -> None:
+    network, batch = make(outputs=1, **LAYOUTS[0]), letters()
+    with torch.no_grad():
+        probability, embedding = Probability(network)(batch)
+        logits = network(batch)[:, 0]
+    assert (probability.shape, embedding.shape) == ((7,), (7, 32))
+    assert embedding.min() == 0 < embedding.max()
+    last = network.last
+    by_hand = embedding @ last.weight.detach()[0] + last.bias.detach()
+    torch.testing.assert_close(by_hand, logits)
+    torch.testing.assert_close(probability, 1 / (1 + torch.exp(-logits)))
 
 
 def same_convolution(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -9,10 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
+import onnx  # noqa: E402
 from torch import nn  # noqa: E402
 
 from seqtile import one_hot, reverse_complement  # noqa: E402
 from seqtile.motifs import Motif, read_meme, similarity  # noqa: E402
+from seqtile.motifs_cli import compare, recognised  # noqa: E402
 from training import motifs  # noqa: E402
 
 ACGT = np.frombuffer(b"ACGT", np.uint8)
@@ -93,6 +95,17 @@ def test_unknown_letters_are_no_sites() -> None:
     assert counts[0][:, 0].tolist() == [1, 1, 1, 0]
 
 
+def test_random_filters_are_not_recognised(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = ACGT[rng.integers(0, 4, (400, 200))]
+    weights = rng.uniform(-1, 1, (256, 4, 15))
+    found = motifs.write(weights, rows, tmp_path / "motifs.meme", both_strands=True)
+    pairs = compare(found, None)
+    assert len(pairs) > 200
+    assert max(match.similarity for _, match in pairs if match) > 0.8  # by chance
+    assert recognised(pairs) == {}
+
+
 def test_rna(tmp_path: Path) -> None:
     rows = np.frombuffer(b"AAUGCAUGCC" * 30, np.uint8).reshape(30, 10)
     weights = np.zeros((1, 4, 6), np.float32)
@@ -136,3 +149,45 @@ def test_the_norm_is_folded(two: bool) -> None:
     assert (plain.shape, zero.tolist()) == ((2, 4, 3), [0, 0])
     with pytest.raises(TypeError, match="batch norm"):
         motifs.folded(convolution, nn.ReLU())
+
+
+class Twice(nn.Module):
+    """Both strands through one convolution of a further channel, a norm or a pooling behind it."""
+
+    def __init__(self, pool: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(5, 6, (1, 4))
+        self.norm = nn.BatchNorm2d(6)
+        for values in (self.norm.weight, self.norm.bias, self.norm.running_mean):
+            nn.init.normal_(values)
+        self.second = nn.Conv2d(6, 2, (1, 3))
+        self.pool = nn.MaxPool2d((1, 2)) if pool else nn.Identity()
+
+    def forward(self, hot: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([hot, torch.ones_like(hot[:, :1])], 1)
+        both = [self.second(self.norm(self.pool(self.conv(y)))) for y in (x, x.flip(3))]
+        return (both[0] + both[1]).amax(3)
+
+
+@pytest.mark.parametrize("pool", [False, True])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_first_layer_of_a_graph(pool) -> None:
+    network = Twice(pool).eval()
+    program = torch.onnx.export(network, (torch.randn(3, 4, 1, 20),), dynamo=True, verbose=False)
+    layer = motifs.first_layer(program.model_proto)
+    assert layer.both_strands
+    scale = network.norm.weight / torch.sqrt(network.norm.running_var + network.norm.eps)
+    shift = network.norm.bias
+    if pool:
+        scale, shift = scale.abs(), torch.where(scale > 0, shift, 0)
+    kernels = network.conv.weight[:, :4, 0] * scale[:, None, None]
+    bias = (network.conv.bias - network.norm.running_mean) * scale + shift
+    np.testing.assert_allclose(layer.kernels, kernels.detach(), atol=1e-6)
+    np.testing.assert_allclose(layer.bias, bias.detach(), atol=1e-5)
+
+
+def test_first_layer_needs_a_convolution() -> None:
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "none", [], []))
+    with pytest.raises(ValueError, match=r"expected first convolutions of one width, found \[\]"):
+        motifs.first_layer(empty)

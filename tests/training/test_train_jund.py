@@ -19,7 +19,7 @@ onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
 from seqtile.cards import METADATA_KEY  # noqa: E402
-from training import train_jund  # noqa: E402
+from training import jund_student, train_jund  # noqa: E402
 from training.models.tf_binding import SequenceCNN  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,14 +85,15 @@ def test_exported_model_is_the_network(trained) -> None:
     predictor = seqtile.load(exported, device="cpu")
     assert f"sha256 {predictor.sha256}" in printed
     with np.load(exported / "golden.npz") as golden:
-        letters, expected = golden["sequence"], golden["probability"]
+        letters, expected, embedding = (golden[n] for n in ("sequence", "probability", "embedding"))
     found = predictor.predict(letters)["probability"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(found) > 1e-3
+    np.testing.assert_allclose(predictor.embed(letters), embedding, atol=1e-5)
+    assert np.ptp(expected) > 1e-3
 
     # The same from the student's checkpoint, but for the scale and place of its logits.
     content = torch.load(folder / "runs" / NAME / "best-smoke" / "student.pt", weights_only=True)
-    network = SequenceCNN(**train_jund.ONE, outputs=11)
+    network = SequenceCNN(**jund_student.ONE, outputs=11)
     network.load_state_dict(content["best_weights"])
     with torch.inference_mode():
         student = network.eval()(torch.from_numpy(letters))[:, 0].double().numpy()
@@ -125,11 +126,22 @@ def test_second_run_trains_nothing_and_gives_the_same_bytes(trained, data_root: 
     before, models = files(runs), files(exported)
     result = train(data_root, folder, "--export")
     assert result.returncode == 0, result.stderr
-    assert f"teacher 0: from {runs / 'teacher-0.pt'}\n" in result.stdout
-    assert "teacher 0: from" not in printed
+    assert f"student: from {runs / 'network.pt'}\n" in result.stdout
+    assert "student: from" not in printed
     assert files(runs) == before
     assert files(exported)["model.onnx"] == models["model.onnx"]
     assert files(exported)["card.json"] == models["card.json"]
+
+
+def test_run_cut_before_its_end_goes_on_from_the_teacher(trained, data_root: Path) -> None:
+    folder, _ = trained
+    runs = folder / "runs" / NAME / "best-smoke"
+    before = files(runs)
+    (runs / "network.pt").unlink()
+    result = train(data_root, folder)
+    assert result.returncode == 0, result.stderr
+    assert f"teacher 0: from {runs / 'teacher-0.pt'}\n" in result.stdout
+    assert files(runs)["report.json"] == before["report.json"]
 
 
 def test_folder_of_another_configuration(trained, data_root: Path) -> None:
@@ -159,8 +171,7 @@ def test_course_preset(data_root: Path, tmp_path: Path) -> None:
         (["--preset", "fancy"], "invalid choice: 'fancy'"),
         (["--preset", "course", "--smoke", "--export"], "only preset best is exported"),
         (["--seed", "one"], "invalid int value: 'one'"),
-        (["--hold-out", "5"], "--hold-out takes a fold from 0 to 4, not 5"),
-        (["--hold-out", "0", "--export"], "not --hold-out"),
+        (["--hold-out", "5"], "invalid choice: 5"),
         (["--smoke", "--export"], "--smoke --export needs a folder of its own"),
     ],
 )
@@ -169,4 +180,10 @@ def test_usage_errors_come_before_any_work(tmp_path: Path, capsys, options, mess
         train_jund.main([*options, "--runs", str(tmp_path / "runs")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_held_out_network_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not --hold-out"):
+        train_jund.main(["--hold-out", "0", "--export", "--runs", str(tmp_path / "runs")])
     assert list(tmp_path.iterdir()) == []

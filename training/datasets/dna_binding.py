@@ -5,8 +5,9 @@ Gomez-Bombarelli), problem set on DNA binding sites; GitHub ``mattfeng/ML4MolEng
 ``train_dna.csv`` has the bytes of ``dna_binding.csv`` in ``coleygroup/ML4MolEng``. No licence is
 stated. The protein is not named; the bound segments carry the E-box CACGTG, as those of USF1 do.
 
-Row 2k is a bound segment and row 2k + 1 a shuffle of its letters, so a split by rows puts many a
-pair on different sides. `load` splits by pair: 80 % train, 20 % test, and of train a tenth for
+Row 2k is a bound segment, and row 2k + 1 the same segment cut into blocks of two letters (the last
+of one) and put together in another order: `shuffle` makes more of these. A split by rows puts many
+a pair on different sides, so `load` splits by pair: 80 % train, 20 % test, and of train a tenth for
 validation. ``$SEQTILE_DATA/dna_binding`` is read where it is set; else the files are downloaded.
 """
 
@@ -53,7 +54,7 @@ class Segments:
     bound
         float32, shape (n,): 1 where the protein binds.
     row
-        int64, shape (n,): row of the source file, from 0; rows 2k and 2k + 1 are a pair.
+        int64, shape (n,): row of the source file, from 0; rows 2k (bound) and 2k + 1 are a pair.
     """
 
     letters: NDArray[np.uint8]
@@ -102,6 +103,23 @@ def split_rows(rows: int, by: By = "pair") -> dict[str, NDArray[np.int64]]:
     }
 
 
+def shuffle(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Rows with their blocks of two letters, from the left, in a new order: new unbound segments.
+
+    The way every unbound row of both files comes from its bound one.
+
+    Parameters
+    ----------
+    letters
+        uint8, shape (n, L), L odd: the last letter is a block of its own.
+    """
+    n, length = letters.shape
+    blocks = rng.permuted(np.tile(np.arange(length // 2 + 1), (n, 1)), axis=1)
+    places = (2 * blocks[:, :, None] + np.arange(2)).reshape(n, -1)
+    places = places[places < length].reshape(n, length)  # the last block has but one
+    return np.take_along_axis(letters, places, 1)
+
+
 def _read(file: str) -> Segments:
     folder = local_copy(NAME)
     if folder is None:
@@ -126,7 +144,7 @@ def _parse(path: Path, file: str) -> Segments:
     return Segments(letters, bound.astype(np.float32), np.arange(len(bound)))
 
 
-def fetch(folder: Path, file: str, url: str = _URL) -> None:
+def fetch(folder: Path, file: str, url: str | None = None) -> None:
     """Download a file into ``folder``; one with another content leaves nothing there.
 
     Raises
@@ -136,7 +154,7 @@ def fetch(folder: Path, file: str, url: str = _URL) -> None:
     """
     path = folder / f".{file}.fetched"
     try:
-        download(f"{url}/{_REMOTE[file]}", path)
+        download(f"{url or _URL}/{_REMOTE[file]}", path)
         _parse(path, file)
         path.replace(folder / file)
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -50,6 +52,8 @@ class ConvBiLSTM(nn.Module):
         Of the LSTM, each direction.
     embedding
         Width of the layer before the last.
+    direct
+        Whether the largest and mean values of the convolutions go beside the LSTM's states.
     dropout
         Before the LSTM and before the embedding.
     """
@@ -63,6 +67,7 @@ class ConvBiLSTM(nn.Module):
         depth: int = 0,
         hidden: int = 32,
         embedding: int = 32,
+        direct: bool = True,
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -83,7 +88,8 @@ class ConvBiLSTM(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(filters, hidden, batch_first=True, bidirectional=True)
-        self.hidden = nn.Linear(4 * hidden, embedding)
+        self.direct = direct
+        self.hidden = nn.Linear(4 * hidden + (2 * filters if direct else 0), embedding)
         self.last = nn.Linear(embedding, 1)
 
     def strand(self, hot: Tensor) -> Tensor:
@@ -91,7 +97,10 @@ class ConvBiLSTM(nn.Module):
         x = self.first(hot)
         for layer in self.further:
             x = x + layer(x)
-        states, _ = self.lstm(self.dropout(x).squeeze(2).transpose(1, 2))
+        maps = x.squeeze(2).transpose(1, 2)
+        states, _ = self.lstm(self.dropout(maps))
+        if self.direct:
+            states = torch.cat([states, maps], 2)
         pooled = torch.cat([states.amax(1), states.mean(1)], 1)
         return functional.relu(self.hidden(self.dropout(pooled)))
 
@@ -105,6 +114,19 @@ class ConvBiLSTM(nn.Module):
         # Channels are in the order A C G T: turned around in both axes, the other strand.
         embedding = (self.strand(hot) + self.strand(hot.flip(1, 3))) / 2
         return self.last(embedding).squeeze(1), embedding
+
+
+class Mean(nn.Module):
+    """Several networks as one: the mean of their logits, their embeddings side by side."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, letters: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 letters (N, L) to logits (N,) and embeddings (N, networks * embedding)."""
+        logits, embeddings = zip(*(network(letters) for network in self.networks), strict=True)
+        return torch.stack(logits).mean(0), torch.cat(embeddings, 1)
 
 
 class Probability(nn.Module):

@@ -142,14 +142,52 @@ class CourseCNN(nn.Module):
         return self.last(self.trunk(self.letters(letters)).squeeze(2).amax(2))
 
 
-class Liver(nn.Module):
-    """What is shipped: letters to the probability of liver, and the hidden layer."""
+class EnsembleCNN(nn.Module):
+    """The mean logits of some networks of one shape.
 
-    def __init__(self, network: EnhancerCNN) -> None:
+    Parameters
+    ----------
+    networks
+        Trained alike, from different seeds.
+    """
+
+    def __init__(self, networks: Sequence[EnhancerCNN]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.hidden = sum(network.last.in_features for network in networks)
+
+    def embed(self, letters: Tensor) -> Tensor:
+        """uint8 letters (N, L) to the hidden layers side by side (N, hidden)."""
+        return torch.cat([network.embed(letters) for network in self.networks], 1)
+
+    def head(self, embedding: Tensor) -> Tensor:
+        """Hidden layers (N, hidden) to logits (N, outputs)."""
+        parts = embedding.split(self.hidden // len(self.networks), 1)
+        logits = [net.last(part) for net, part in zip(self.networks, parts, strict=True)]
+        return torch.stack(logits).mean(0)
+
+    def forward(self, letters: Tensor) -> Tensor:
+        """uint8 letters (N, L) to logits (N, outputs)."""
+        return self.head(self.embed(letters))
+
+    def first_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Kernels and biases of each first layer: see `EnhancerCNN.first_folded`."""
+        return [network.first_folded() for network in self.networks]
+
+    def describe(self) -> str:
+        """The layers in a line."""
+        parts = "; ".join(network.describe() for network in self.networks)
+        return f"mean logits of {len(self.networks)} networks: {parts}"
+
+
+class Liver(nn.Module):
+    """What is shipped: letters to the probability of liver, and the hidden layers."""
+
+    def __init__(self, network: EnsembleCNN) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 letters (N, 200) to probabilities (N,) and activations (N, hidden)."""
         embedding = self.network.embed(sequence)
-        return torch.softmax(self.network.last(embedding), 1)[:, 0], embedding
+        return torch.softmax(self.network.head(embedding), 1)[:, 0], embedding

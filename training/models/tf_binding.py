@@ -84,11 +84,15 @@ class SequenceCNN(nn.Module):
         self.hidden = nn.Linear(2 * channels, hidden)
         self.last = nn.Linear(hidden, outputs)
 
-    def forward(self, letters: Tensor) -> Tensor:
-        """uint8 letters (N, L) to logits (N, outputs)."""
+    def embed(self, letters: Tensor) -> Tensor:
+        """uint8 letters (N, L) to what the last layer sees, (N, hidden)."""
         maps = self.trunk(self.letters(letters)).squeeze(2)
         pooled = torch.cat([maps.amax(2), maps.mean(2)], 1)
-        return self.last(functional.relu(self.hidden(self.dropout(self.norm(pooled)))))
+        return functional.relu(self.hidden(self.dropout(self.norm(pooled))))
+
+    def forward(self, letters: Tensor) -> Tensor:
+        """uint8 letters (N, L) to logits (N, outputs)."""
+        return self.last(self.embed(letters))
 
     @torch.no_grad()
     def binding_only(self) -> SequenceCNN:
@@ -133,12 +137,13 @@ class BookCNN(nn.Module):
 
 
 class Probability(nn.Module):
-    """What is shipped: letters to the probability of binding."""
+    """What is shipped: letters to the probability of binding, and the embedding."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SequenceCNN) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, sequence: Tensor) -> Tensor:
-        """uint8 letters (N, 101) to probabilities (N,)."""
-        return torch.sigmoid(self.network(sequence)).squeeze(1)
+    def forward(self, sequence: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 letters (N, 101) to probabilities (N,) and embeddings (N, hidden)."""
+        embedding = self.network.embed(sequence)
+        return torch.sigmoid(self.network.last(embedding)).squeeze(1), embedding
