@@ -289,7 +289,7 @@ def make_card(
             "No licence is stated for the data.",
         ),
         opset=export.OPSET,
-        tolerance=1e-5,
+        tolerance=5e-5,  # of embeddings up to about 35
     )  # fmt: skip
 
 
