@@ -286,6 +286,8 @@ def make_card(
             "The course names neither protein nor cell; the E-box CACGTG, in 45 % of bound "
             "segments, is USF1's and USF2's.",
             "On another slice of the peaks, richer in GC, it is worse: see the shifted test.",
+            "Dealing out rows and not pairs would gain nothing: one network of the recipe then has "
+            "ROC AUC 0.980 on test, the same against unbound rows whose bound one it had learned.",
             "No licence is stated for the data.",
         ),
         opset=export.OPSET,
