@@ -160,7 +160,7 @@ def accessibility_card(
         data=data_fields(task.train, task.valid),
         training=training,
         metrics=tuple(metrics),
-        baselines=tuple(b for b in base if b.method not in {other.method for other in better}),
+        baselines=tuple(base),
         limits=(
             "One factor, one cell line, and accessibility on the scale of the book's file: values "
             "of another assay or another normalisation need a new head.",
