@@ -47,7 +47,7 @@ from .metrics import best_threshold, pr_auc, roc_auc
 from .models.enhancer_cnn import EnsembleCNN, Liver
 
 NAME = "liver-enhancer-cnn"
-SHARE, SITES = 0.7, 50  # of a filter's largest activation; fewest subsequences of a motif
+SHARE, SITES = 0.5, 50  # of a filter's largest activation; fewest subsequences of a motif
 HEIGHT = "height in bits; below it a known motif's consensus"
 
 
