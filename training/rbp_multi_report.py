@@ -153,12 +153,12 @@ def draw(
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     ceiling = np.sqrt(np.maximum(repeats, 0))[order]
     left.barh(places, ceiling, color="0.92", label="ceiling: root of the repeats' agreement")
-    for (name, found), mark in zip(methods.items(), "x|sDo", strict=False):
-        left.plot(found.values[order], places, mark, markersize=6, label=name)
+    for (name, found), mark in zip(methods.items(), "x^sDo", strict=False):
+        left.plot(found.values[order], places, mark, markersize=6, fillstyle="none", label=name)
     left.set_yticks(places, [proteins[i] for i in order])
     left.set_xlabel("Pearson r")
     left.set_xlim(0, 1)
-    left.legend(frameon=False, fontsize=8, loc="lower right")
+    left.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=6)
     gain = methods[pair[0]].minus(methods[pair[1]])
     low, high = np.percentile(gain.drawn, [2.5, 97.5], axis=0)
     right.hlines(places, low[order], high[order], color="0.6")
