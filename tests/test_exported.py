@@ -91,7 +91,8 @@ def test_the_card_tells_what_the_model_is_worth(card: ModelCard) -> None:
     baselines = [b for b in card.baselines if (b.name, b.split) == (first.name, first.split)]
     assert len(baselines) >= 1
     assert all(baseline.method for baseline in baselines)
-    assert all(baseline.value < first.value for baseline in baselines)
+    for baseline in baselines:  # what is not better than something simple must say so
+        assert baseline.value < first.value or any(baseline.method in x for x in card.limits)
 
 
 def test_the_card_says_where_the_model_comes_from(card: ModelCard) -> None:

@@ -97,7 +97,8 @@ def test_predicting_needs_onnxruntime_alone(name: str) -> None:
     code = (
         "import sys, seqtile; predictor = seqtile.load(sys.argv[1], device='cpu');"
         "length = predictor.window or predictor.card.training['window'];"
-        "predictor.predict(['A' * length])"
+        "further = {tensor.name: [[0]] for tensor in predictor.card.inputs[1:]};"
+        "predictor.predict(['A' * length], **further)"
     )
     modules = loaded(code, name)
     assert modules & (OPTIONAL | TRAINING) == {"onnxruntime"}

@@ -18,7 +18,7 @@ from .command import ROOT
 METRICS = {
     "roc_auc": "ROC AUC",
     "pearson": "Pearson r",
-    "mean_pearson": "mean Pearson r",
+    "pearson_mean": "mean Pearson r of 21",
     "accuracy": "accuracy",
     "codon_accuracy": "codons exact",
 }

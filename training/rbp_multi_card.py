@@ -32,7 +32,7 @@ LIMITS = (
 
 
 def make_card(
-    task: Task, options: Options, shipped: MultiAffinity, multi: Fit, compared_seconds: float,
+    task: Task, options: Options, shipped: MultiAffinity, multi: Fit, single_seconds: float,
     metrics: list[Metric], base: list[Baseline], limits: Sequence[str],
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
@@ -81,7 +81,7 @@ def make_card(
         },
         training=command.training_fields(
             "train_rbp_multi", config, options, seconds=multi.seconds, window=rnacompete.LENGTH,
-            best_epoch=multi.best_epoch, compared_seconds=round(compared_seconds),
+            best_epoch=multi.best_epoch, single_networks_seconds=round(single_seconds),
         ),
         metrics=tuple(metrics),
         baselines=tuple(base),

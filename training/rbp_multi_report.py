@@ -153,7 +153,7 @@ def draw(
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     ceiling = np.sqrt(np.maximum(repeats, 0))[order]
     left.barh(places, ceiling, color="0.92", label="ceiling: root of the repeats' agreement")
-    for (name, found), mark in zip(methods.items(), "x|so^", strict=False):
+    for (name, found), mark in zip(methods.items(), "x|sDo", strict=False):
         left.plot(found.values[order], places, mark, markersize=6, label=name)
     left.set_yticks(places, [proteins[i] for i in order])
     left.set_xlabel("Pearson r")

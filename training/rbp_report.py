@@ -93,7 +93,8 @@ def pictures(
                 files[-1],
                 {"rbp-cnn": without, "rbp-cnn-attention": result.history},
                 ("train_loss", "valid_loss"),
-                "loss without and with attention",
+                "loss without and with attention: train of all proteins, valid of "
+                f"{task.config.protein}",
             )
     return files
 

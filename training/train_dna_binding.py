@@ -6,9 +6,10 @@
     python -m training.train_dna_binding --split row        # what splitting pairs up would give
     python -m training.train_dna_binding --smoke            # on some of the real rows
 
-Preset ``best``: convolutions before the LSTM, both strands, several networks averaged. What helps
-most is that unbound segments need not be used up: they are shuffles of bound ones, so each batch
-shuffles bound segments of train anew (`dna_binding.shuffle`).
+Preset ``best``: convolutions before the LSTM, both strands, several networks averaged. Unbound
+segments are shuffles of bound ones, so each batch shuffles bound segments of train anew
+(`dna_binding.shuffle`); the unbound ones of train are not needed. Hiding letters keeps deeper
+convolutions from learning the bound ones by heart.
 
 Preset ``course``: problem set 2 of the MIT course "Machine Learning for Molecular Engineering",
 2025, part 1, to the letter; what its text leaves open (hidden_dim 16, halving of the rate on a
@@ -72,7 +73,7 @@ class Config:
     seed: int = 0
     split: str = dataclasses.field(default="pair", metadata={"choices": ("pair", "row")})
     networks: int = 3
-    epochs: int = 30
+    epochs: int = 60
     batch: int = 256
     lr: float = 4e-3
     weight_decay: float = 0.1
@@ -286,10 +287,12 @@ def make_card(
             "The course names neither protein nor cell; the E-box CACGTG, in 45 % of bound "
             "segments, is USF1's and USF2's.",
             "On another slice of the peaks, richer in GC, it is worse: see the shifted test.",
+            "Dealing out rows and not pairs would gain nothing: one network of the recipe then has "
+            "ROC AUC 0.980 on test, the same against unbound rows whose bound one it had learned.",
             "No licence is stated for the data.",
         ),
         opset=export.OPSET,
-        tolerance=1e-5,
+        tolerance=5e-5,  # of embeddings up to about 35
     )  # fmt: skip
 
 

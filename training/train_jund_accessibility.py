@@ -130,8 +130,9 @@ def main(arguments: list[str] | None = None) -> None:
         result = train_course(config, task, runs)
     write_history(runs / "history.csv", result.history)
     title = f"{name}, preset {config.preset}"
-    if best and config.model == "cnn":
-        title += ": its branch, from letters alone (train_loss: against the teachers)"
+    if best:
+        branch = "its branch alone" if config.model == "cnn" else "branch and head"
+        title += f": {branch} (train_loss: squared error of the branch; valid_loss: weighted BCE)"
     plot_history(runs / "training.png", result.history, title)
 
     # The figure that stands first on the card is the last report's.

@@ -13,7 +13,8 @@ RBP24, whose two measurements of one sequence agree best.
 
 Preset ``best``: beside its protein the network learns the other proteins of the table, on the same
 probes (a masked mean squared error each; RBP35 is noise and left out). They share what is the
-probe's own, its folding and its ends, and are not shipped. Preset ``course``: smaller networks of
+probe's own, its folding and its ends, and are not shipped; the loss of train is their weighted
+mean, that of validation the protein's alone. Preset ``course``: smaller networks of
 the protein alone, Adam with a constant rate, the epoch chosen by Spearman on validation.
 
 `rbp-cnn-attention` is `rbp-cnn` with multi-head self-attention over the positions, and attention

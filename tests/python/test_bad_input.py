@@ -221,7 +221,7 @@ def test_regions(line: str, words: str, model: Path, good: Path, folder: Path) -
 # the model
 
 
-@pytest.mark.parametrize("name", ["jund-cnn-sek", "jund"])
+@pytest.mark.parametrize("name", ["jund-cnn-sek", "jund-cnn-se"])
 def test_unknown_model(name: str, good: Path, folder: Path) -> None:
     refuse(name, good, folder, f"no model '{name}'; did you mean 'jund-cnn-seq'?")
 

@@ -93,11 +93,12 @@ def test_version_and_help() -> None:
 
 
 def test_debug_shows_the_traceback() -> None:
-    result = run("predict", "jund", "x.fa", "--debug")
+    words = "no model 'jund-seq'; did you mean 'jund-cnn-seq'?"
+    result = run("predict", "jund-seq", "x.fa", "--debug")
     assert result.returncode == 1
     assert result.stderr.startswith("Traceback (most recent call last):\n")
-    assert "ModelNotFoundError: no model 'jund'; did you mean 'jund-cnn-seq'?" in result.stderr
-    check_refused(run("predict", "jund", "x.fa"), "no model 'jund'; did you mean 'jund-cnn-seq'?")
+    assert f"ModelNotFoundError: {words}" in result.stderr
+    check_refused(run("predict", "jund-seq", "x.fa"), words)
 
 
 # models
@@ -130,7 +131,7 @@ def test_models_show(model: Path) -> None:
 
 
 def test_models_show_an_unknown_name() -> None:
-    check_refused(run("models", "show", "jund-cnn"), "did you mean 'jund-cnn-seq'?")
+    check_refused(run("models", "show", "jund-cnn-sek"), "did you mean 'jund-cnn-seq'?")
 
 
 def test_models_verify(model: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def with_accessibility(tmp_path: Path) -> Predictor:
 
 
 def test_further_input_missing(with_accessibility: Predictor) -> None:
-    with pytest.raises(TypeError, match="^m also needs the input 'accessibility'$"):
+    with pytest.raises(TypeError, match="^m also needs the input 'accessibility' "):
         with_accessibility.predict(["ACGT"])
     with pytest.raises(TypeError, match="^m also needs the input 'accessibility'"):
         seqtile.scan(with_accessibility, "missing.fa", window=4)

@@ -40,8 +40,23 @@ def random_letters(n: int, length: int) -> list[str]:
     return [row.tobytes().decode() for row in letters]
 
 
-def usual_length(predictor: Predictor) -> int:
-    return predictor.window or int(predictor.card.training["window"])
+def usual(predictor: Predictor, n: int) -> list[str]:
+    """Sequences of a model's usual length, of letters that it takes."""
+    card = predictor.card
+    sequences = random_letters(n, predictor.window or int(card.training["window"]))
+    return [s.replace("N", "A") for s in sequences] if refuses_unknown(predictor) else sequences
+
+
+def refuses_unknown(predictor: Predictor) -> bool:
+    return predictor.card.inputs[0].unknown == "raise"
+
+
+def further(predictor: Predictor, n: int) -> dict[str, NDArray[np.float32]]:
+    """What a model takes beside the sequence, the same in every row."""
+    return {
+        tensor.name: np.full((n, *tensor.shape[1:]), 0.01, np.float32)
+        for tensor in predictor.card.inputs[1:]
+    }
 
 
 # the answer
@@ -59,9 +74,11 @@ def test_answers(motif: Predictor) -> None:
 
 @pytest.mark.parametrize("batch_size", SIZES)
 def test_the_batch_size_changes_nothing(shipped: Predictor, batch_size: int | str) -> None:
-    sequences = random_letters(100, usual_length(shipped))
-    one_by_one = [shipped.predict([s])[shipped.outputs[0]][0] for s in sequences]
-    result = shipped.predict(sequences, batch_size=batch_size)[shipped.outputs[0]]
+    sequences = usual(shipped, 100)
+    one = further(shipped, 1)
+    one_by_one = [shipped.predict([s], **one)[shipped.outputs[0]][0] for s in sequences]
+    every = further(shipped, len(sequences))
+    result = shipped.predict(sequences, batch_size=batch_size, **every)[shipped.outputs[0]]
     np.testing.assert_allclose(result, one_by_one, rtol=0, atol=shipped.card.tolerance)
 
 
@@ -81,14 +98,16 @@ def test_any_sequences(motif: Predictor, sequences: list[str]) -> None:
 
 
 def test_kinds_of_sequences_agree(shipped: Predictor) -> None:
-    text = random_letters(9, usual_length(shipped))
+    text = usual(shipped, 9)
     raw = [s.encode() for s in text]
     arrays = [np.frombuffer(s, np.uint8) for s in raw]
     table = np.stack(arrays)
-    expected = shipped.predict(text)[shipped.outputs[0]]
+    every = further(shipped, len(text))
+    expected = shipped.predict(text, **every)[shipped.outputs[0]]
     kinds = [raw, arrays, table, np.asfortranarray(table), [*text[:3], *raw[3:5], *arrays[5:]]]
     for kind in kinds:
-        np.testing.assert_array_equal(shipped.predict(kind)[shipped.outputs[0]], expected)
+        result = shipped.predict(kind, **every)[shipped.outputs[0]]
+        np.testing.assert_array_equal(result, expected)
 
 
 def test_one_sequence_is_a_batch_of_one(motif: Predictor) -> None:
@@ -98,26 +117,35 @@ def test_one_sequence_is_a_batch_of_one(motif: Predictor) -> None:
 
 
 def test_case_and_uracil_do_not_matter(shipped: Predictor) -> None:
-    (upper,) = random_letters(1, usual_length(shipped))
+    (upper,) = usual(shipped, 1)
     upper = upper.upper()
     same = [upper, upper.lower(), upper.replace("T", "U"), upper.lower().replace("t", "u")]
-    answers = shipped.predict(same)[shipped.outputs[0]]
+    answers = shipped.predict(same, **further(shipped, len(same)))[shipped.outputs[0]]
     np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
 
 
 def test_every_unknown_letter_is_the_same(shipped: Predictor) -> None:
-    (letters,) = random_letters(1, usual_length(shipped))
+    (letters,) = usual(shipped, 1)
     odd = [letters.replace("A", unknown) for unknown in "NRYKMSWBDHVnx"[:-1]]
-    answers = shipped.predict(odd)[shipped.outputs[0]]
+    if refuses_unknown(shipped):
+        with pytest.raises(AlphabetError, match="sequence 0, position"):
+            shipped.predict(odd)
+        return
+    answers = shipped.predict(odd, **further(shipped, len(odd)))[shipped.outputs[0]]
     np.testing.assert_array_equal(answers, np.full_like(answers, answers[0]))
     assert np.isfinite(answers).all()
 
 
 def test_threads_share_a_predictor(shipped: Predictor) -> None:
-    sequences = random_letters(64, usual_length(shipped))
-    expected = shipped.predict(sequences, batch_size=8)[shipped.outputs[0]]
+    sequences = usual(shipped, 64)
+    every = further(shipped, len(sequences))
+
+    def predict(_: int) -> dict[str, NDArray[np.generic]]:
+        return shipped.predict(sequences, batch_size=8, **every)
+
+    expected = predict(0)[shipped.outputs[0]]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: shipped.predict(sequences, batch_size=8), range(24)))
+        results = list(pool.map(predict, range(24)))
     for result in results:
         np.testing.assert_array_equal(result[shipped.outputs[0]], expected)
 

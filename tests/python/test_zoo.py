@@ -23,7 +23,7 @@ def test_card_by_name() -> None:
     assert [seqtile.card(name).name for name in seqtile.list_models()] == seqtile.list_models()
 
 
-@pytest.mark.parametrize("name", ["jund-cnn-sec", "jund", "JUND-CNN-SEQ-2"])
+@pytest.mark.parametrize("name", ["jund-cnn-sec", "jund-cnn-se", "JUND-CNN-SEQ-2"])
 def test_a_near_name_is_suggested(name: str) -> None:
     message = f"^no model '{name}'; did you mean 'jund-cnn-seq'\\?$"
     with pytest.raises(ModelNotFoundError, match=message):

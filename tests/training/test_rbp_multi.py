@@ -209,7 +209,7 @@ def test_smoke_run_learns_and_says_so(trained: Path) -> None:
     assert names == [("pearson_mean", "valid"), ("spearman_mean", "valid")]
     assert card.metrics[0].value > 0.15
     assert {b.name for b in card.baselines} == {m.name for m in card.metrics}
-    assert len(card.baselines) == 6
+    assert len(card.baselines) == 8
     found = [m["value"] for m in report["metrics"]]
     assert found == [m.value for m in (*card.metrics, *card.baselines)]
     assert set(report["added"]) == {"RBP24"}

@@ -81,6 +81,7 @@ def test_exported_model_is_the_network(trained) -> None:
         "parity.json",
         "history.csv",
         "training.png",
+        "motifs.meme",
     } == {p.name for p in exported.iterdir()}
     predictor = seqtile.load(exported, device="cpu")
     assert f"sha256 {predictor.sha256}" in printed
