@@ -22,7 +22,7 @@ OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
     "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression",
-    "fasta", "fai", "access", "faidx", "contigs", "tiling", "stitching", "motifs",
+    "fasta", "fai", "access", "faidx", "contigs", "tiling", "stitching", "motif", "meme", "motifs",
 ]  # fmt: skip
 
 

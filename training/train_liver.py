@@ -300,7 +300,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result = train_final(task, kernel, runs)
     write_history(runs / "history.csv", result.history)
     count = len(result.best_epochs)
-    title = f"{NAME}, mean of {count} networks (valid: chromosome 2)"
+    title = f"{NAME}, mean of {count} networks "
+    title += "(train_loss: four cells; valid_loss: liver, chromosome 2)"
     plot_history(runs / "training.png", result.history, title)
     known = write_motifs(task, result.network, runs)
     print(f"known motifs: {', '.join(known) or 'none'}")
