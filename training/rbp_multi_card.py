@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,9 @@ from .command import Options
 from .datasets import rnacompete
 from .loop import Fit
 from .models.rna_multi import MultiAffinity
-
-if TYPE_CHECKING:
-    from .train_rbp_multi import Task
+from .rbp_multi_task import Task
 
 NAME = "rbp-multi"
-NOISE = ("RBP35",)
 LIMITS = (
     "Purified proteins and designed RNAs of 30 to 41 letters: no cell, no competition; longer RNAs "
     "were never seen, though any length is taken.",
@@ -73,7 +69,7 @@ def make_card(
             "name": rnacompete.NAME,
             "source": rnacompete.SOURCE,
             "proteins": list(task.proteins),
-            "left_out": list(NOISE),
+            "left_out": [rnacompete.NOISE],
             "split": "set A to train and validation (10 %), copies of a sequence together; "
             "set B to test; scored are the probes that every protein has a value of",
             "train": {"n": len(task.train)},

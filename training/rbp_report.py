@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,7 @@ from .figures import canvas, compare_histories, plot_history, write_history
 from .loop import Fit
 from .metrics import mse, pearson, spearman
 from .models.rna_binding import Affinity, RnaAttention
-
-if TYPE_CHECKING:
-    from .train_rbp import Config, Task
+from .rbp_task import Config, Task
 
 Rows = NDArray[np.int64]
 

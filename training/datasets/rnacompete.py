@@ -39,6 +39,7 @@ PROTEINS = tuple(
     f"RBP{i}"
     for i in (1, 3, 4, 7, 8, 11, 12, 13, 15, 16, 17, 18, 20, 21, 22, 23, 24, 27, 29, 30, 35, 38)
 )
+NOISE = "RBP35"  # its repeats do not agree at all
 SUBSETS = {"A1CF": "RNCMPT00001", "ANKHD1": "RNCMPT00002"}
 NUMBERS = {**SUBSETS, "RBFOX1": "RNCMPT00168"}  # of experiments, in the authors' table
 
