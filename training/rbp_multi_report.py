@@ -158,7 +158,8 @@ def draw(
     left.set_yticks(places, [proteins[i] for i in order])
     left.set_xlabel("Pearson r")
     left.set_xlim(0, 1)
-    left.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.1), ncols=6)
+    figure.legend(*left.get_legend_handles_labels(), frameon=False, fontsize=8,
+                  loc="outside lower center", ncols=6)  # fmt: skip
     gain = methods[pair[0]].minus(methods[pair[1]])
     low, high = np.percentile(gain.drawn, [2.5, 97.5], axis=0)
     right.hlines(places, low[order], high[order], color="0.6")
