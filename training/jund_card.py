@@ -9,8 +9,9 @@ from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 from . import export
 from .datasets import jund
 from .datasets.jund import Segments
-from .jund_report import Cuts, sigmoid
+from .jund_report import Cuts
 from .jund_student import NAME, Task
+from .metrics import sigmoid
 from .models.tf_binding import SequenceCNN
 from .models.tf_binding_accessibility import ProbabilityWithAccessibility
 

@@ -79,11 +79,6 @@ def baselines(train: Segments, parts: dict[str, Segments]) -> list[Baseline]:
     return rows
 
 
-def sigmoid(logits: Floats) -> Floats:
-    """Probabilities of logits, float64."""
-    return 1 / (1 + np.exp(-logits.astype(np.float64)))
-
-
 def choose_cuts(valid: Segments, scores: Floats) -> Cuts:
     """Both thresholds, from validation."""
     return Cuts(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,15 @@ class Shuffled:
         chosen = self._order[self._place : self._place + self.batch]
         self._place += self.batch
         return chosen
+
+
+def mean_history(fits: Sequence[Fit]) -> list[dict[str, float]]:
+    """What fits of the same plan did in each epoch, on average."""
+    return [
+        {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        | {"epoch": rows[0]["epoch"], "step": rows[0]["step"]}
+        for rows in zip(*(each.history for each in fits), strict=True)
+    ]
 
 
 def seed_everything(seed: int) -> None:

@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score
 
 Floats = NDArray[np.floating]
 Score = Callable[[Floats, Floats], float]
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Probabilities of logits, float64."""
+    return np.asarray(expit(logits.astype(np.float64)))
 
 
 def roc_auc(labels: Floats, scores: Floats) -> float:

@@ -39,8 +39,8 @@ from .command import Options
 from .datasets import dna_binding
 from .datasets.dna_binding import Segments, shuffle
 from .figures import plot_history, write_history
-from .loop import Fit, FitConfig, Shuffled, fit, seed_everything
-from .metrics import best_threshold, roc_auc
+from .loop import Fit, FitConfig, Shuffled, fit, mean_history, seed_everything
+from .metrics import best_threshold, roc_auc, sigmoid
 from .models.dna_bilstm import ConvBiLSTM, CourseLSTM, Mean, Probability
 
 NAME = "dna-binding-bilstm"
@@ -129,11 +129,7 @@ def train_best(task: Task, runs: Path) -> Fit:
         train_network(task, runs, i)
         for i in range(1 if task.config.smoke else task.config.networks)
     ]
-    rows = [
-        {key: float(np.mean([row[key] for row in epoch])) for key in epoch[0]}
-        for epoch in zip(*(each.history for each in fits), strict=True)
-    ]
-    history = [row | {"epoch": i + 1, "step": int(row["step"])} for i, row in enumerate(rows)]
+    history = mean_history(fits)
     return Fit(
         Mean([each.network for each in fits]).eval(), history, len(history),
         sum(each.seconds for each in fits),
@@ -219,10 +215,6 @@ def baselines(
 
 def _threshold(part: Segments, scores: NDArray[np.floating]) -> float:
     return best_threshold(part.bound, scores, np.ones(len(part)))
-
-
-def _sigmoid(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.exp(-np.logaddexp(0, -logits.astype(np.float64)))
 
 
 def make_card(
@@ -322,11 +314,11 @@ def main(arguments: list[str] | None = None) -> None:
     parts = {PARTS[name]: task.valid if name == "valid" else task.part(name) for name in names}
     logits = {name: task.logits(result.network, part.letters) for name, part in parts.items()}
     cut = 0.0 if config.preset == "course" else _threshold(task.valid, logits["valid"])
-    threshold = round(float(_sigmoid(np.array(cut))), 4)
+    threshold = round(float(sigmoid(np.array(cut))), 4)
     metrics = [
         row
         for name, part in parts.items()
-        for row in report.binary(part.bound, _sigmoid(logits[name]), name, threshold=threshold)
+        for row in report.binary(part.bound, sigmoid(logits[name]), name, threshold=threshold)
     ]
     base = baselines(task.train, parts, task.valid)
     report.show(metrics, base)

@@ -30,12 +30,11 @@ from .jund_report import (
     choose_cuts,
     figures,
     golden_inputs,
-    sigmoid,
     strand_note,
 )
 from .jund_student import NAME, Config, Task, train_student
 from .loop import Fit, FitConfig, fit, seed_everything
-from .metrics import roc_auc
+from .metrics import roc_auc, sigmoid
 from .models.tf_binding import BookCNN, Probability, SequenceCNN
 
 

@@ -41,10 +41,10 @@ from .jund_accessibility import (
     train_best,
 )
 from .jund_card import accessibility_card
-from .jund_report import confusion_note, golden_inputs, sigmoid
+from .jund_report import confusion_note, golden_inputs
 from .jund_student import Task
 from .loop import Fit, FitConfig, Shuffled, fit, seed_everything
-from .metrics import best_threshold, weighted_accuracy
+from .metrics import best_threshold, sigmoid, weighted_accuracy
 from .models.tf_binding_accessibility import (
     FLOOR,
     CourseCNN,

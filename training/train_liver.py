@@ -42,7 +42,7 @@ from .datasets import liver_enhancers as data
 from .datasets.liver_enhancers import Sites
 from .figures import plot_history, write_history
 from .liver_task import Config, Task
-from .loop import fit, seed_everything
+from .loop import fit, mean_history, seed_everything
 from .metrics import best_threshold, pr_auc, roc_auc
 from .models.enhancer_cnn import EnsembleCNN, Liver
 
@@ -153,14 +153,9 @@ def train_final(task: Task, kernel: int, runs: Path) -> Final:
               f"{best['roc_auc']:.4f}, PR AUC {best['pr_auc']:.4f}, "
               f"epoch {result.best_epoch}, {result.seconds:.0f} s", flush=True)  # fmt: skip
         fits.append(result)
-    history = [
-        {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        | {"epoch": rows[0]["epoch"], "step": rows[0]["step"]}
-        for rows in zip(*(result.history for result in fits), strict=True)
-    ]
     return Final(
         EnsembleCNN([result.network for result in fits]).to(memory_format=torch.contiguous_format),
-        history,
+        mean_history(fits),
         [result.best_epoch for result in fits],
         sum(result.seconds for result in fits),
     )
