@@ -72,7 +72,7 @@ class Task:
         self.config, self.device = config, device
         self.train, self.valid = self.part("train"), self.part("valid")
         if config.smoke:
-            self.train, self.valid = self.train[::20], self.valid[::4]
+            self.train, self.valid = self.train[::20], self.valid[::8]
         self.images = scaled(torch.from_numpy(self.train.images)).to(device)
         self.labels = torch.from_numpy(self.train.labels).to(device)
 

@@ -148,10 +148,14 @@ def main(arguments: list[str] | None = None) -> None:
     splits = {"valid": task.valid}
     if options.export and not config.smoke:
         splits = {"test": task.part("test"), **splits}
-    metrics, baselines = bloodmnist_report.figures(task, network, splits, options)
+    answers = [
+        bloodmnist_report.Answers(split, cells, task.probability(network, cells))
+        for split, cells in splits.items()
+    ]
+    metrics, baselines = bloodmnist_report.figures(task, answers, options)
     report.show(metrics, baselines)
     report.write(folder / "report.json", metrics, baselines, seconds=round(result.seconds))
-    files = bloodmnist_report.pictures(task, network, result, name, folder, splits)
+    files = bloodmnist_report.pictures(result, name, folder, answers[0])
     if options.export:
         bloodmnist_report.export_model(
             task, network, result, name, metrics, baselines, files, options
