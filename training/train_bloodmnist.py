@@ -72,7 +72,8 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
 
     plan = FitConfig(
         steps=config.passes * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
-        lr=COURSE_LR, optimizer="adam", schedule="constant", monitor="accuracy", seed=config.seed,
+        lr=COURSE_LR, optimizer="adam-fused", schedule="constant", monitor="accuracy",
+        seed=config.seed,
     )  # fmt: skip
     label = f"{config.model} {output}"
     return fit(network, loss, validate, plan, checkpoint=checkpoint, label=label)
