@@ -3,8 +3,8 @@
     python benches/gpu.py
 
 For every shipped model: the golden self-test on CUDA (made by `load`), its outputs against the
-CPU's on 20,000 shuffles of the golden inputs (20 where every pixel has an answer), throughput of `predict` by batch size, and of a scan of the
-example where the model can scan.
+CPU's on 20,000 shuffles of the golden inputs (20 where every pixel has an answer), throughput of
+`predict` by batch size, and of a scan of the example where the model can scan.
 Exits 1 where CUDA does not run, and says why.
 """
 
@@ -28,7 +28,7 @@ BATCHES = (256, 1024, 4096, 16_384, 65_536)
 
 
 def shuffled(name: str, count: int) -> dict[str, np.ndarray]:
-    """The golden inputs again and again, each row's letters in a new order."""
+    """The golden inputs again and again, letters or rows of pixels in a new order."""
     card = seqtile.card(name)
     with np.load(model_folder(name) / "golden.npz") as golden:
         inputs = {tensor.name: golden[tensor.name] for tensor in card.inputs}
@@ -37,7 +37,7 @@ def shuffled(name: str, count: int) -> dict[str, np.ndarray]:
     drawn = {name: values[rows] for name, values in inputs.items()}
     first = golden_rows[rows]
     for row in first:
-        rng.shuffle(row)  # letters, or an image's rows of pixels
+        rng.shuffle(row)
     drawn[card.inputs[0].name] = first
     return drawn
 
