@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | embed | scan | kmers | motifs | doctor``.
+"""The command line: ``seqtile models | predict | embed | scan | segment | kmers | motifs | doctor``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_predict,
         _add_embed,
         _add_scan,
+        _add_segment,
         _add_kmers,
         _add_motifs,
         _add_doctor,
@@ -178,6 +179,40 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
     scan.add_argument("--json", action="store_true", help="print the summary as JSON")
     scan.set_defaults(command=_scan)
+
+
+def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
+    segment = verbs.add_parser("segment", parents=[common], help="find objects in images")
+    _add_model_options(segment)
+    segment.add_argument("images", nargs="+", help="image files, folders or patterns")
+    segment.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE",
+        help="of a single image: .tif (labels), .geojson, .csv, .parquet, .png (overlay); "
+        "repeatable",
+    )  # fmt: skip
+    segment.add_argument(
+        "-d", "--folder", metavar="DIR", help="write NAME.labels.tif and so on of each image there"
+    )
+    segment.add_argument(
+        "--formats", default="tif,geojson,csv,png", metavar="LIST",
+        help="what to write to the folder (default: tif,geojson,csv,png)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--skip-done", action="store_true", help="leave out images whose files are in the folder"
+    )
+    segment.add_argument("--tile", type=int, default=512, help="side in pixels (default: 512)")
+    segment.add_argument("--overlap", type=int, help="in pixels (default: what makes it exact)")
+    segment.add_argument("--level", type=int, default=0, help="of a pyramid (default: 0, all)")
+    segment.add_argument("--invert", action="store_true", help="dark objects on bright ground")
+    segment.add_argument(
+        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="of grey levels, that become black and white (default: the model's)",
+    )  # fmt: skip
+    segment.add_argument("--mask-threshold", type=float, metavar="P", help="default: the model's")
+    segment.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
+    segment.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
+    segment.add_argument("--json", action="store_true", help="print the summary as JSON")
+    segment.set_defaults(command=_segment)
 
 
 def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -345,6 +380,17 @@ def _scan(options: argparse.Namespace) -> int:
         report, work, as_json=options.json, file=sys.stderr if "-" in options.output else sys.stdout
     )
     return 0
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from .progress import progress
+    from .segment_cli import print_report, run
+
+    predictor = _load(options)
+    with progress("pixels", None, quiet=options.quiet) as advance:
+        reports = run(predictor, options, advance)
+    print_report(predictor, reports, as_json=options.json)
+    return 1 if any(report.error for report in reports) else 0
 
 
 def _kmers(options: argparse.Namespace) -> int:

@@ -22,6 +22,9 @@ from .session import runtime_wheels
 
 __all__ = ["FORMATS", "SegmentReport", "check_format", "segment_files", "write_segment_manifest"]
 
+# Errors of one image, which do not end the others.
+_FAILURES = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
+
 # Suffix of an output file, and what is written.
 FORMATS = {
     ".tif": "labels",
@@ -132,13 +135,13 @@ def segment_files(
     works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
     for work in segmented(
-        predictor, works, options.batch_size, failures=(ImageError,), progress=progress
+        predictor, works, options.batch_size, failures=_FAILURES, progress=progress
     ):
         with work:
             try:
                 report = _written(work, targets(Path(work.name)))
-            except ImageError as error:
-                report = SegmentReport(work.name, error=str(error))
+            except _FAILURES as error:
+                report = SegmentReport(work.name, error=_line(error))
         now = time.perf_counter()
         yield SegmentReport(**{**asdict(report), "seconds": now - started})
         started = now
@@ -147,7 +150,7 @@ def segment_files(
 def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
     """Write the files of one image."""
     if work.error is not None:
-        return SegmentReport(work.name, error=str(work.error))
+        return SegmentReport(work.name, error=_line(work.error))
     kinds = {check_format(target): target for target in targets}
     image, labels = work.image, work.labels
     table = ObjectTable(labels.count, pixel_size=work.pixel_size)
@@ -182,6 +185,12 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
         float(areas.sum()) / (image.height * image.width),
         outputs=tuple(map(str, targets)),
     )
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ImageError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def write_segment_manifest(
