@@ -209,7 +209,8 @@ class _Levels:
         np.add.at(self.sum, objects, sums.astype(np.float64))
         for ufunc, out in ((np.minimum, self.min), (np.maximum, self.max)):
             part = ufunc.reduceat(levels, runs.starts)[inside]
-            ufunc.at(out, objects, part.astype(np.float64))
+            with np.errstate(invalid="ignore"):  # NaN in, NaN out
+                ufunc.at(out, objects, part.astype(np.float64))
 
 
 def _planes(image_rows: NDArray[Any] | None, shape: tuple[int, int]) -> list[NDArray[Any]]:
