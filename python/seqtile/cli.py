@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
     parser = argparse.ArgumentParser(
-        prog="seqtile", description="Ready-trained predictors for biological sequences."
+        prog="seqtile", description="Ready-trained predictors for biological sequences and images."
     )
     parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
     verbs = parser.add_subparsers(
@@ -111,10 +111,9 @@ def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, a model folder, or an .onnx file")
-    parser.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences per call")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="items per call")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     foreign = parser.add_argument_group("a third-party .onnx file")
     foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
@@ -122,7 +121,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
-    predict = verbs.add_parser("predict", parents=[common], help="predict each FASTA record")
+    predict = verbs.add_parser(
+        "predict", parents=[common], help="predict each FASTA record or each image"
+    )
     _add_model_options(predict)
     _add_table_options(predict)
     predict.set_defaults(command=_predict, embed=False)
@@ -130,7 +131,7 @@ def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
     embed = verbs.add_parser(
-        "embed", parents=[common], help="the penultimate layer for each FASTA record"
+        "embed", parents=[common], help="the penultimate layer for each FASTA record or image"
     )
     _add_model_options(embed)
     _add_table_options(embed)
@@ -139,6 +140,10 @@ def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="a FASTA file, plain or gzip, - for standard input; or image files, folders, patterns",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--output", default="-", help="table, or .npz arrays (default: standard output)"
     )
     parser.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
@@ -146,11 +151,15 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         "--input", action="append", default=[], metavar="NAME=FILE",
         help="a further input of the model: record name, tab, value; repeatable",
     )  # fmt: skip
+    images = parser.add_argument_group("images")
+    images.add_argument("--crop", type=int, metavar="N", help="keep N x N pixels in the middle")
+    images.add_argument("--resize", action="store_true", help="to the size that the model takes")
 
 
 def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan = verbs.add_parser("scan", parents=[common], help="score windows along sequences")
     _add_model_options(scan)
+    scan.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
     scan.add_argument(
         "-o", "--output", action="append", default=[], metavar="FILE",
         help=".bw, .bed, .narrowPeak, .parquet or .npz; - for BED on standard output; repeatable",
@@ -259,20 +268,46 @@ def _predict(options: argparse.Namespace) -> int:
     from .progress import progress
     from .tables import read_inputs, write_predictions
 
-    _refuse_overwrite(options.fasta, [options.output])
+    for source in options.sources:
+        _refuse_overwrite(source, [options.output])
     inputs = read_inputs(options.input)
     predictor = _load(options)
-    with progress("records", None, quiet=options.quiet) as advance:
-        write_predictions(
-            predictor.predict_fasta(
-                options.fasta, batch_size=_batch_size(options), inputs=inputs, embed=options.embed
-            ),
-            options.output,
-            card=predictor.card,
-            as_json=options.jsonl,
-            advance=advance,
+    if predictor.card is not None and predictor.card.segmentation is not None:
+        raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
+    images = predictor.takes == "images"
+    failed: list[Exception] = []
+    if images:
+        items = _image_predictions(predictor, options, inputs, failed)
+    else:
+        if len(options.sources) > 1 or options.crop is not None or options.resize:
+            raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
+        items = predictor.predict_fasta(
+            options.sources[0], batch_size=_batch_size(options), inputs=inputs, embed=options.embed
         )
-    return 0
+    with progress("images" if images else "records", None, quiet=options.quiet) as advance:
+        write_predictions(
+            items, options.output, card=predictor.card, as_json=options.jsonl, advance=advance
+        )
+    for error in failed:
+        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+    return 1 if failed else 0
+
+
+def _image_predictions(
+    predictor: Any, options: argparse.Namespace, inputs: Any, failed: list[Exception]
+) -> Any:
+    from .images import find_images
+
+    if inputs:
+        raise ValueError(f"{predictor.name} takes images alone, no --input")
+    return predictor.predict_images(
+        find_images(options.sources),
+        batch_size=_batch_size(options),
+        crop=options.crop,
+        resize=options.resize,
+        embed=options.embed,
+        failed=failed.append,
+    )
 
 
 def _scan(options: argparse.Namespace) -> int:
