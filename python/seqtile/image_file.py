@@ -159,7 +159,7 @@ def read_at(path: Path, descriptor: int, offset: int, out: NDArray[Any]) -> None
     ImageError
         A file that ends before; ``path`` is the image to blame.
     """
-    view = memoryview(out.reshape(-1).view(np.uint8))
+    view = out.reshape(-1).view(np.uint8).data
     while view:
         got = os.preadv(descriptor, [view], offset)
         if not got:

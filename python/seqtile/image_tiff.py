@@ -289,7 +289,7 @@ def _palette(page: TiffPage) -> NDArray[np.uint8]:
     """The colours of a palette: (entries, 3), from 16 bits to 8 as libtiff does."""
     if page.colormap is None:
         raise ValueError("a palette image without its palette")
-    colours = np.asarray(page.colormap).T
+    colours: NDArray[Any] = np.asarray(page.colormap).T
     if colours.max(initial=0) > 255:  # some programs write 8-bit colours
         colours = colours >> 8
     return np.ascontiguousarray(colours, np.uint8)

@@ -75,7 +75,7 @@ def _found(source: str) -> Iterator[Path]:
     elif path.exists():
         files = [path]
     else:
-        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207: may be absolute
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
         files = [file for file in map(Path, names) if file.is_file()]
         if not files:
             raise ImageError(path, "no such file or folder, and no file matches it as a pattern")
