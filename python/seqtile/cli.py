@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | embed | scan | segment | kmers | motifs | doctor``.
+"""The command line: ``seqtile models | predict | embed | scan | segment | kmers | ...``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
