@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,9 @@ __all__ = ["is_tiff", "open_tiff"]
 
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 JPEG = {6, 7, 33007, 34892}  # the compressions whose decoder turns YCbCr to RGB
+# The tags that say what and where the pixels are.
+STRUCTURE = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325,
+             338, 339, 347, 530}  # fmt: skip
 ALPHA = {1, 2}  # of the tag ExtraSamples: associated, unassociated
 
 # tifffile reports oddities to its logger, which without any handler prints them.
@@ -52,6 +56,7 @@ def open_tiff(path: Path, *, level: int = 0) -> ImageFile:
         with _damage(path, "TIFF"):
             series = _one_plane(path, tiff)
             check_level(path, level, len(series.levels))
+            _check_directory(path, tiff, series.levels[level].keyframe)
             return TiffImage(path, tiff, series, level)
     except BaseException:
         tiff.close()
@@ -95,6 +100,28 @@ def _one_plane(path: Path, tiff: TiffFile) -> TiffPageSeries:
             "largest: expected one image, and beside it only smaller ones",
         )
     return first
+
+
+def _check_directory(path: Path, tiff: TiffFile, page: TiffPage) -> None:
+    """Refuse a page of which tifffile left out a damaged tag, and pages that are cut off."""
+    missing = STRUCTURE & _directory(tiff, page.offset)[0] - {tag.code for tag in page.tags}
+    if missing:
+        raise ImageError(path, f"truncated or damaged: tags {sorted(missing)} cannot be read")
+    last = tiff.pages[len(tiff.pages) - 1]
+    following = _directory(tiff, last.offset)[1]
+    if following:
+        raise ImageError(path, f"truncated or damaged: no page at byte {following:,}, its next one")
+
+
+def _directory(tiff: TiffFile, offset: int) -> tuple[set[int], int]:
+    """The codes of a page's tags as the file lists them, and the place of the next page or 0."""
+    layout, file = tiff.tiff, tiff.filehandle
+    file.seek(offset)
+    (count,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+    tags = file.read(count * layout.tagsize)
+    codes = np.ndarray(count, f"{tiff.byteorder}u2", tags, strides=(layout.tagsize,))
+    (following,) = struct.unpack(layout.offsetformat, file.read(layout.offsetsize))
+    return set(codes.tolist()), int(following)
 
 
 class TiffImage(ImageFile):
