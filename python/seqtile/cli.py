@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="seqtile: %(message)s",
         stream=sys.stderr,
     )
+    if not options.debug:  # it warns of what it then raises
+        logging.getLogger("pyvips").setLevel(logging.ERROR)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _terminate)

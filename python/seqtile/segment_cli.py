@@ -159,10 +159,14 @@ def print_report(
     rate = f", {pixels / 1e6 / seconds:,.1f} Mpixels/s" if seconds else ""
     failed = sum(bool(r.error) for r in reports)
     lines.append(
-        f"{len(reports) - failed} images, {sum(r.objects for r in reports):,} objects "
+        f"{_count(len(reports) - failed, 'image')}, {sum(r.objects for r in reports):,} objects "
         f"in {seconds:.1f} s{rate}" + (f"; {failed} failed" if failed else "")
     )
     _print(lines, file)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _print(lines: Iterable[str], file: TextIO | None) -> None:
