@@ -202,7 +202,7 @@ def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
     segment.add_argument(
         "--skip-done", action="store_true", help="leave out images whose files are in the folder"
     )
-    segment.add_argument("--tile", type=int, default=512, help="side in pixels (default: 512)")
+    segment.add_argument("--tile", type=int, default=1024, help="side in pixels (default: 1024)")
     segment.add_argument("--overlap", type=int, help="in pixels (default: what makes it exact)")
     segment.add_argument("--level", type=int, default=0, help="of a pyramid (default: 0, all)")
     segment.add_argument("--invert", action="store_true", help="dark objects on bright ground")

@@ -95,7 +95,7 @@ class SegmentOptions:
         Tiles per call of the session.
     """
 
-    tile: int = 512
+    tile: int = 1024
     overlap: int | None = None
     level: int = 0
     invert: bool = False

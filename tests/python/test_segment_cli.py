@@ -129,7 +129,7 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
         (["images/a.png", "-o", "no/x.tif"], "no/x.tif: the folder no does not exist"),
         (["nothing.png"], "nothing.png: no such file"),
         (["empty"], "empty: a folder without images"),
-        (["images/a.png", "--overlap", "512"], "overlap must be smaller than tile, not 512"),
+        (["images/a.png", "--overlap", "1024"], "overlap must be smaller than tile, not 1024"),
         (["images/a.png", "--level", "1"], "images/a.png: "),
         (["images/a.png", "--skip-done"], "--skip-done goes with a folder"),
         (["images/a.png", "--device", "cuda"], "device 'cuda' needs"),

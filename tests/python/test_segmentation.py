@@ -138,7 +138,7 @@ def test_tiles_of_many_images_go_together(
         ({"tile": 18}, "must be multiples of the network's stride 4, not 18 and 4"),
         ({"tile": 16, "overlap": 3}, "must be multiples of the network's stride 4, not 16 and 3"),
         ({"tile": 0}, "multiples of the network's stride 4, not 0"),
-        ({"overlap": -4}, "multiples of the network's stride 4, not 512 and -4"),
+        ({"overlap": -4}, "multiples of the network's stride 4, not 1024 and -4"),
         ({"mask_threshold": 1.5}, "mask_threshold must be 0 to 1, not 1.5"),
         ({"min_area": -1}, "min_area must not be negative, not -1"),
         ({"percentiles": (50, 50)}, "percentiles must be two numbers"),
