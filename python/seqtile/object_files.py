@@ -27,6 +27,7 @@ _TILE = 256
 # The offsets of a plain TIFF have 32 bits; this leaves room for the directory.
 _LARGEST_TIFF = (1 << 32) - (1 << 25)
 _STRIP_PIXELS = 1 << 22  # outlined at a time
+_BUFFER = 1 << 24  # bytes of tiles that threads compress at a time
 _COLOUR = [0, 200, 255]
 
 
@@ -91,6 +92,7 @@ def write_label_tiff(
             metadata=None,
             software="seqtile",
             maxworkers=threads,
+            buffersize=_BUFFER,
             **options,
         )
 
