@@ -11,9 +11,12 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace seqtile {
@@ -57,14 +60,14 @@ class Outlines {
         }
         close_line(row);
         trace();
-        objects_.push_back(static_cast<std::int64_t>(rings_.size()) - 1);
+        objects_.push_back(rings_.size() - 1);
     }
 
     [[nodiscard]] std::vector<Point> const& points() const noexcept { return points_; }
     /// Ring i is the points [rings[i], rings[i + 1]).
-    [[nodiscard]] std::vector<std::int64_t> const& rings() const noexcept { return rings_; }
+    [[nodiscard]] std::vector<std::size_t> const& rings() const noexcept { return rings_; }
     /// Object i has the rings [objects[i], objects[i + 1]).
-    [[nodiscard]] std::vector<std::int64_t> const& objects() const noexcept { return objects_; }
+    [[nodiscard]] std::vector<std::size_t> const& objects() const noexcept { return objects_; }
 
   private:
     /// An end of a run, and the corner where the vertical edge through it began.
@@ -136,13 +139,13 @@ class Outlines {
                 across = !across;
             } while (at != first);
             points_.push_back(corners_[first]);
-            rings_.push_back(static_cast<std::int64_t>(points_.size()));
+            rings_.push_back(points_.size());
         }
     }
 
     std::vector<Point> points_;
-    std::vector<std::int64_t> rings_{0};
-    std::vector<std::int64_t> objects_{0};
+    std::vector<std::size_t> rings_{0};
+    std::vector<std::size_t> objects_{0};
 
     // Of the object at work.
     std::vector<Point> corners_;
@@ -151,5 +154,35 @@ class Outlines {
     std::vector<Side> below_;
     std::vector<bool> done_;
 };
+
+/// Appends a number as decimal digits.
+inline void append_number(std::string& out, std::int32_t value) {
+    std::array<char, 11> digits;
+    auto const end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    out.append(digits.data(), end);
+}
+
+/// Appends the coordinates of object `index` as those of a GeoJSON Polygon.
+inline void append_coordinates(std::string& out, Outlines const& outlines, std::size_t index) {
+    std::size_t const last = outlines.objects()[index + 1];
+    char opening = '[';
+    for (std::size_t ring = outlines.objects()[index]; ring < last; ++ring) {
+        char before = '[';
+        out.push_back(opening);
+        opening = ',';
+        for (std::size_t i = outlines.rings()[ring]; i < outlines.rings()[ring + 1]; ++i) {
+            Point const point = outlines.points()[i];
+            out.push_back(before);
+            before = ',';
+            out.push_back('[');
+            append_number(out, point.x);
+            out.push_back(',');
+            append_number(out, point.y);
+            out.push_back(']');
+        }
+        out.push_back(']');
+    }
+    out.push_back(']');
+}
 
 }  // namespace seqtile

@@ -38,10 +38,11 @@ void py_grow(Array<Label>& labels, std::size_t reach) {
 }
 
 // `runs` (n, 3): row, begin, end, sorted by object; object i has the runs [first[i], first[i + 1]).
+// Returns the coordinates of their polygons as JSON, and where in it each object's begin and end.
 py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const& first) {
     static_assert(sizeof(Run) == 3 * sizeof(std::int32_t));
-    static_assert(sizeof(Point) == 2 * sizeof(std::int32_t));
     if (runs.ndim() != 2 || runs.shape(1) != 3) throw py::value_error("runs must be (n, 3)");
+    if (first.size() == 0) throw py::value_error("first must not be empty");
     std::span const source(reinterpret_cast<Run const*>(runs.data()),
                            static_cast<std::size_t>(runs.shape(0)));
     auto const bounds = view(first);
@@ -50,22 +51,21 @@ py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const
             throw py::value_error("first must rise and lie in [0, n]");
         }
     }
-    Outlines outlines;
+    std::string text;
+    py::array_t<std::int64_t> ends(first.size());
+    std::int64_t* end = ends.mutable_data();
+    *end = 0;
     {
         py::gil_scoped_release const unlocked;
+        Outlines outlines;
         for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
             outlines.add(source.subspan(static_cast<std::size_t>(bounds[i]),
                                         static_cast<std::size_t>(bounds[i + 1] - bounds[i])));
+            append_coordinates(text, outlines, i);
+            *++end = static_cast<std::int64_t>(text.size());
         }
     }
-    auto const to_python = [](auto const& values) {
-        return Array<std::int64_t>(static_cast<py::ssize_t>(values.size()), values.data());
-    };
-    auto const& points = outlines.points();
-    Array<std::int32_t> xy({points.size(), std::size_t{2}},
-                           reinterpret_cast<std::int32_t const*>(points.data()));
-    return py::make_tuple(std::move(xy), to_python(outlines.rings()),
-                          to_python(outlines.objects()));
+    return py::make_tuple(py::str(text), std::move(ends));
 }
 
 Components components(std::size_t width, float mask_threshold, float marker_threshold) {

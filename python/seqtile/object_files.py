@@ -27,7 +27,8 @@ _TILE = 256
 # The offsets of a plain TIFF have 32 bits; this leaves room for the directory.
 _LARGEST_TIFF = (1 << 32) - (1 << 25)
 _STRIP_PIXELS = 1 << 22  # outlined at a time
-_COLOUR = (0, 200, 255)
+_BUFFER = 1 << 24  # bytes of tiles that threads compress at a time
+_COLOUR = [0, 200, 255]
 
 
 def write_label_tiff(
@@ -91,6 +92,7 @@ def write_label_tiff(
             metadata=None,
             software="seqtile",
             maxworkers=threads,
+            buffersize=_BUFFER,
             **options,
         )
 
@@ -147,24 +149,21 @@ def write_geojson(
     OutputError
         The file cannot be written.
     """
-    properties: dict[str, Any] = {"objectType": "detection"}
+    fixed = '"objectType":"detection"'
     if name:
-        properties["classification"] = {"name": name, "color": _COLOUR}
+        fixed += f',"classification":{{"name":{json.dumps(name)},"color":{_COLOUR}}}'
     measures = {key: column for key, column in (columns or {}).items() if key != "label"}
     between = ""
     with output_errors(target or path), path.open("w", encoding="utf-8") as file:
-        file.write('{"type": "FeatureCollection", "features": [')
-        for objects, rings, done in _outlines(labels):
+        file.write('{"type":"FeatureCollection","features":[')
+        for objects, polygons, done in _polygons(labels):
             values = _measurements(measures, objects - 1)
-            for label, polygon, row in zip(objects.tolist(), rings, values, strict=True):
-                feature: dict[str, Any] = {
-                    "type": "Feature",
-                    "geometry": {"type": "Polygon", "coordinates": polygon},
-                    "properties": properties | {"name": str(label)},
-                }
-                if row:
-                    feature["properties"]["measurements"] = row
-                file.write(f"{between}\n{json.dumps(feature, separators=(',', ':'))}")
+            for label, polygon, row in zip(objects.tolist(), polygons, values, strict=True):
+                measured = f',"measurements":{json.dumps(row)}' if row else ""
+                file.write(
+                    f'{between}\n{{"type":"Feature","geometry":{{"type":"Polygon","coordinates":'
+                    f'{polygon}}},"properties":{{{fixed},"name":"{label}"{measured}}}}}'
+                )
                 between = ","
             if progress is not None:
                 progress(done)
@@ -183,10 +182,8 @@ def _measurements(
         yield {key: value for key, value in zip(columns, row, strict=True) if value - value == 0}
 
 
-def _outlines(
-    labels: LabelMap,
-) -> Iterator[tuple[NDArray[np.int64], list[list[list[list[int]]]], int]]:
-    """Objects that end in a strip, their rings, and the rows done.
+def _polygons(labels: LabelMap) -> Iterator[tuple[NDArray[np.int64], list[str], int]]:
+    """Objects that end in a strip, their coordinates as JSON, and the rows done.
 
     An object hangs together, so it has ended if it has no pixel in the strip's last row; the runs
     of those that have one wait for the next strip.
@@ -197,18 +194,16 @@ def _outlines(
     for top in range(0, height, step):
         bottom = min(top + step, height)
         table = np.concatenate([waiting, _runs(labels.runs(top, bottom), top)])
-        open_ones = table[(table[:, 1] == bottom - 1) & (bottom < height), 0]
-        waits = np.isin(table[:, 0], open_ones)
+        goes_on = np.zeros(labels.count + 1, np.bool_)
+        if bottom < height:
+            goes_on[table[table[:, 1] == bottom - 1, 0]] = True
+        waits = goes_on[table[:, 0]]
         waiting, ended = table[waits], table[~waits]
         ended = ended[np.argsort(ended[:, 0], kind="stable")]  # in an object the raster's order
         objects, first = np.unique(ended[:, 0], return_index=True)
         bounds = np.append(first, len(ended))
-        points, rings, polygons = _core.outlines(ended[:, 1:].astype(np.int32), bounds)
-        xy, ends = points.tolist(), rings.tolist()
-        parts = [xy[a:b] for a, b in pairwise(ends)]
-        limits = polygons.tolist()
-        nested = [parts[a:b] for a, b in pairwise(limits)]
-        yield objects, nested, bottom
+        text, ends = _core.outlines(ended[:, 1:].astype(np.int32), bounds)
+        yield objects, [text[a:b] for a, b in pairwise(ends.tolist())], bottom
 
 
 def _runs(runs: Runs, top: int) -> NDArray[np.int64]:

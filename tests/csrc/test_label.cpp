@@ -1,4 +1,5 @@
 #include <initializer_list>
+#include <limits>
 
 #include "check.hpp"
 #include "components.hpp"
@@ -138,6 +139,21 @@ void unit_outline() {
                  {{1, 1}, {1, 2}, {2, 2}, {2, 1}, {1, 1}}}));
 }
 
+void unit_coordinates() {
+    Outlines outlines;
+    outlines.add(std::vector<Run>{{5, 3, 4}});
+    outlines.add(std::vector<Run>{{0, 0, 3}, {1, 0, 1}, {1, 2, 3}, {2, 0, 3}});
+    std::string text;
+    append_coordinates(text, outlines, 0);
+    CHECK_EQUAL(text, "[[[3,5],[4,5],[4,6],[3,6],[3,5]]]");
+    text.clear();
+    append_coordinates(text, outlines, 1);
+    CHECK_EQUAL(text, "[[[0,0],[3,0],[3,3],[0,3],[0,0]],[[1,1],[1,2],[2,2],[2,1],[1,1]]]");
+    text.clear();
+    append_number(text, std::numeric_limits<std::int32_t>::min());
+    CHECK_EQUAL(text, "-2147483648");
+}
+
 /// The runs of the objects of random images: areas, and no ring that passes a point twice.
 void property_outlines() {
     std::mt19937 random(6);
@@ -191,6 +207,7 @@ int main() {
     seqtile::unit_grow();
     seqtile::agreement_grow();
     seqtile::unit_outline();
+    seqtile::unit_coordinates();
     seqtile::property_outlines();
     return seqtile::test::result();
 }
