@@ -32,8 +32,10 @@ from .tiling import Strip, TilePlan
 
 __all__ = ["Pixels", "SegmentOptions", "Segmented", "Work", "segment", "segmented"]
 
-# Pixels of tiles that are cut before they go through the model: some batches.
+# Pixels of tiles that are cut before they go through the model, some batches; and images that are
+# open meanwhile.
 _GATHERED = 1 << 22
+_OPEN = 64
 # Rows of an image that are read together where only its pixels are wanted.
 _ROWS = 256
 
@@ -336,6 +338,9 @@ def segmented(
             except failures as error:
                 work.error = error
                 gathered = [piece for piece in gathered if piece[0] is not work]
+            if len(open_works) >= _OPEN:
+                done += _run(predictor, gathered, batch_size)
+                progress(done)
             while open_works and (open_works[0].error or open_works[0].left == 0):
                 yield open_works.pop(0)
         done += _run(predictor, gathered, batch_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,22 @@ def test_tiles_of_many_images_go_together(
     for image, work in zip(images, works, strict=True):
         np.testing.assert_array_equal(work.labels.rows(0, len(image)), whole(image)[1])
         work.close()
+
+
+def test_few_images_are_open_at_a_time(cells: Predictor) -> None:
+    opened: list[Work] = []
+
+    def works() -> Iterator[Work]:
+        for seed in range(200):
+            opened.append(Work(blobs(8, 8, seed), cells, SegmentOptions()))
+            yield opened[-1]
+
+    ahead = 0
+    for count, work in enumerate(segmented(cells, works()), 1):
+        ahead = max(ahead, len(opened) - count + 1)
+        work.close()
+    assert count == 200
+    assert 2 <= ahead <= 64
 
 
 @pytest.mark.parametrize(
