@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .datasets.bloodmnist import Cells
 from .models.blood_cells import scaled
 
 MODELS = ("best", "cnn", "cnn-pool")
+COURSE_BATCH, COURSE_LR = 64, 1e-3
 ROWS = 256  # of a batch without gradients
 
 
@@ -63,6 +64,15 @@ class Config:
         if self.preset == "course":
             return self.epochs or 200
         return self.epochs or {"best": 16, "cnn-pool": 20, "cnn": 6}[self.model]
+
+    @property
+    def in_force(self) -> dict[str, Any]:
+        """What was in force, for a card."""
+        fields = asdict(self) | {"epochs": self.passes}
+        if self.model == "best":
+            return fields
+        common = {k: fields[k] for k in ("preset", "model", "edition", "seed", "epochs", "smoke")}
+        return common | {"optimizer": "adam", "lr": COURSE_LR, "batch": COURSE_BATCH}
 
 
 class Task:

@@ -31,12 +31,11 @@ from torch.nn import functional
 
 from . import bloodmnist_report, command, multiclass, report
 from .bloodmnist_augment import augment
-from .bloodmnist_task import Config, Task
+from .bloodmnist_task import COURSE_BATCH, COURSE_LR, Config, Task
 from .figures import write_history
 from .loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from .models.blood_cells import CellClassifier, CellResNet, CourseNet
 
-COURSE_BATCH, COURSE_LR = 64, 1e-3
 OUTPUTS = ("logits", "softmax")
 
 
