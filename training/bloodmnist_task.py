@@ -37,8 +37,9 @@ class Config:
     batch, lr, weight_decay, ema, smoothing, dropout
         Of ``best``; the document's networks have its batch of 64 and Adam at 1e-3.
     precision
-        Of ``best`` while it trains: ``bf16`` (autocast) is twice as fast on processors that have
-        it. Validation, test and the shipped model are float32, and so are the document's networks.
+        While training: ``bf16`` (autocast) is faster on processors that have it; the default is
+        ``bf16`` for ``best``, ``fp32`` for the document's networks. Validation, test and the
+        shipped models are float32.
     """
 
     preset: str = field(default="best", metadata={"choices": ("best", "course")})
@@ -53,7 +54,7 @@ class Config:
     ema: float = 0.998
     smoothing: float = 0.1
     dropout: float = 0.2
-    precision: str = field(default="bf16", metadata={"choices": ("bf16", "fp32")})
+    precision: str = field(default="", metadata={"choices": ("", "bf16", "fp32")})
     smoke: bool = False
 
     @property
@@ -66,13 +67,23 @@ class Config:
         return self.epochs or {"best": 16, "cnn-pool": 15, "cnn": 6}[self.model]
 
     @property
+    def half(self) -> bool:
+        """Whether training computes in bfloat16."""
+        return (self.precision or {"best": "bf16"}.get(self.model, "fp32")) == "bf16"
+
+    @property
     def in_force(self) -> dict[str, Any]:
         """What was in force, for a card."""
-        fields = asdict(self) | {"epochs": self.passes}
+        precision = "bf16" if self.half else "fp32"
+        fields = asdict(self) | {"epochs": self.passes, "precision": precision}
         if self.model == "best":
             return fields
-        common = {k: fields[k] for k in ("preset", "model", "edition", "seed", "epochs", "smoke")}
-        return common | {"optimizer": "adam", "lr": COURSE_LR, "batch": COURSE_BATCH}
+        names = ("preset", "model", "edition", "seed", "epochs", "precision", "smoke")
+        return {name: fields[name] for name in names} | {
+            "optimizer": "adam",
+            "lr": COURSE_LR,
+            "batch": COURSE_BATCH,
+        }
 
 
 class Task:

@@ -56,7 +56,8 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
         x, labels = task.rows(batches(rng))
-        given = model.logits(x)[0]  # type: ignore[operator]
+        with torch.autocast(task.device.type, torch.bfloat16, enabled=config.half):
+            given = model.logits(x)[0].float()  # type: ignore[operator]
         return functional.cross_entropy(
             torch.softmax(given, 1) if output == "softmax" else given, labels
         )
@@ -89,8 +90,7 @@ def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
         x, labels = task.rows(batches(rng))
         x = augment(x, rng).contiguous(memory_format=torch.channels_last)
-        half = config.precision == "bf16"
-        with torch.autocast(task.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(task.device.type, torch.bfloat16, enabled=config.half):
             logits = model.logits(x)[0]  # type: ignore[operator]
         return functional.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
 
