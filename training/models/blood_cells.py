@@ -70,9 +70,8 @@ class Residual(nn.Module):
         self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(fan_out)
         self.conv2 = nn.Conv2d(fan_out, fan_out, 3, padding=1, bias=False)
-        self.skip = (
-            nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1, bias=False)
-        )
+        same = fan_in == fan_out and stride == 1
+        self.skip = nn.Identity() if same else nn.Conv2d(fan_in, fan_out, 1, bias=False)
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
