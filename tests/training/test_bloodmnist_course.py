@@ -123,26 +123,41 @@ def runs(tmp_path: Path) -> Path:
             folder.mkdir(parents=True)
             (folder / "notes.csv").write_text("a\n1\n")
             for output in ("logits", "softmax"):
-                lines = ["epoch,step,train_loss,valid_loss,accuracy,roc_auc,test_accuracy,seconds"]
+                lines = ["epoch,step,train_loss,valid_loss,accuracy,roc_auc,test_accuracy"]
                 for epoch in range(1, 4):
                     a, b = rng.uniform(0.2, 0.9, 2).round(4)
-                    lines.append(f"{epoch},{epoch * 9},{1.3 + a},1,{a},0.5,{b},{7 + seed}.5")
+                    lines.append(f"{epoch},{epoch * 9},{1.3 + a},1,{a},0.5,{b}")
                 (folder / f"{output}.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
-def test_figure_and_table_of_runs(runs: Path, capsys) -> None:
-    course.main(["--runs", str(runs), "--out", str(runs / "out")])
+def test_the_clock() -> None:
+    """Pooling is faster by far; an epoch has 187 batches."""
+    cpu = torch.device("cpu")
+    pooled, plain = (
+        course.clock("pooled", "softmax", cpu, 4),
+        course.clock("plain", "logits", cpu, 2),
+    )
+    assert 0.2 < pooled < plain / 3
+
+
+def test_figure_and_table_of_runs(runs: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(
+        course, "clock", lambda network, *_: {"plain": 75.04, "pooled": 7.5}[network]
+    )
+    call = ["--runs", str(runs), "--out", str(runs / "out"), "--device", "cpu", "--threads", "1"]
+    course.main(call)
     said = capsys.readouterr().out
     check_paragraph(said.split("\n\n")[1].splitlines()[0], runs / "out" / "bloodmnist_course.csv")
     assert (runs / "out" / "bloodmnist_course.png").read_bytes()[:4] == b"\x89PNG"
     assert len(table(runs / "out" / "bloodmnist_course.csv")) == 6
     lines = [line for line in said.splitlines() if line.startswith("| p")]
     assert [tuple(part.strip() for part in line.split("|")[1:3]) for line in lines] == FOUR
-    assert all("| 3 | 7.5 | 0.4 |" in line for line in lines)
+    assert ["| 3 | 75.0 |" in line for line in lines] == [True, True, False, False]
+    assert ["| 3 | 7.5 |" in line for line in lines] == [False, False, True, True]
     (runs / "bloodmnist-cnn" / "course-seed0" / "softmax.csv").unlink()
     with pytest.raises(DataError, match="no run of plain, softmax: .*--model cnn --preset course"):
-        course.main(["--runs", str(runs), "--out", str(runs / "out")])
+        course.main(call)
 
 
 def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> None:
