@@ -19,6 +19,7 @@ import dataclasses
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,9 @@ def clock(network: str, output: str, device: torch.device, batches: int = 8) -> 
 
 
 def gather(runs: Path) -> list[Row]:
-    """The epochs of all runs of preset ``course`` in a folder of runs.
+    """The epochs of the runs of preset ``course`` in a folder of runs, from their checkpoints.
+
+    A run may still go on: of all, as many epochs are taken as the shortest has.
 
     Raises
     ------
@@ -97,9 +100,9 @@ def gather(runs: Path) -> list[Row]:
     """
     rows = []
     for network, model in NETWORKS.items():
-        for path in sorted(runs.glob(f"bloodmnist-{model}/course-seed*/*.csv")):
+        for path in sorted(runs.glob(f"bloodmnist-{model}/course-seed*/fit-*.pt")):
             seed = re.fullmatch(r"course-seed(\d+)", path.parent.name)
-            if seed and path.stem in OUTPUTS:
+            if seed:
                 rows += list(_read_run(path, network, int(seed[1])))
     for network in NETWORKS:
         for output in OUTPUTS:
@@ -108,16 +111,17 @@ def gather(runs: Path) -> list[Row]:
                     f"{runs}: no run of {network}, {output}: python -m training.train_bloodmnist "
                     f"--model {NETWORKS[network]} --preset course"
                 )
-    return rows
+    shortest = min(Counter((r.network, r.output, r.seed) for r in rows).values())
+    return [r for r in rows if r.epoch <= shortest]
 
 
 def _read_run(path: Path, network: str, seed: int) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
-        for r in csv.DictReader(file):
-            yield Row(
-                network, path.stem, seed, int(r["epoch"]), float(r["train_loss"]),
-                float(r["accuracy"]), float(r["test_accuracy"]),
-            )  # fmt: skip
+    content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    for r in content["history"]:
+        yield Row(
+            network, path.stem.removeprefix("fit-"), seed, r["epoch"], r["train_loss"],
+            r["accuracy"], r["test_accuracy"],
+        )  # fmt: skip
 
 
 def one(rows: Sequence[Row], network: str, output: str, seed: int = 0) -> list[Row]:

@@ -115,19 +115,20 @@ def test_another_outcome_gives_another_paragraph(tmp_path: Path) -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """A folder of runs: four of seed 0, one pair of seed 1, and files that are none."""
+    """A folder of runs: four of seed 0, one pair of seed 1, one that goes on, one of smoke."""
     rng = np.random.default_rng(0)
     for model in ("cnn", "cnn-pool"):
-        for seed in (0, 1) if model == "cnn-pool" else (0,):
-            folder = tmp_path / f"bloodmnist-{model}" / f"course-seed{seed}"
+        for name in ("seed0", "seed1", "smoke") if model == "cnn-pool" else ("seed0",):
+            folder = tmp_path / f"bloodmnist-{model}" / f"course-{name}"
             folder.mkdir(parents=True)
-            (folder / "notes.csv").write_text("a\n1\n")
             for output in ("logits", "softmax"):
-                lines = ["epoch,step,train_loss,valid_loss,accuracy,roc_auc,test_accuracy"]
-                for epoch in range(1, 4):
-                    a, b = rng.uniform(0.2, 0.9, 2).round(4)
-                    lines.append(f"{epoch},{epoch * 9},{1.3 + a},1,{a},0.5,{b}")
-                (folder / f"{output}.csv").write_text("\n".join(lines) + "\n")
+                epochs = 3 if (model, output) == ("cnn", "softmax") else 4
+                history = [
+                    {"epoch": i, "step": 9 * i, "train_loss": 1.3 + rng.uniform(),
+                     "accuracy": rng.uniform(), "test_accuracy": rng.uniform()}
+                    for i in range(1, epochs + 1)
+                ]  # fmt: skip
+                torch.save({"history": history, "seconds": 5.0}, folder / f"fit-{output}.pt")
     return tmp_path
 
 
@@ -150,12 +151,18 @@ def test_figure_and_table_of_runs(runs: Path, capsys, monkeypatch) -> None:
     said = capsys.readouterr().out
     check_paragraph(said.split("\n\n")[1].splitlines()[0], runs / "out" / "bloodmnist_course.csv")
     assert (runs / "out" / "bloodmnist_course.png").read_bytes()[:4] == b"\x89PNG"
-    assert len(table(runs / "out" / "bloodmnist_course.csv")) == 6
+    found = table(runs / "out" / "bloodmnist_course.csv")
+    assert len(found) == 6
+    assert {len(run) for run in found.values()} == {3}
+    written = torch.load(runs / "bloodmnist-cnn-pool" / "course-seed1" / "fit-logits.pt")
+    for row, epoch in zip(found["pooled", "logits", 1], written["history"], strict=False):
+        for name, key in (("valid_accuracy", "accuracy"), ("train_loss", "train_loss")):
+            assert row[name] == pytest.approx(epoch[key], abs=5e-5)
     lines = [line for line in said.splitlines() if line.startswith("| p")]
     assert [tuple(part.strip() for part in line.split("|")[1:3]) for line in lines] == FOUR
     assert ["| 3 | 75.0 |" in line for line in lines] == [True, True, False, False]
     assert ["| 3 | 7.5 |" in line for line in lines] == [False, False, True, True]
-    (runs / "bloodmnist-cnn" / "course-seed0" / "softmax.csv").unlink()
+    (runs / "bloodmnist-cnn" / "course-seed0" / "fit-softmax.pt").unlink()
     with pytest.raises(DataError, match="no run of plain, softmax: .*--model cnn --preset course"):
         course.main(call)
 
