@@ -72,7 +72,7 @@ def check_paragraph(text: str, path: Path) -> None:
     pooling = re.search(
         r"Pooling, with logits: (\d+) times fewer parameters and (\d+) times less time an epoch; "
         r"after (\d+) epochs test accuracy is ([\d.]+) against ([\d.]+), at its highest ([\d.]+) "
-        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+)\.$", text,
+        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+?)\.(?: By|$)", text,
     )  # fmt: skip
     assert pooling is not None
     plain, pooled = runs["plain", "logits", 0], runs["pooled", "logits", 0]
@@ -85,6 +85,18 @@ def check_paragraph(text: str, path: Path) -> None:
     expected = [*(r["test_accuracy"] for r in last), *best, *(r["train_loss"] for r in last)]
     for i, value in enumerate(expected):
         assert float(pooling[4 + i]) == pytest.approx(value, abs=6e-4)
+    timed = re.search(
+        r"in the (\d+) s of .+ at ([\d.]+), the pooled one can do (\d+) epochs in (\d+) s, and is "
+        r"at ([\d.]+)\.$", text,
+    )  # fmt: skip
+    fits = min(int(plain[0]["seconds"] / pooled[0]["seconds"]), len(pooled))
+    assert (timed is None) == (fits == 0)
+    if timed:
+        assert int(timed[3]) == fits
+        assert float(timed[1]) == pytest.approx(plain[0]["seconds"], abs=0.6)
+        assert float(timed[4]) == pytest.approx(fits * pooled[0]["seconds"], abs=0.6)
+        assert float(timed[2]) == pytest.approx(plain[0]["test_accuracy"], abs=6e-4)
+        assert float(timed[5]) == pytest.approx(pooled[fits - 1]["test_accuracy"], abs=6e-4)
     assert ("no cheaper" in pooling[10]) == (plain[0]["seconds"] <= pooled[0]["seconds"])
     assert ("no better" in pooling[10]) == (best[0] <= best[1])
     assert ("less by heart" in pooling[10]) == (last[0]["train_loss"] > last[1]["train_loss"])
