@@ -198,7 +198,7 @@ def conclude(rows: Sequence[Row]) -> str:
     first, count = plain[0], min(int(plain[0].seconds / pooled[0].seconds), len(pooled))
     if count:
         text.append(
-            f"By the second: in the {first.seconds:.0f} s of the plain network's first epoch, which "
+            f"By time: in the {first.seconds:.0f} s of the plain network's first epoch, which "
             f"ends at {first.test_accuracy:.3f}, the pooled one can do {count} epochs in "
             f"{count * pooled[0].seconds:.0f} s, and is at {pooled[count - 1].test_accuracy:.3f}."
         )
