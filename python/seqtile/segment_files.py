@@ -166,15 +166,15 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
     with AtomicOutputs() as files:
         for target in targets:
             path, kind = files.path_for(target), check_format(target)
-            with output_errors(target):
-                if kind == "labels":
-                    write_label_tiff(path, labels, pixel_size=work.pixel_size)
-                elif kind == "outlines":
-                    write_geojson(path, labels, columns=columns)
-                elif kind == "table":
-                    write_objects(path, target, columns)
-                elif overlay is not None:
-                    overlay.write(path)
+            if kind == "labels":
+                size = work.pixel_size
+                write_label_tiff(path, labels, target=target, pixel_size=size, threads=work.threads)
+            elif kind == "outlines":
+                write_geojson(path, labels, target=target, columns=columns)
+            elif kind == "table":
+                write_objects(path, target, columns)
+            elif overlay is not None:
+                overlay.write(path, target=target)
     areas = columns["area"]
     return SegmentReport(
         work.name,

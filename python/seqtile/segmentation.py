@@ -193,6 +193,8 @@ class Work:
         The grey levels at the percentiles of its contrast.
     error
         What went wrong with this image; it is left out then.
+    threads
+        For what is not the model's.
     """
 
     def __init__(
@@ -213,6 +215,7 @@ class Work:
         self._options = options
         self._settings = options.settings(self._card)
         self._channels = predictor.image_input.channels
+        self.threads = predictor.threads
         self._keep = keep
         self._stack = ExitStack()
 
@@ -234,7 +237,9 @@ class Work:
         self._stitchers: dict[str, Stitcher] = {}
         self._plan = plan
         self._row = 0
-        self._labeller = self._stack.enter_context(StripLabeller(self.image.width, self._settings))
+        self._labeller = self._stack.enter_context(
+            StripLabeller(self.image.width, self._settings, threads=self.threads)
+        )
         self._table = self._contrast()
         strips = list(plan.strips())
         self.left = len(strips)
