@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from .errors import ImageError
 from .image_file import ImageFile, Pixels, check_bomb, check_level, read_at
-from .image_scale import pixel_size
 from .outputs import require
+from .pixel_size import pixel_size
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries
