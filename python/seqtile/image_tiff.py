@@ -1,7 +1,8 @@
 """TIFF images by rows: only the tiles or strips are decoded that the rows lie in.
 
-A compressed strip that is as tall as the image is decoded whole. The JPEG decoder does not tell of
-damage inside a tile; the others do.
+A compressed strip that is as tall as the image is decoded whole. Cut-off files are found out when
+they are opened; bytes changed inside a tile may go unnoticed, as most compressions of TIFF, JPEG
+among them, have no checksum.
 """
 
 from __future__ import annotations
