@@ -242,6 +242,29 @@ def test_good_images_are_predicted_and_bad_ones_named(colours: Path, photos: Pat
     assert "60 x 60 pixels (height x width), the model takes 6 x 5: crop or resize" in large
 
 
+def test_a_file_that_vanished_does_not_end_the_others(colours: Path, photos: Path) -> None:
+    gone = photos / "gone.png"
+    failed: list[Exception] = []
+    predictor = seqtile.load(colours, device="cpu")
+    rows = list(predictor.predict_images([gone, photos / "red.png"], failed=failed.append))
+    assert [row.name for row in rows] == [str(photos / "red.png")]
+    (error,) = failed
+    assert isinstance(error, FileNotFoundError)
+    with pytest.raises(FileNotFoundError, match=r"gone\.png"):
+        list(predictor.predict_images([gone]))
+
+
+@pytest.mark.parametrize("source", ["photos", "photos/r*.png"])
+def test_predictions_do_not_overwrite_an_image_of_a_folder(
+    colours: Path, photos: Path, source: str
+) -> None:
+    before = (photos / "red.png").read_bytes()
+    result = run("predict", colours, source, "-o", "photos/red.png", cwd=photos.parent)
+    assert result.returncode == 1
+    assert "photos/red.png: the output would overwrite the input" in result.stderr
+    assert (photos / "red.png").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
