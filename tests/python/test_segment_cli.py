@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 import seqtile
+from seqtile.segment_cli import Targets
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder
 from tests.python.test_segmentation import blobs
@@ -122,7 +123,9 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
         (["images/a.png", "images/b.tif", "-o", "x.tif"], "-o is for a single image, here are 2"),
         (["images/a.png", "-o", "x.tif", "-d", "out"], "give files (-o) or a folder (-d)"),
         (["images/a.png", "-o", "x.jpg"], "x.jpg: expected a file name that ends in .tif, .tiff"),
-        (["images", "-d", "out", "--formats", "tif,doc"], "x.doc: expected a file name that ends"),
+        (["images", "-d", "out", "--formats", "tif,doc"], "geojson, csv, parquet, png, not 'doc'"),
+        (["images", "-d", "out", "--formats", "a.tif"], "--formats: expected some of tif, tiff"),
+        (["images/a.png", "-o", "x.csv", "-o", "./x.csv"], "x.csv: given twice"),
         (["images", "-d", "out", "--formats", "csv,parquet"], "--formats: table twice"),
         (["images/a.png", "-o", "images/a.png"], "images/a.png would overwrite what is of"),
         (["images", "same/a.tif", "-d", "out"], "a.labels.tif: same/a.tif would overwrite what is"),
@@ -148,6 +151,18 @@ def test_refused(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_formats_may_have_dots_and_capitals(model: Path, images: Path, tmp_path: Path) -> None:
+    run("segment", model, images / "a.png", "-d", tmp_path / "out", "--formats", ".TIF, csv")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"a.labels.tif", "a.objects.csv", "segment.manifest.json"}
+
+
+def test_outputs_are_refused_before_work(images: Path, tmp_path: Path) -> None:
+    for output in ("no/x.tif", "images/x.tif/y.csv"):
+        with pytest.raises(seqtile.OutputError, match="does not exist"):
+            Targets([images / "a.png"], [str(tmp_path / output)], None, "")
 
 
 def test_a_folder_that_cannot_be_written(model: Path, images: Path, tmp_path: Path) -> None:
