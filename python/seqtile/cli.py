@@ -7,6 +7,7 @@ failure, 2 for a wrong call.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         status = command(options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ import tifffile
 
 import seqtile
 from seqtile.segment_cli import Targets
+from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder
 from tests.python.test_segmentation import blobs
@@ -267,6 +269,27 @@ def test_a_file_that_vanished_does_not_end_the_others(colours: Path, photos: Pat
     assert isinstance(error, FileNotFoundError)
     with pytest.raises(FileNotFoundError, match=r"gone\.png"):
         list(predictor.predict_images([gone]))
+
+
+def test_a_file_name_need_not_be_utf_8(model: Path, colours: Path, photos: Path) -> None:
+    name = b"\xff\xfe.png"
+    Path(os.fsdecode(bytes(photos) + b"/" + name)).write_bytes((photos / "red.png").read_bytes())
+    for environment in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}):
+        for arguments in (
+            ["predict", colours, photos, "-o", photos / "x.tsv"],
+            ["predict", colours, photos, "-o", photos / "x.npz"],
+            ["predict", colours, photos, "--jsonl"],
+            ["segment", model, photos, "-d", photos / "out"],
+        ):
+            result = subprocess.run(
+                [*SEQTILE, *map(str, arguments)],
+                capture_output=True,
+                env=os.environ | environment,
+            )
+            assert b"codec" not in result.stderr
+            assert b"Traceback" not in result.stderr
+            assert arguments[0] == "predict" or name in result.stdout
+        assert name in (photos / "x.tsv").read_bytes()
 
 
 @pytest.mark.parametrize("source", ["photos", "photos/r*.png"])
