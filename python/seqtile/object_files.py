@@ -186,19 +186,28 @@ def _polygons(labels: LabelMap) -> Iterator[tuple[NDArray[np.int64], list[str], 
     """Objects that end in a strip, their coordinates as JSON, and the rows done.
 
     An object hangs together, so it has ended if it has no pixel in the strip's last row; the runs
-    of those that have one wait for the next strip.
+    of those that have one wait for the next strip. What waits is kept by the strip that it is of,
+    and only the strips from the first one of an object that ends are gone through: an object as
+    high as the image is not moved with each strip.
     """
     height, width = labels.shape
     step = max(1, _STRIP_PIXELS // width)
-    waiting = np.empty((0, 4), np.int64)
-    for top in range(0, height, step):
+    waiting: list[NDArray[np.int64]] = []
+    began = np.zeros(labels.count + 1, np.int64)  # strip, of the objects that wait
+    cut = np.empty(0, np.int64)  # the objects that wait
+    for strip, top in enumerate(range(0, height, step)):
         bottom = min(top + step, height)
-        table = np.concatenate([waiting, _runs(labels.runs(top, bottom), top)])
+        runs = _runs(labels.runs(top, bottom), top)
+        in_last = (runs[:, 1] == bottom - 1) & (bottom < height)
+        before, cut = cut, np.unique(runs[in_last, 0])
         goes_on = np.zeros(labels.count + 1, np.bool_)
-        if bottom < height:
-            goes_on[table[table[:, 1] == bottom - 1, 0]] = True
-        waits = goes_on[table[:, 0]]
-        waiting, ended = table[waits], table[~waits]
+        goes_on[cut] = True
+        began[np.setdiff1d(cut, before, assume_unique=True)] = strip
+        since = int(began[before[~goes_on[before]]].min(initial=strip))
+        parts = [*waiting[since:], runs]
+        waits = [goes_on[part[:, 0]] for part in parts]
+        waiting[since:] = [part[kept] for part, kept in zip(parts, waits, strict=True)]
+        ended = np.concatenate([part[~kept] for part, kept in zip(parts, waits, strict=True)])
         ended = ended[np.argsort(ended[:, 0], kind="stable")]  # in an object the raster's order
         objects, first = np.unique(ended[:, 0], return_index=True)
         bounds = np.append(first, len(ended))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ImageError
+from .errors import IMAGE_FAILURES, ImageError
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
 from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_manifest
@@ -21,9 +21,6 @@ from .segmentation import SegmentOptions, Work, card_of, segmented
 from .session import runtime_wheels
 
 __all__ = ["FORMATS", "SegmentReport", "check_format", "segment_files", "write_segment_manifest"]
-
-# Errors of one image, which do not end the others.
-_FAILURES = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
 
 # Suffix of an output file, and what is written.
 FORMATS = {
@@ -135,12 +132,12 @@ def segment_files(
     works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
     for work in segmented(
-        predictor, works, options.batch_size, failures=_FAILURES, progress=progress
+        predictor, works, options.batch_size, failures=IMAGE_FAILURES, progress=progress
     ):
         with work:
             try:
                 report = _written(work, targets(Path(work.name)))
-            except _FAILURES as error:
+            except IMAGE_FAILURES as error:
                 report = SegmentReport(work.name, error=_line(error))
         now = time.perf_counter()
         yield SegmentReport(**{**asdict(report), "seconds": now - started})

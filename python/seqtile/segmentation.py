@@ -35,7 +35,7 @@ __all__ = ["Pixels", "SegmentOptions", "Segmented", "Work", "segment", "segmente
 # Pixels of tiles that are cut before they go through the model, some batches; and images that are
 # open meanwhile.
 _GATHERED = 1 << 22
-_OPEN = 64
+_OPEN = 32
 # Rows of an image that are read together where only its pixels are wanted.
 _ROWS = 256
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import tracemalloc
 import zlib
@@ -175,6 +176,13 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         open_image(tmp_path / "none.png")
     with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         open_image(tmp_path)
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", Path("/dev/zero")):
+        with pytest.raises(ImageError, match=f"{path}: expected a file, found a pipe or a device"):
+            open_image(path)
 
 
 HUGE: dict[str, bytes | Write] = {

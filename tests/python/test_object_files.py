@@ -131,6 +131,34 @@ def test_outlines_hold_the_object_s_pixels_and_no_others(
         assert all(holds(Point(x + 0.5, y + 0.5)) for y, x in zip(ys, xs, strict=True))
 
 
+def test_an_object_as_high_as_the_image_is_moved_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = np.ones((60, 8))
+    mask[:, 1::2] = 0
+    mask[0] = 1
+    mask[1:, 6] = [0, 1, 1] * 19 + [0, 1]  # small ones end beside it
+    mask[:, 5] = mask[:, 7] = 0
+    moved = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            if name == "concatenate":
+                return lambda parts: moved.append(sum(map(len, parts))) or np.concatenate(parts)
+            return getattr(np, name)
+
+    monkeypatch.setattr("seqtile.object_files._STRIP_PIXELS", 2 * 8)
+    monkeypatch.setattr("seqtile.object_files.np", Counting())
+    with label_map(mask) as labels:
+        write_geojson(tmp_path / "a.geojson", labels)
+        pixels = labels.rows(0, 60)
+    features = features_of(tmp_path / "a.geojson")
+    areas = {int(f["properties"]["name"]): shape(f["geometry"]).area for f in features}
+    assert areas == {n: (pixels == n).sum() for n in range(1, pixels.max() + 1)}
+    assert len(areas) > 15
+    assert sum(moved) < 2 * sum((row[1:] != row[:-1]).sum() + 1 for row in pixels)
+
+
 def test_a_ring_and_a_pixel(tmp_path: Path) -> None:
     mask = np.ones((4, 6))
     mask[1:3, 1:3] = mask[:, 4] = mask[1:, 5] = 0
