@@ -153,6 +153,15 @@ class Shifted(nn.Module):
         self.network, self.shifts = network, tuple(shifts)
         self.reach = max(abs(pixels) for shift in self.shifts for pixels in shift)
 
+    @property
+    def dimension(self) -> int:
+        """Of the embedding."""
+        return self.network.dimension
+
+    def describe(self) -> str:
+        """One line on the layers."""
+        return f"{self.network.describe()}; mean over {len(self.shifts)} shifts of the image"
+
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 images (N, 28, 28) to mean probabilities (N, 10) and embeddings (N, D)."""
         reach = self.reach
@@ -164,4 +173,4 @@ class Shifted(nn.Module):
         logits, embedding = self.network.logits(torch.cat(views).unsqueeze(1))
         count = len(self.shifts)
         probability = torch.softmax(logits, 1).reshape(count, -1, CLASSES).mean(0)
-        return probability, embedding.reshape(count, -1, self.network.dimension).mean(0)
+        return probability, embedding.reshape(count, -1, self.dimension).mean(0)
