@@ -71,7 +71,7 @@ class Config:
     scale: float = 1.12
     shift: float = 2.0
     elastic: float = 0.8
-    views: int = field(default=5, metadata={"choices": tuple(VIEWS)})
+    views: int = field(default=1, metadata={"choices": tuple(VIEWS)})
     course_epochs: int = 10
     precision: str = field(default="bf16", metadata={"choices": ("bf16", "fp32")})
     smoke: bool = False
