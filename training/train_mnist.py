@@ -81,7 +81,8 @@ def main(arguments: list[str] | None = None) -> None:
     network = views(result.network, 1 if course else config.views)
     title = f"{NAME}, preset {config.preset}"
     write_history(folder / "history.csv", result.history)
-    plot_history(folder / "training.png", result.history, title)
+    note = "" if course else " (train_loss: of distorted images and smoothed labels)"
+    plot_history(folder / "training.png", result.history, title + note)
 
     parts = {"valid": task.valid}
     if (options.export or course) and not config.smoke:

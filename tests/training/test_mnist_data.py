@@ -82,6 +82,7 @@ def test_idx(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     read = mnist.read_idx(idx(array), "x")
     assert read.dtype == np.uint8
+    assert read.flags.writeable
     np.testing.assert_array_equal(read, array)
 
 

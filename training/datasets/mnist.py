@@ -109,7 +109,7 @@ def split_train(digits: Digits, per_class: int = 500, seed: int = 0) -> tuple[Di
 
 
 def read_idx(content: bytes, name: str | Path) -> NDArray[np.uint8]:
-    """The array of an IDX file of bytes.
+    """The array of an IDX file of bytes, a writable copy.
 
     Two zero bytes, the type (8: uint8), the number of axes, each axis as a big-endian uint32, and
     the elements in C order.
@@ -140,7 +140,7 @@ def read_idx(content: bytes, name: str | Path) -> NDArray[np.uint8]:
     expected = start + int(np.prod(shape, dtype=object))
     if len(content) != expected:
         raise DataError(f"{name}: {len(content)} bytes, expected {expected} of the shape {shape}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy()
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
