@@ -166,10 +166,14 @@ class BmpImage(ImageFile):
 
         data = path.read_bytes()
         _check_bmp(path, data)
+        log = cv2.utils.logging
+        level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # or else it prints what is wrong
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
         except cv2.error as error:
             raise ImageError(path, f"a damaged BMP ({error.err})") from error
+        finally:
+            log.setLogLevel(level)
         if pixels is None:
             raise ImageError(path, "a damaged BMP")
         if pixels.ndim == 3:

@@ -81,8 +81,8 @@ class SegmentOptions:
     Attributes
     ----------
     tile
-        Height and width of a tile, a multiple of the network's stride; an image that fits in one is
-        not cut.
+        Largest height and width of a tile, a multiple of the network's stride. Tiles are made as
+        small as their number allows; an image that fits in one is not cut.
     overlap
         Pixels that neighbouring tiles share, a multiple of the network's stride and smaller than
         ``tile``. Default: twice the radius of the receptive field, with which tiles give what the
@@ -148,11 +148,20 @@ class SegmentOptions:
             raise ValueError(
                 f"overlap must be smaller than tile, not {overlap} with tile {self.tile}"
             )
-        sides = [max(-(-side // stride) * stride, card.inputs[0].min_length)
-                 for side in (height, width)]  # fmt: skip
-        size = tuple(min(self.tile, side) for side in sides)
-        shared = tuple(overlap if side > self.tile else 0 for side in sides)
-        return TilePlan((height, width), (size[0], size[1]), (shared[0], shared[1]), stride)
+        least = card.inputs[0].min_length
+        axes = [_axis(side, self.tile, overlap, stride, least) for side in (height, width)]
+        size, shared = ((rows, columns) for rows, columns in zip(*axes, strict=True))
+        return TilePlan((height, width), size, shared, stride)
+
+
+def _axis(side: int, tile: int, overlap: int, stride: int, least: int) -> tuple[int, int]:
+    """Size and overlap of the tiles along an axis: as few as can be, and those as small as can."""
+    padded = max(-(-side // stride) * stride, least)
+    if padded <= tile:
+        return padded, 0
+    count = -(-(padded - overlap) // (tile - overlap))
+    wanted = -(-(padded + (count - 1) * overlap) // count)
+    return min(tile, max(-(-wanted // stride) * stride, least)), overlap
 
 
 @dataclass(frozen=True, eq=False)
