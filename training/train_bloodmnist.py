@@ -31,12 +31,18 @@ from torch.nn import functional
 
 from . import bloodmnist_report, command, multiclass, report
 from .bloodmnist_augment import augment
-from .bloodmnist_task import COURSE_BATCH, COURSE_LR, Config, Task
+from .bloodmnist_task import (
+    COURSE_BATCH,
+    COURSE_LR,
+    COURSE_OPTIMIZER,
+    OUTPUTS,
+    Config,
+    Task,
+    course_loss,
+)
 from .figures import write_history
 from .loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from .models.blood_cells import CellClassifier, CellResNet, CourseNet
-
-OUTPUTS = ("logits", "softmax")
 
 
 def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit:
@@ -45,7 +51,7 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
     Parameters
     ----------
     output
-        What the cross entropy is given: the logits, or, in error, their softmax.
+        What the cross entropy is given: one of `OUTPUTS`.
     """
     config = task.config
     seed_everything(config.seed)
@@ -57,10 +63,8 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
         x, labels = task.rows(batches(rng))
         with torch.autocast(task.device.type, torch.bfloat16, enabled=config.half):
-            given = model.logits(x)[0].float()  # type: ignore[operator]
-        return functional.cross_entropy(
-            torch.softmax(given, 1) if output == "softmax" else given, labels
-        )
+            logits = model.logits(x)[0]  # type: ignore[operator]
+        return course_loss(logits.float(), labels, output)
 
     def validate(model: nn.Module) -> dict[str, float]:
         figures = task.validate(model)
@@ -72,7 +76,7 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
 
     plan = FitConfig(
         steps=config.passes * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
-        lr=COURSE_LR, optimizer="adam-fused", schedule="constant", monitor="accuracy",
+        lr=COURSE_LR, optimizer=COURSE_OPTIMIZER, schedule="constant", monitor="accuracy",
         seed=config.seed,
     )  # fmt: skip
     label = f"{config.model} {output}"
@@ -123,13 +127,10 @@ def course(task: Task, folder: Path) -> None:
     """The document's runs of one network: with logits, and with softmax before cross entropy."""
     for output in OUTPUTS:
         result = train_course(task, folder / f"fit-{output}.pt", output=output)
-        seconds = result.seconds / len(result.history)
         last = result.history[-1]
-        write_history(
-            folder / f"{output}.csv", [row | {"seconds": seconds} for row in result.history]
-        )
+        write_history(folder / f"{output}.csv", result.history)
         shown = ", ".join(f"{key} {last[key]:.4f}" for key in last if key not in ("epoch", "step"))
-        print(f"{task.config.model} {output}: {shown}; {seconds:.1f} s an epoch")
+        print(f"{task.config.model} {output}: {shown}; {result.seconds:.0f} s")
 
 
 def main(arguments: list[str] | None = None) -> None:

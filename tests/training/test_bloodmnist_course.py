@@ -72,7 +72,7 @@ def check_paragraph(text: str, path: Path) -> None:
     pooling = re.search(
         r"Pooling, with logits: (\d+) times fewer parameters and (\d+) times less time an epoch; "
         r"after (\d+) epochs test accuracy is ([\d.]+) against ([\d.]+), at its highest ([\d.]+) "
-        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+)\.$", text,
+        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+?)\.(?: By|$)", text,
     )  # fmt: skip
     assert pooling is not None
     plain, pooled = runs["plain", "logits", 0], runs["pooled", "logits", 0]
@@ -85,6 +85,18 @@ def check_paragraph(text: str, path: Path) -> None:
     expected = [*(r["test_accuracy"] for r in last), *best, *(r["train_loss"] for r in last)]
     for i, value in enumerate(expected):
         assert float(pooling[4 + i]) == pytest.approx(value, abs=6e-4)
+    timed = re.search(
+        r"in the (\d+) s of .+ at ([\d.]+), the pooled one can do (\d+) epochs in (\d+) s, and is "
+        r"at ([\d.]+)\.$", text,
+    )  # fmt: skip
+    fits = min(int(plain[0]["seconds"] / pooled[0]["seconds"]), len(pooled))
+    assert (timed is None) == (fits == 0)
+    if timed:
+        assert int(timed[3]) == fits
+        assert float(timed[1]) == pytest.approx(plain[0]["seconds"], abs=0.6)
+        assert float(timed[4]) == pytest.approx(fits * pooled[0]["seconds"], abs=0.6)
+        assert float(timed[2]) == pytest.approx(plain[0]["test_accuracy"], abs=6e-4)
+        assert float(timed[5]) == pytest.approx(pooled[fits - 1]["test_accuracy"], abs=6e-4)
     assert ("no cheaper" in pooling[10]) == (plain[0]["seconds"] <= pooled[0]["seconds"])
     assert ("no better" in pooling[10]) == (best[0] <= best[1])
     assert ("less by heart" in pooling[10]) == (last[0]["train_loss"] > last[1]["train_loss"])
@@ -115,34 +127,56 @@ def test_another_outcome_gives_another_paragraph(tmp_path: Path) -> None:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Path:
-    """A folder of runs: four of seed 0, one pair of seed 1, and files that are none."""
+    """A folder of runs: four of seed 0, one pair of seed 1, one that goes on, one of smoke."""
     rng = np.random.default_rng(0)
     for model in ("cnn", "cnn-pool"):
-        for seed in (0, 1) if model == "cnn-pool" else (0,):
-            folder = tmp_path / f"bloodmnist-{model}" / f"course-seed{seed}"
+        for name in ("seed0", "seed1", "smoke") if model == "cnn-pool" else ("seed0",):
+            folder = tmp_path / f"bloodmnist-{model}" / f"course-{name}"
             folder.mkdir(parents=True)
-            (folder / "notes.csv").write_text("a\n1\n")
             for output in ("logits", "softmax"):
-                lines = ["epoch,step,train_loss,valid_loss,accuracy,roc_auc,test_accuracy,seconds"]
-                for epoch in range(1, 4):
-                    a, b = rng.uniform(0.2, 0.9, 2).round(4)
-                    lines.append(f"{epoch},{epoch * 9},{1.3 + a},1,{a},0.5,{b},{7 + seed}.5")
-                (folder / f"{output}.csv").write_text("\n".join(lines) + "\n")
+                epochs = 3 if (model, output) == ("cnn", "softmax") else 4
+                history = [
+                    {"epoch": i, "step": 9 * i, "train_loss": 1.3 + rng.uniform(),
+                     "accuracy": rng.uniform(), "test_accuracy": rng.uniform()}
+                    for i in range(1, epochs + 1)
+                ]  # fmt: skip
+                torch.save({"history": history, "seconds": 5.0}, folder / f"fit-{output}.pt")
     return tmp_path
 
 
-def test_figure_and_table_of_runs(runs: Path, capsys) -> None:
-    course.main(["--runs", str(runs), "--out", str(runs / "out")])
+def test_the_clock() -> None:
+    """Pooling is faster by far; an epoch has 187 batches."""
+    cpu = torch.device("cpu")
+    pooled, plain = (
+        course.clock("pooled", "softmax", cpu, 4),
+        course.clock("plain", "logits", cpu, 2),
+    )
+    assert 0.2 < pooled < plain / 3
+
+
+def test_figure_and_table_of_runs(runs: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(
+        course, "clock", lambda network, *_: {"plain": 75.04, "pooled": 7.5}[network]
+    )
+    call = ["--runs", str(runs), "--out", str(runs / "out"), "--device", "cpu", "--threads", "1"]
+    course.main(call)
     said = capsys.readouterr().out
     check_paragraph(said.split("\n\n")[1].splitlines()[0], runs / "out" / "bloodmnist_course.csv")
     assert (runs / "out" / "bloodmnist_course.png").read_bytes()[:4] == b"\x89PNG"
-    assert len(table(runs / "out" / "bloodmnist_course.csv")) == 6
+    found = table(runs / "out" / "bloodmnist_course.csv")
+    assert len(found) == 6
+    assert {len(run) for run in found.values()} == {3}
+    written = torch.load(runs / "bloodmnist-cnn-pool" / "course-seed1" / "fit-logits.pt")
+    for row, epoch in zip(found["pooled", "logits", 1], written["history"], strict=False):
+        for name, key in (("valid_accuracy", "accuracy"), ("train_loss", "train_loss")):
+            assert row[name] == pytest.approx(epoch[key], abs=5e-5)
     lines = [line for line in said.splitlines() if line.startswith("| p")]
     assert [tuple(part.strip() for part in line.split("|")[1:3]) for line in lines] == FOUR
-    assert all("| 3 | 7.5 | 0.4 |" in line for line in lines)
-    (runs / "bloodmnist-cnn" / "course-seed0" / "softmax.csv").unlink()
+    assert ["| 3 | 75.0 |" in line for line in lines] == [True, True, False, False]
+    assert ["| 3 | 7.5 |" in line for line in lines] == [False, False, True, True]
+    (runs / "bloodmnist-cnn" / "course-seed0" / "fit-softmax.pt").unlink()
     with pytest.raises(DataError, match="no run of plain, softmax: .*--model cnn --preset course"):
-        course.main(["--runs", str(runs), "--out", str(runs / "out")])
+        course.main(call)
 
 
 def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> None:
