@@ -6,8 +6,9 @@ SEQTILE_BENCH_MODEL=folder pytest ...      another model
 
 A crop of a real slide from SEQTILE_DATA, `nuclei-unet` on the CPU. All ways share one session and
 have the same tile and overlap. Ours scales the contrast, cuts, predicts, stitches, labels and
-measures the objects; the others get the image scaled and give probabilities alone, averaged where
-tiles overlap. So they are equal to ours where no tile's margin reaches, which is checked first.
+measures the objects; the others get the image scaled and give probabilities alone (one of them, a
+simpler table of objects as well), averaged where tiles overlap. So they are equal to ours where no
+tile's margin reaches, which is checked first.
 """
 
 from __future__ import annotations
@@ -160,6 +161,18 @@ def monai(case: Case) -> list[Any]:
     return [answer[0, 0].numpy() for answer in found]
 
 
+def sahi_objects(case: Case) -> Any:
+    """The same, and then what one does to have objects: scikit-image's label and table."""
+    from skimage.measure import label, regionprops_table
+
+    assert case.predictor.card is not None
+    settings = case.options.settings(case.predictor.card)
+    answers = dict(zip(case.names, sahi(case), strict=True))
+    labels = label(answers[settings.marker or settings.mask] > settings.marker_threshold)
+    wanted = ("label", "area", "centroid", "bbox", "mean_intensity")
+    return regionprops_table(labels, case.image, properties=wanted)
+
+
 PEERS: dict[str, tuple[Callable[[Case], list[Any]], Callable[[Case], list[Box]]]] = {
     "SAHI-style slices": (sahi, sahi_boxes),
     "tiler": (by_tiler, tiler_boxes),
@@ -194,7 +207,9 @@ def test_segment(benchmark: Any, case: Case) -> None:
     found, expected = case.ours().probabilities, case.stitched()
     for name in case.names:
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5)
-    others: dict[str, Callable[[], object]] = {}
+    others: dict[str, Callable[[], object]] = {
+        "SAHI-style slices and scikit-image": lambda: sahi_objects(case)
+    }
     for name, (way, boxes) in PEERS.items():
         others[name] = lambda way=way: way(case)
         try:
