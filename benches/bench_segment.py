@@ -6,8 +6,9 @@ SEQTILE_BENCH_MODEL=folder pytest ...      another model
 
 A crop of a real slide from SEQTILE_DATA, `nuclei-unet` on the CPU. All ways share one session and
 have the same tile and overlap. Ours scales the contrast, cuts, predicts, stitches, labels and
-measures the objects; the others get the image scaled and give probabilities alone, averaged where
-tiles overlap. So they are equal to ours where no tile's margin reaches, which is checked first.
+measures the objects; the others get the image scaled and give probabilities alone (one of them, a
+simpler table of objects as well), averaged where tiles overlap. So they are equal to ours where no
+tile's margin reaches, which is checked first.
 """
 
 from __future__ import annotations
@@ -48,30 +49,30 @@ class Case:
         self.grey = scale(255 - to_grey(self.image), settings.percentiles)
         self.shape = self.grey.shape
         self.plan = self.options.plan(self.predictor.card, *self.shape)
-        assert self.plan.size[0] == self.plan.size[1]
-        self.tile, self.overlap = self.plan.size[0], self.plan.overlap[0]
+        self.size, self.overlap = self.plan.size, self.plan.overlap
         self.radius = self.predictor.card.receptive_field // 2
         self.names = self.predictor.outputs
         self.tiles = seqtile.tile(
-            self.grey, self.tile, overlap=self.overlap, multiple=self.plan.multiple
+            self.grey, self.size, overlap=self.overlap, multiple=self.plan.multiple
         ).array
 
     def _crop(self, slide: ImageFile) -> Any:
         plan = self.options.plan(self.predictor.card, slide.height, slide.width)
-        side = plan.size[0] + (TILES - 1) * (plan.size[0] - plan.overlap[0])
+        side = self.options.tile + (TILES - 1) * (self.options.tile - plan.overlap[0])
         return slide.rows(TOP, TOP + side)[:, LEFT : LEFT + side].copy()
 
     @property
     def what(self) -> str:
         height, width = self.shape
-        return f"{height} x {width}, tiles of {self.tile}, overlap {self.overlap}"
+        tile = " x ".join(map(str, self.size))
+        return f"{height} x {width}, tiles of {tile}, overlap {self.overlap[0]}"
 
     @property
     def rate(self) -> tuple[float, str]:
         return self.grey.size / 1e6, "Mpixels/s"
 
     def run(self, tiles: Any) -> list[Any]:
-        """The session alone: uint8 (n, tile, tile) to each output (n, tile, tile)."""
+        """The session alone: uint8 (n, h, w) to each output (n, h, w)."""
         name = self.predictor.card.inputs[0].name
         found: list[Any] = self.predictor._session._session.run(list(self.names), {name: tiles})
         return found
@@ -94,17 +95,17 @@ class Case:
 def sahi_boxes(case: Case) -> list[Box]:
     """As SAHI's get_slice_bboxes, y0, y1, x0, x1: the last slice of an axis is shifted back."""
     boxes = []
-    (height, width), side, step = case.shape, case.tile, case.tile - case.overlap
+    (height, width), (tall, wide) = case.shape, case.size
     bottom = top = 0
     while bottom < height:
-        bottom = top + side
+        bottom = top + tall
         right = left = 0
         while right < width:
-            right = left + side
+            right = left + wide
             y, x = min(bottom, height), min(right, width)
-            boxes.append((max(0, y - side), y, max(0, x - side), x))
-            left += step
-        top += step
+            boxes.append((max(0, y - tall), y, max(0, x - wide), x))
+            left += wide - case.overlap[1]
+        top += tall - case.overlap[0]
     return boxes
 
 
@@ -121,13 +122,11 @@ def sahi(case: Case) -> list[Any]:
 def _tiler(case: Case, channels: int = 0) -> Any:
     import tiler
 
-    side = (case.tile, case.tile)
     if not channels:
-        return tiler.Tiler(case.shape, side, case.overlap, mode="reflect")
+        return tiler.Tiler(case.shape, case.size, case.overlap, mode="reflect")
     return tiler.Tiler(
-        (channels, *case.shape), (channels, *side), (0, case.overlap, case.overlap),
-        channel_dimension=0,
-    )  # fmt: skip
+        (channels, *case.shape), (channels, *case.size), (0, *case.overlap), channel_dimension=0
+    )
 
 
 def tiler_boxes(case: Case) -> list[Box]:
@@ -155,10 +154,23 @@ def monai(case: Case) -> list[Any]:
         answers = case.run(windows[:, 0].to(torch.uint8).numpy())
         return tuple(torch.from_numpy(answer)[:, None] for answer in answers)
 
-    # MONAI sums in the dtype of its input.
+    # It sums in the dtype of its input, and rounds down where the next window begins.
     image = torch.from_numpy(case.grey)[None, None].float()
-    found = sliding_window_inference(image, case.tile, 1, predict, overlap=case.overlap / case.tile)
+    shares = [(shared - 0.5) / side for shared, side in zip(case.overlap, case.size, strict=True)]
+    found = sliding_window_inference(image, case.size, 1, predict, overlap=shares)
     return [answer[0, 0].numpy() for answer in found]
+
+
+def sahi_objects(case: Case) -> Any:
+    """The same, and then what one does to have objects: scikit-image's label and table."""
+    from skimage.measure import label, regionprops_table
+
+    assert case.predictor.card is not None
+    settings = case.options.settings(case.predictor.card)
+    answers = dict(zip(case.names, sahi(case), strict=True))
+    labels = label(answers[settings.marker or settings.mask] > settings.marker_threshold)
+    wanted = ("label", "area", "centroid", "bbox", "mean_intensity")
+    return regionprops_table(labels, case.image, properties=wanted)
 
 
 PEERS: dict[str, tuple[Callable[[Case], list[Any]], Callable[[Case], list[Box]]]] = {
@@ -195,7 +207,9 @@ def test_segment(benchmark: Any, case: Case) -> None:
     found, expected = case.ours().probabilities, case.stitched()
     for name in case.names:
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5)
-    others: dict[str, Callable[[], object]] = {}
+    others: dict[str, Callable[[], object]] = {
+        "SAHI-style slices and scikit-image": lambda: sahi_objects(case)
+    }
     for name, (way, boxes) in PEERS.items():
         others[name] = lambda way=way: way(case)
         try:
