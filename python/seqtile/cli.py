@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
         return 130
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+    except (
+        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, MemoryError,
+    ) as error:  # fmt: skip
         if options.debug:
             raise
         print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201

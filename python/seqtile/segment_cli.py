@@ -18,6 +18,7 @@ from .segment_files import (
     FORMATS,
     SegmentReport,
     check_format,
+    earlier_images,
     segment_files,
     write_segment_manifest,
 )
@@ -119,10 +120,6 @@ def run(
     images = find_images(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
-    if options.skip_done:
-        if folder is None:
-            raise ValueError("--skip-done goes with a folder (-d)")
-        images = [image for image in images if not all(t.exists() for t in targets(image))]
     chosen = SegmentOptions(
         tile=options.tile,
         overlap=options.overlap,
@@ -134,13 +131,21 @@ def run(
         min_area=options.min_area,
         batch_size="auto" if options.batch_size is None else options.batch_size,
     )
-    reports = []
-    for report in segment_files(predictor, images, targets, chosen, progress=progress):
-        reports.append(report)
-        if report.error:
-            print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
-    if targets.manifest is not None and reports:
-        write_segment_manifest(targets.manifest, predictor, chosen, reports)
+    earlier: list[dict[str, Any]] = []
+    if options.skip_done:
+        if folder is None or targets.manifest is None:
+            raise ValueError("--skip-done goes with a folder (-d)")
+        earlier = earlier_images(targets.manifest, predictor, chosen)
+        images = [image for image in images if not all(t.exists() for t in targets(image))]
+    reports: list[SegmentReport] = []
+    try:
+        for report in segment_files(predictor, images, targets, chosen, progress=progress):
+            reports.append(report)
+            if report.error:
+                print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
+    finally:  # what is done is done, if the rest is not
+        if targets.manifest is not None and reports:
+            write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier)
     return reports
 
 

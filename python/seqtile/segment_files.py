@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,21 @@ import numpy as np
 
 from .errors import IMAGE_FAILURES, ImageError
 from .object_files import write_geojson, write_label_tiff
-from .objects import ObjectTable, write_objects
-from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_manifest
+from .objects import ObjectTable, check_table_suffix, write_objects
+from .outputs import AtomicOutputs, output_errors, sha256_of, write_manifest
 from .overlay import Overlay
 from .predictor import Predictor
 from .segmentation import SegmentOptions, Work, card_of, segmented
 from .session import runtime_wheels
 
-__all__ = ["FORMATS", "SegmentReport", "check_format", "segment_files", "write_segment_manifest"]
+__all__ = [
+    "FORMATS",
+    "SegmentReport",
+    "check_format",
+    "earlier_images",
+    "segment_files",
+    "write_segment_manifest",
+]
 
 # Suffix of an output file, and what is written.
 FORMATS = {
@@ -53,6 +61,8 @@ class SegmentReport:
         Wall time since the image before.
     outputs
         Files written.
+    sha256
+        Of the image file.
     error
         What went wrong, empty if nothing; the other figures are 0 then.
     """
@@ -65,6 +75,7 @@ class SegmentReport:
     covered: float = 0.0
     seconds: float = 0.0
     outputs: tuple[str, ...] = ()
+    sha256: str = ""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,8 +96,8 @@ def check_format(target: Path) -> str:
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise ValueError(f"{target}: expected a file name that ends in {', '.join(FORMATS)}")
-    if target.suffix.lower() == ".parquet":
-        require("pyarrow", f"{target}: Parquet")
+    if kind == "table":
+        check_table_suffix(target)
     return kind
 
 
@@ -125,7 +136,9 @@ def segment_files(
     OutputError
         A file that cannot be written.
     """
-    card_of(predictor)
+    card = card_of(predictor)
+    options.settings(card)
+    options.plan(card, 1, 1)
     for image in images:
         for target in targets(image):
             check_format(target)
@@ -167,7 +180,7 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
                 size = work.pixel_size
                 write_label_tiff(path, labels, target=target, pixel_size=size, threads=work.threads)
             elif kind == "outlines":
-                write_geojson(path, labels, target=target, columns=columns)
+                write_geojson(path, labels, target=target, columns=columns, scale=work.scale)
             elif kind == "table":
                 write_objects(path, target, columns)
             elif overlay is not None:
@@ -181,6 +194,7 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
         float(np.median(areas)) if len(areas) else 0.0,
         float(areas.sum()) / (image.height * image.width),
         outputs=tuple(map(str, targets)),
+        sha256=sha256_of(work.name),
     )
 
 
@@ -195,15 +209,19 @@ def write_segment_manifest(
     predictor: Predictor,
     options: SegmentOptions,
     reports: Sequence[SegmentReport],
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """What was run on which images, as JSON: model and images by SHA-256, parameters, versions."""
+    """What was run on which images, as JSON: model and images by SHA-256, parameters, versions.
+
+    ``earlier`` are entries of `earlier_images`; those of an image that has a new report are left
+    out.
+    """
     from . import __version__
 
-    card = card_of(predictor)
+    again = {report.image for report in reports}
     content = {
         "seqtile": __version__,
-        "model": {"name": predictor.name, "sha256": predictor.sha256},
-        "parameters": asdict(options) | {"settings": asdict(options.settings(card))},
+        **_what(predictor, options),
         "device": predictor.device,
         "providers": list(predictor.providers),
         "threads": predictor.threads,
@@ -213,9 +231,48 @@ def write_segment_manifest(
             **runtime_wheels(),
         },
         "images": [
-            report.to_dict() | ({} if report.error else {"sha256": sha256_of(report.image)})
-            for report in reports
+            *(entry for entry in earlier if entry["image"] not in again),
+            *(report.to_dict() for report in reports),
         ],
     }
     with AtomicOutputs() as files, output_errors(path):
         write_manifest(files.path_for(path), content)
+
+
+def _what(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]:
+    """Model and parameters, as JSON has them; what does not change the result is left out."""
+    parameters = asdict(options)
+    del parameters["batch_size"]
+    parameters["settings"] = asdict(options.settings(card_of(predictor)))
+    content = {
+        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "parameters": parameters,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain
+
+
+def earlier_images(
+    path: Path, predictor: Predictor, options: SegmentOptions
+) -> list[dict[str, Any]]:
+    """Entries of the manifest of an earlier run that this one goes on with; none without a file.
+
+    Raises
+    ------
+    ValueError
+        It is no manifest, or of another model or other parameters.
+    """
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images: list[dict[str, Any]] = [entry for entry in content["images"] if entry["image"]]
+        same = all(content[key] == value for key, value in _what(predictor, options).items())
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a manifest of seqtile segment") from None
+    if not same:
+        raise ValueError(
+            f"{path}: made with another model or other parameters: choose another folder, or do "
+            "without --skip-done"
+        )
+    return images

@@ -26,7 +26,7 @@ from .images import open_image, to_channels, to_grey
 from .labelling import LabelMap, StripLabeller
 from .objects import ObjectTable
 from .predictor import Arrays, BatchSize, Predictor
-from .scaling import GreyLevels
+from .scaling import GreyLevels, check_percentiles
 from .stitching import Stitcher
 from .tiling import Strip, TilePlan
 
@@ -48,6 +48,7 @@ class Pixels(Protocol):
     channels: int
     dtype: np.dtype[Any]
     pixel_size: float | None
+    levels: tuple[tuple[int, int], ...]
 
     def rows(self, begin: int, stop: int) -> NDArray[Any]:
         """Rows ``[begin, stop)``, shape (rows, W), or (rows, W, 3) in colour."""
@@ -69,6 +70,7 @@ class _Array:
         self.height, self.width = image.shape[:2]
         self.channels = 3 if image.ndim == 3 else 1
         self.dtype = image.dtype
+        self.levels: tuple[tuple[int, int], ...] = ((self.height, self.width),)
 
     def rows(self, begin: int, stop: int) -> NDArray[Any]:
         return self._image[begin:stop]
@@ -121,6 +123,8 @@ class SegmentOptions:
         for name in ("mask_threshold", "marker_threshold"):
             if given[name] is not None and not 0 <= given[name] <= 1:
                 raise ValueError(f"{name} must be 0 to 1, not {given[name]}")
+        low, high = card.segmentation.percentiles if self.percentiles is None else self.percentiles
+        check_percentiles(low, high)
         if given["min_area"] is not None and given["min_area"] < 0:
             raise ValueError(f"min_area must not be negative, not {given['min_area']}")
         chosen = {name: value for name, value in given.items() if value is not None}
@@ -229,6 +233,17 @@ class Work:
         self._stack = ExitStack()
 
     @property
+    def mask(self) -> str:
+        """Name of the output that is the mask."""
+        return self._settings.mask
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Height and width of a pixel in those of the file's full resolution."""
+        height, width = self.image.levels[0]
+        return height / self.image.height, width / self.image.width
+
+    @property
     def pixel_size(self) -> tuple[float, float] | None:
         """Height and width of a pixel in micrometres, None where unknown."""
         side = self.image.pixel_size
@@ -237,6 +252,8 @@ class Work:
     def strips(self) -> Iterator[tuple[Work, NDArray[np.uint8]]]:
         """The tiles of each strip, uint8, shape (n, th, tw) or (n, th, tw, 3), from the top."""
         if isinstance(self.source, np.ndarray):
+            if self._options.level:
+                raise ValueError(f"level must be 0 for an array, not {self._options.level}")
             self.image = _Array(self.source)
         else:
             self.image = self._stack.enter_context(
@@ -276,8 +293,9 @@ class Work:
             done[name] = self._stitchers[name].add(tiles)
             if self._keep is not None:
                 whole = (self.image.height, self.image.width)
-                kept = self._keep.setdefault(name, np.empty(whole, np.float32))
-                kept[self._row : self._row + len(done[name])] = done[name]
+                if name not in self._keep:
+                    self._keep[name] = np.empty(whole, np.float32)
+                self._keep[name][self._row : self._row + len(done[name])] = done[name]
         settings = self._settings
         self._labeller.add(done[settings.mask], done[settings.marker] if settings.marker else None)
         self._row += len(done[settings.mask])
@@ -437,5 +455,6 @@ def segment(
             pass
         labels = work.labels.rows(0, work.image.height)
         table = ObjectTable(work.labels.count, pixel_size=work.pixel_size)
-        table.add(0, labels, work.image.rows(0, work.image.height))
+        mask = probabilities[work.mask]
+        table.add(0, labels, work.image.rows(0, work.image.height), mask)
         return Segmented(labels, probabilities, table.columns())

@@ -117,6 +117,14 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
     before = (out / "a.objects.csv").stat().st_mtime_ns
     result = run("segment", model, images, "-d", out, "--formats", "csv", "--skip-done")
     assert "2 images" in result.stdout
+    manifest = json.loads((out / "segment.manifest.json").read_text())
+    assert [Path(entry["image"]).stem for entry in manifest["images"]] == ["a", "b", "c"]
+    result = run("segment", model, images, "-d", out, "--skip-done", "--min-area", "5")
+    assert result.returncode == 1
+    assert "made with another model or other parameters" in result.stderr
+    (out / "segment.manifest.json").write_text("[]")
+    result = run("segment", model, images, "-d", out, "--skip-done")
+    assert "segment.manifest.json: not a manifest of seqtile segment" in result.stderr
     assert (out / "a.objects.csv").stat().st_mtime_ns == before
     assert {p.name for p in out.glob("*.csv")} == {f"{n}.objects.csv" for n in "abc"}
 
@@ -167,6 +175,26 @@ def test_outputs_are_refused_before_work(images: Path, tmp_path: Path) -> None:
     for output in ("no/x.tif", "images/x.tif/y.csv"):
         with pytest.raises(seqtile.OutputError, match="does not exist"):
             Targets([images / "a.png"], [str(tmp_path / output)], None, "")
+
+
+def test_outlines_of_a_level_are_in_pixels_of_the_full_resolution(
+    model: Path, tmp_path: Path
+) -> None:
+    full = blobs(64, 96, 5).repeat(2, 0).repeat(2, 1)
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(full, tile=(64, 64), subifds=1)
+        file.write(full[::2, ::2], tile=(64, 64), subfiletype=1)
+    result = run("segment", model, tmp_path / "p.tif", "--level", 1, "-o", tmp_path / "o.geojson")
+    assert (result.returncode, result.stderr) == (0, "")
+    features = json.loads((tmp_path / "o.geojson").read_text())["features"]
+    found = expected(model, tmp_path / "p.tif", level=1)
+    assert found.labels.shape == (64, 96)
+    assert len(features) == len(found) > 1
+    for feature in features:
+        box = np.array(feature["geometry"]["coordinates"][0])
+        at = int(feature["properties"]["name"]) - 1
+        assert box[:, 0].max() == 2 * found.objects["x1"][at]
+        assert box[:, 1].max() == 2 * found.objects["y1"][at]
 
 
 def test_a_folder_that_cannot_be_written(model: Path, images: Path, tmp_path: Path) -> None:
