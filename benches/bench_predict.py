@@ -29,7 +29,7 @@ def letters(predictor):
 
 def _bare(predictor, batches):
     """The floor: the session alone, on arrays that are ready."""
-    session, name = predictor._session._session, predictor._sequence.name
+    session, name = predictor._session._session, predictor._input.name
     return [session.run([predictor.outputs[0]], {name: batch})[0] for batch in batches]
 
 

@@ -22,7 +22,8 @@ OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
     "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression",
-    "fasta", "fai", "access", "faidx", "contigs", "tiling", "stitching", "motif", "meme", "motifs",
+    "fasta", "fai", "access", "faidx", "contigs", "tiling", "stitching", "scaling", "motif", "meme",
+    "motifs",
 ]  # fmt: skip
 
 
@@ -95,10 +96,11 @@ def test_the_data_layer_needs_no_runtime(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", seqtile.list_models())
 def test_predicting_needs_onnxruntime_alone(name: str) -> None:
     code = (
-        "import sys, seqtile; predictor = seqtile.load(sys.argv[1], device='cpu');"
-        "length = predictor.window or predictor.card.training['window'];"
-        "further = {tensor.name: [[0]] for tensor in predictor.card.inputs[1:]};"
-        "predictor.predict(['A' * length], **further)"
+        "import sys, seqtile, numpy; predictor = seqtile.load(sys.argv[1], device='cpu');"
+        "usual = predictor.card.training['window']; first, *others = predictor.card.inputs;"
+        "shape = [n if isinstance(n, int) else usual for n in first.shape[1:]];"
+        "further = {tensor.name: [[0]] for tensor in others};"
+        "predictor.predict(numpy.full((1, *shape), ord('A'), 'uint8'), **further)"
     )
     modules = loaded(code, name)
     assert modules & (OPTIONAL | TRAINING) == {"onnxruntime"}

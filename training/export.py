@@ -47,7 +47,7 @@ class ParityRow:
 
     output: str
     batch: int
-    length: int
+    size: dict[str, int]  # length, or height and width
     optimization: str
     provider: str
     precision: str
@@ -82,8 +82,8 @@ def export(
     files
         ``history.csv``, ``training.png`` and further ones to put beside the model.
     motif_letters
-        uint8, shape (n, L): sequences of train in which to look for what the first convolutions
-        fit; written as ``motifs.meme``, which is not written without them.
+        Of a model of sequences, uint8, shape (n, L): sequences of train in which to look for what
+        the first convolutions fit; written as ``motifs.meme``, which is not written without them.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     cannot take one axis for another or a dynamic one for fixed.
     """
     names = [tensor.name for tensor in card.inputs]
-    inputs = tuple(torch.from_numpy(np.ascontiguousarray(examples[n][:3])) for n in names)
+    inputs = tuple(_sample(t, examples[t.name]) for t in card.inputs)
     dynamic = tuple(
         {i: _axis(axis, t) for i, axis in enumerate(t.shape) if isinstance(axis, str)}
         for t in card.inputs
@@ -149,6 +149,14 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
         model.metadata_props.add(key=key, value=value)
     return model.SerializeToString(deterministic=True)
+
+
+def _sample(tensor: TensorSpec, values: NDArray[Any]) -> torch.Tensor:
+    """Three rows to export with; an image of any size is higher than wide."""
+    values = values[:3]
+    if tensor.name == "image" and tensor.shape[2] == "width" and values.shape[1] == values.shape[2]:
+        values = values[:, :, : -tensor.length_multiple]
+    return torch.from_numpy(np.ascontiguousarray(values))
 
 
 def _name_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
@@ -254,7 +262,7 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
     except SeqtileError:
         pass
     rng = np.random.default_rng(0)
-    cases = [_case(card, examples, n, length, rng) for n in BATCHES for length in _lengths(card)]
+    cases = [_case(card, examples, n, size, rng) for n in BATCHES for size in _sizes(card)]
     rows = []
     for device in devices:
         for level in LEVELS:
@@ -268,24 +276,33 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
     return rows
 
 
-def _lengths(card: ModelCard) -> list[int]:
+def _sizes(card: ModelCard) -> list[tuple[int, ...]]:
+    """Sizes of the first input to prove: its own, or the least, the usual, and a larger odd one."""
     first = card.inputs[0]
-    if isinstance(first.shape[1], int):
-        return [first.shape[1]]
+    axes = first.shape[1:2] if card.takes == "sequences" else first.shape[1:3]
+    fixed = tuple(axis for axis in axes if isinstance(axis, int))
+    if len(fixed) == len(axes):
+        return [fixed]
     usual, step = int(card.training["window"]), first.length_multiple
-    return [first.min_length, usual, (2 * usual + 13) // step * step]
+    large = (2 * usual + 13) // step * step if card.takes == "sequences" else usual + 3 * step
+    if len(axes) == 1:
+        return [(first.min_length,), (usual,), (large,)]
+    return [(first.min_length,) * 2, (usual, usual), (usual - step, large), (large, usual // 2)]
 
 
 def _case(
-    card: ModelCard, examples: Arrays, n: int, length: int, rng: np.random.Generator
+    card: ModelCard, examples: Arrays, n: int, size: tuple[int, ...], rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
-    """Inputs of n rows: real ones, lengthened or cut, with some letters unknown or lower case."""
+    """Inputs of n rows: real ones, repeated or cut to a size; some letters unknown or small."""
     case = {}
     for tensor in card.inputs:
         rows = rng.integers(0, len(examples[tensor.name]), n)
         values = examples[tensor.name][rows]
+        if tensor.alphabet or tensor.name == "image":
+            for axis, length in enumerate(size, 1):
+                places = np.arange(length) % values.shape[axis]
+                values = np.take(values, places, axis)
         if tensor.alphabet:
-            values = np.tile(values, (1, -(-length // values.shape[1])))[:, :length].copy()
             odd = rng.random(values.shape)
             values[odd < 0.02] = ord("N")
             values[odd > 0.9] |= 0x20
@@ -296,25 +313,25 @@ def _case(
 def _compare(
     session: Session, level: str, network: nn.Module, card: ModelCard, case: Arrays
 ) -> Iterator[ParityRow]:
-    n, length = case[card.inputs[0].name].shape[:2]
+    first = case[card.inputs[0].name]
+    axes = ("length",) if card.takes == "sequences" else ("height", "width")
+    n, size = len(first), dict(zip(axes, first.shape[1:], strict=False))
+    where = f"{card.name}: batch {n}, " + ", ".join(f"{axis} {m}" for axis, m in size.items())
     expected = _torch(network, card, case)
     try:
         actual: Sequence[NDArray[Any]] = session.run(case, _outputs(card))
     except Exception as error:  # whatever onnxruntime raises, the model failed
-        raise ExportError(
-            f"{card.name}: batch {n}, length {length}, optimisation {level}: {str(error)[:300]}"
-        ) from error
+        raise ExportError(f"{where}, optimisation {level}: {str(error)[:300]}") from error
     for name, want, got in zip(_outputs(card), expected, actual, strict=True):
         if want.shape != got.shape:
             raise ExportError(
-                f"{card.name}: batch {n}, length {length}: output {name!r} has the shape "
-                f"{got.shape}, torch gives {want.shape}"
+                f"{where}: output {name!r} has the shape {got.shape}, torch gives {want.shape}"
             )
         error = np.abs(want.astype(np.float64) - got.astype(np.float64))
         largest = float(error.max(initial=0))
         relative = float((error / np.maximum(np.abs(want), 1e-6)).max(initial=0))
         yield ParityRow(
-            name, n, length, level, session.providers[0], "fp32", largest, relative,
+            name, n, size, level, session.providers[0], "fp32", largest, relative,
             card.tolerance, bool(largest <= card.tolerance),
         )  # fmt: skip
 
@@ -361,7 +378,15 @@ def _write(
 
 
 def _write_rows(path: Path, rows: Sequence[ParityRow]) -> None:
-    lines = ",\n".join("  " + json.dumps(dataclasses.asdict(row)) for row in rows)
+    lines = ",\n".join("  " + json.dumps(_flat(row)) for row in rows)
     versions = {"torch": torch.__version__, "onnx": onnx.__version__}
     head = json.dumps(versions)[1:-1]
     path.write_text(f'{{{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
+
+
+def _flat(row: ParityRow) -> dict[str, Any]:
+    """The row with an entry for each axis in the place of ``size``."""
+    fields: dict[str, Any] = {}
+    for name, value in dataclasses.asdict(row).items():
+        fields.update(value if name == "size" else {name: value})
+    return fields

@@ -21,10 +21,13 @@ METRICS = {
     "pearson_mean": "mean Pearson r of 21",
     "accuracy": "accuracy",
     "codon_accuracy": "codons exact",
+    "ap50": "AP at IoU 0.5",
 }
 
 # What the document a model comes from reports for it, or what is known of its data.
 DOCUMENTS = {
+    "bloodmnist-best": "MedMNIST's ResNet-18: 0.958",
+    "bloodmnist-cnn-pool": "a student's run: 0.946",
     "codon-convnet": "none",
     "dna-binding-bilstm": "none; a three-layer ConvNet 0.967",
     "jund-cnn": "weighted accuracy 0.635; book ROC AUC 0.760",
@@ -32,6 +35,8 @@ DOCUMENTS = {
     "jund-lstm": "not legible",
     "jund-mlp": "weighted accuracy 0.640",
     "liver-enhancer-cnn": "> 0.75",
+    "mnist-convnet": "none",
+    "nuclei-unet": "none; StarDist's 0.86 on a like set",
     "rbp-bilstm": "RBFOX1: Spearman 0.671",
     "rbp-cnn": "RBFOX1: Spearman 0.622",
     "rbp-cnn-attention": "none",
@@ -64,6 +69,10 @@ def training_table(cards: Sequence[ModelCard]) -> str:
 
 def _input(c: ModelCard) -> str:
     first, *others = c.inputs
+    if c.takes == "images":
+        kind = "RGB image" if len(first.shape) == 4 else "grey image"
+        height, width = first.shape[1:3]
+        return f"{kind}, " + (f"{height} x {width}" if isinstance(height, int) else "any size")
     length = f"{c.window} bases" if c.window else "any length"
     if not c.window and first.length_multiple > 1:
         length += f" of {first.length_multiple}s"

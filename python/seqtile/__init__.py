@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from .loading import load
     from .predictor import Predictor
+    from .scaling import scale
     from .scanner import ScanBlock, scan
     from .stitching import Stitcher, stitch
     from .tiling import TilePlan, Tiles, tile
@@ -72,6 +73,7 @@ _LAZY = {
     "load": "loading",
     "minimizers": "kmers",
     "read_fasta": "fasta",
+    "scale": "scaling",
     "scan": "scanner",
     "stitch": "stitching",
     "tile": "tiling",
@@ -105,6 +107,7 @@ __all__ = [
     "one_hot",
     "read_fasta",
     "reverse_complement",
+    "scale",
     "scan",
     "stitch",
     "tile",

@@ -9,11 +9,11 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from .errors import ModelCardError
 
-__all__ = ["Baseline", "Metric", "ModelCard", "TensorSpec", "Threshold"]
+__all__ = ["Baseline", "Metric", "ModelCard", "Segmentation", "TensorSpec", "Threshold"]
 
 METADATA_KEY = "seqtile.card"
 
@@ -27,7 +27,9 @@ class TensorSpec:
     name
         Name in the graph.
     shape
-        Axes in order: a number where fixed, a name where dynamic (``"batch"``, ``"length"``).
+        Axes in order: a number where fixed, a name where dynamic (``"batch"``, ``"length"``,
+        ``"height"``, ``"width"``). An image has no axis of channels if grey, else 3 for RGB at its
+        end.
     dtype
         NumPy name of the element type.
     meaning
@@ -37,9 +39,9 @@ class TensorSpec:
     unknown
         Of a sequence input: how the graph encodes unknown letters.
     min_length
-        Smallest length a dynamic ``length`` axis takes.
+        Smallest size a dynamic ``length``, ``height`` or ``width`` takes.
     length_multiple
-        A dynamic ``length`` axis takes multiples of this.
+        A dynamic ``length``, ``height`` or ``width`` takes multiples of this.
     labels
         Class names of an output.
     """
@@ -83,6 +85,36 @@ class Baseline(Metric):
 
 
 @dataclass(frozen=True)
+class Segmentation:
+    """How objects follow from a model's outputs; see `seqtile.segment`.
+
+    Attributes
+    ----------
+    mask
+        Output (batch, height, width): probability that a pixel is of an object.
+    marker
+        Output of the same shape: probability that it is of an object's core; empty if there is
+        none.
+    mask_threshold, marker_threshold
+        Probabilities above which a pixel counts.
+    reach
+        Steps to a neighbouring pixel that a core grows at most, inside the mask.
+    min_area
+        Objects of fewer pixels are dropped.
+    percentiles
+        Of the image's grey levels: what becomes 0 and 255 before the model sees it.
+    """
+
+    mask: str = "mask"
+    marker: str = ""
+    mask_threshold: float = 0.5
+    marker_threshold: float = 0.5
+    reach: int = 0
+    min_area: int = 0
+    percentiles: tuple[float, float] = (0.0, 100.0)
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Description of one model; see the attributes' names and ``exported/README.md``."""
 
@@ -104,12 +136,18 @@ class ModelCard:
     opset: int
     tolerance: float
     sha256: str = field(default="")
+    segmentation: Segmentation | None = None
+
+    @property
+    def takes(self) -> Literal["sequences", "images"]:
+        """What the first input holds."""
+        return "images" if self.inputs[0].name == "image" else "sequences"
 
     @property
     def window(self) -> int | None:
-        """Length of the first input where it is fixed, else None."""
+        """Length of the sequences it takes where that is fixed, else None."""
         length = self.inputs[0].shape[1]
-        return length if isinstance(length, int) else None
+        return length if isinstance(length, int) and self.takes == "sequences" else None
 
     def metric(self, name: str, split: str) -> Metric:
         """The figure of this name and split.
@@ -125,8 +163,11 @@ class ModelCard:
         raise KeyError(f"{self.name}: no metric {name!r} on {split!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return dataclasses.asdict(self)
+        """As plain JSON types; without ``segmentation`` where there is none."""
+        content = dataclasses.asdict(self)
+        if self.segmentation is None:
+            del content["segmentation"]
+        return content
 
     def to_json(self, *, checksum: bool = True) -> str:
         """Deterministic JSON text; without the checksum for the model file's own metadata."""
@@ -153,9 +194,15 @@ class ModelCard:
             raise ModelCardError(f"{source}: a model needs inputs and outputs")
         if any(len(t.shape) < 1 or t.shape[0] != "batch" for t in card.inputs + card.outputs):
             raise ModelCardError(f"{source}: the first axis of every tensor must be 'batch'")
+        if card.takes == "images" and card.inputs[0].shape[3:] not in ((), (3,)):
+            raise ModelCardError(
+                f"{source}: an image has the axes batch, height, width, and 3 if in colour, not "
+                f"{list(card.inputs[0].shape)}"
+            )
         return card
 
 
+_OPTIONAL: dict[str, type[Any]] = {"threshold": Threshold, "segmentation": Segmentation}
 _NESTED: dict[str, type[Any]] = {
     "inputs": TensorSpec,
     "outputs": TensorSpec,
@@ -184,8 +231,8 @@ def _build(kind: type[Any], content: Any, source: str, where: str) -> Any:
                 raise ModelCardError(f"{source}: {where}: field {name!r} is missing")
             continue
         value = content[name]
-        if name == "threshold" and value is not None:
-            value = _build(Threshold, value, source, place)
+        if name in _OPTIONAL:
+            value = None if value is None else _build(_OPTIONAL[name], value, source, place)
         elif name in _NESTED and kind is ModelCard:
             value = tuple(
                 _build(_NESTED[name], item, source, f"{place}[{i}]")
@@ -194,7 +241,7 @@ def _build(kind: type[Any], content: Any, source: str, where: str) -> Any:
         elif str(spec.type).startswith("tuple"):
             if value is not None or "None" not in str(spec.type):
                 value = tuple(_list(value, source, place))
-        elif name != "threshold" and not isinstance(value, _KINDS[str(spec.type)]):
+        elif not isinstance(value, _KINDS[str(spec.type)]):
             raise ModelCardError(f"{source}: {place}: expected {spec.type}, found {value!r:.60}")
         values[name] = value
     return kind(**values)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
 from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
-from .inputs import InputSpec, SequenceInput
+from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .predictor import Predictor
 from .session import Session, open_session
 from .zoo import model_folder, read_card
@@ -107,6 +107,23 @@ def _with_card(
 ) -> Predictor:
     session = open_session(model, device, threads=threads, source=card.name)
     _check_contract(session, card)
+    takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
+    return Predictor(session, name=card.name, sha256=digest, takes=takes, card=card)
+
+
+def _image_input(card: ModelCard) -> ModelInput:
+    first = card.inputs[0]
+    height, width = (axis if isinstance(axis, int) else None for axis in first.shape[1:3])
+    return ImageInput(
+        first.name,
+        (height, width),
+        3 if len(first.shape) == 4 else 1,
+        least=first.min_length,
+        multiple=first.length_multiple,
+    )
+
+
+def _sequence_input(card: ModelCard) -> ModelInput:
     first = card.inputs[0]
     spec = InputSpec(
         layout="bytes",
@@ -117,7 +134,7 @@ def _with_card(
     sequence = SequenceInput(first.name, spec, None, card.window)
     sequence.min_length = max(1, first.min_length)
     sequence.multiple = first.length_multiple
-    return Predictor(session, name=card.name, sha256=digest, sequence=sequence, card=card)
+    return sequence
 
 
 def _check_contract(session: Session, card: ModelCard) -> None:
@@ -187,4 +204,4 @@ def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec)
         raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
     sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
     digest = hashlib.sha256(model).hexdigest()
-    return Predictor(session, name=path.stem, sha256=digest, sequence=sequence, card=None)
+    return Predictor(session, name=path.stem, sha256=digest, takes=sequence, card=None)

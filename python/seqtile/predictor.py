@@ -1,4 +1,4 @@
-"""A model ready to predict: card, session, and batches of sequences."""
+"""A model ready to predict: card, session, and batches of sequences or images."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .batch import Batch, Letters, SequenceBatch
 from .cards import ModelCard
 from .errors import ModelIntegrityError, ShapeError
 from .fasta import FastaSource, read_fasta
-from .inputs import Labels, SequenceInput
+from .inputs import ImageInput, Labels, Limit, ModelInput, SequenceInput
 from .session import Session
 
 __all__ = ["Prediction", "Predictor"]
@@ -26,6 +25,9 @@ BatchSize: TypeAlias = int | Literal["auto"]
 # (0.50); larger batches leave the cache.
 _CPU_BATCH = 128
 _CUDA_BATCH = 8192
+# Pixels of images that go through the session together, at most as many as above.
+_CPU_PIXELS = 1 << 18
+_CUDA_PIXELS = 1 << 25
 
 
 EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predictor.predict` does not
@@ -67,7 +69,7 @@ class Predictor:
         *,
         name: str,
         sha256: str,
-        sequence: SequenceInput,
+        takes: ModelInput,
         card: ModelCard | None,
     ) -> None:
         self.name = name
@@ -80,52 +82,83 @@ class Predictor:
         self.embeds = card is not None and EMBEDDING in names
         self.outputs = tuple(n for n in names if not (self.embeds and n == EMBEDDING))
         self._session = session
-        self._sequence = sequence
-        self._extra = [n for n in session.inputs if n != sequence.name]
+        self._input = takes
+        self._extra = [n for n in session.inputs if n != takes.name]
+
+    @property
+    def takes(self) -> Literal["sequences", "images"]:
+        """What it predicts from."""
+        return self._input.takes
 
     @property
     def window(self) -> int | None:
-        """Sequence length the model takes, None if any from `min_length` on."""
-        return self._sequence.length
+        """Sequence length the model takes, None if any from `min_length` on; None for images."""
+        return self._input.length if isinstance(self._input, SequenceInput) else None
 
     @property
     def alphabet(self) -> str:
         """Letters that its sequence input tells apart, in the order of its channels."""
-        return self._sequence.alphabet.letters
+        return self._sequences("letters").alphabet.letters
 
     @property
     def min_length(self) -> int:
         """Shortest sequence the model takes."""
-        return self._sequence.length or self._sequence.min_length
+        given = self._sequences("a shortest length")
+        return given.length or given.min_length
+
+    @property
+    def image_input(self) -> ImageInput:
+        """Size and channels of the images that it takes.
+
+        Raises
+        ------
+        TypeError
+            It takes sequences.
+        """
+        if not isinstance(self._input, ImageInput):
+            raise TypeError(f"{self.name} takes sequences, not images")
+        return self._input
+
+    def _sequences(self, what: str) -> SequenceInput:
+        if not isinstance(self._input, SequenceInput):
+            raise TypeError(f"{self.name} takes images, not sequences: it has not {what}")
+        return self._input
 
     def batch_size(self, asked: BatchSize = "auto") -> int:
-        """The number of sequences per call of the session.
+        """The number of sequences, or of small images, per call of the session.
 
         Raises
         ------
         ValueError
             Neither ``"auto"`` nor a number from 1.
         """
-        if self._sequence.batch is not None:
-            return self._sequence.batch
+        if self._input.batch is not None:
+            return self._input.batch
         if asked == "auto":
             return _CPU_BATCH if self.device == "cpu" else _CUDA_BATCH
         if not isinstance(asked, int) or asked < 1:
             raise ValueError(f"batch_size must be 'auto' or at least 1, not {asked!r}")
         return asked
 
-    def predict(
-        self, x: Batch, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]
-    ) -> Outputs:
-        """Predict a batch of sequences.
+    def _limit(self, asked: BatchSize) -> Limit:
+        """How many items go through the session together."""
+        size = self.batch_size(asked)
+        if asked != "auto" or self.takes == "sequences":
+            return lambda _: size
+        pixels = _CPU_PIXELS if self.device == "cpu" else _CUDA_PIXELS
+        return lambda each: max(1, min(size, pixels // each))
+
+    def predict(self, x: Any, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]) -> Outputs:
+        """Predict a batch of sequences or images.
 
         Parameters
         ----------
         x
-            N sequences: a list of str, bytes or uint8 arrays, or a uint8 array of shape (N, L).
-            One sequence counts as a batch of one.
+            N sequences: a list of str, bytes or uint8 arrays, or a uint8 array of shape (N, L); or
+            N images: a uint8 array of shape (N, H, W), grey, or (N, H, W, 3), RGB, or a list of
+            arrays without that first axis. A single one counts as a batch of one.
         batch_size
-            Sequences per call of the session; the result does not depend on it.
+            Items per call of the session; the result does not depend on it.
         **inputs
             Further inputs of the model by name, arrays whose first axis is N.
 
@@ -137,20 +170,21 @@ class Predictor:
         Raises
         ------
         ShapeError
-            A sequence of a length the model does not take, a further input of another size.
+            A sequence of a length, or an image of a size or kind, that the model does not take; a
+            further input of another size.
         AlphabetError
             A byte outside the model's alphabet.
         TypeError
             A further input missing or unknown.
         """
-        batch = SequenceBatch(x)
+        batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
-        return self._predict(batch, self.batch_size(batch_size), extra, self.outputs)
+        return self._predict(batch, self._limit(batch_size), extra, self.outputs)
 
     def embed(
-        self, x: Batch, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]
+        self, x: Any, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]
     ) -> NDArray[np.float32]:
-        """The penultimate layer's activations of a batch of sequences.
+        """The penultimate layer's activations of a batch.
 
         Parameters
         ----------
@@ -169,61 +203,61 @@ class Predictor:
             As `predict`.
         """
         self.refuse_no_embedding()
-        batch = SequenceBatch(x)
+        batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
         names = (EMBEDDING,)
-        return self._predict(batch, self.batch_size(batch_size), extra, names)[EMBEDDING]
+        return self._predict(batch, self._limit(batch_size), extra, names)[EMBEDDING]
 
-    def _predict(
-        self, batch: SequenceBatch, size: int, extra: Arrays, names: tuple[str, ...]
-    ) -> Outputs:
+    def _predict(self, batch: Any, limit: Limit, extra: Arrays, names: tuple[str, ...]) -> Outputs:
         results: Outputs = {}
-        for rows, outputs in self._runs(batch, size, extra, names, Labels()):
+        for rows, outputs in self._runs(batch, limit, extra, names, Labels()):
             for name, values in outputs.items():
                 if name not in results:
                     results[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
                 if results[name].shape[1:] != values.shape[1:]:
                     raise ShapeError(
-                        f"{self.name}: the shape of output {name!r} depends on the length: "
-                        "predict sequences of one length at a time, or with predict_iter"
+                        f"{self.name}: the shape of output {name!r} depends on that of the input: "
+                        "predict inputs of one size at a time, or with predict_iter"
                     )
                 results[name][rows] = values
         return results or self._empty(names)
 
     def _runs(
-        self, batch: SequenceBatch, size: int, extra: Arrays, names: tuple[str, ...], labels: Labels
+        self, batch: Any, limit: Limit, extra: Arrays, names: tuple[str, ...], labels: Labels
     ) -> Iterator[tuple[NDArray[np.int64], Outputs]]:
-        """Rows of the batch of one length, as many as ``size``, and their outputs."""
-        self._sequence.check_lengths(batch.lengths, labels)
-        self._sequence.check_letters(batch, labels)
-        for rows, letters in _by_length(batch):
-            for begin in range(0, len(letters), size):
-                chosen = rows[begin : begin + size]
-                feeds = {name: array[chosen] for name, array in extra.items()}
-                yield chosen, self.run_batch(letters[begin : begin + size], feeds, names)
+        """Rows of the batch that went through the session together, and their outputs."""
+        for rows, chunk in self._input.chunks(batch, limit, labels):
+            feeds = {name: array[rows] for name, array in extra.items()}
+            yield rows, self.run_batch(chunk, feeds, names)
 
     def _each(
-        self, batch: SequenceBatch, size: int, extra: Arrays, names: tuple[str, ...], labels: Labels
+        self,
+        items: Sequence[Any],
+        limit: Limit,
+        extra: Arrays,
+        names: tuple[str, ...],
+        labels: Labels,
     ) -> Iterator[Outputs]:
-        """Outputs of each sequence, in order, without batch axis."""
+        """Outputs of each item, in order, without batch axis."""
+        batch = self._input.batch_of(items)
         found: list[Outputs] = [{}] * len(batch)
-        for rows, outputs in self._runs(batch, size, extra, names, labels):
+        for rows, outputs in self._runs(batch, limit, extra, names, labels):
             for i, row in enumerate(rows.tolist()):
                 found[row] = {name: values[i] for name, values in outputs.items()}
         return iter(found)
 
     def run_batch(
         self,
-        letters: NDArray[np.uint8],
+        chunk: NDArray[np.uint8],
         extra: Arrays | None = None,
         outputs: tuple[str, ...] | None = None,
     ) -> Outputs:
-        """One call of the session on letters that are known to be valid.
+        """One call of the session on items that are known to be valid.
 
         Parameters
         ----------
-        letters
-            uint8, shape (n, L) of ASCII letters; any strides.
+        chunk
+            uint8, any strides: ASCII letters (n, L), or images (n, H, W) or (n, H, W, 3).
         extra
             Further inputs by name.
         outputs
@@ -233,10 +267,10 @@ class Predictor:
         -------
         dict from output name to float32 array of shape (n, ...).
         """
-        n = len(letters)
-        feeds = {self._sequence.name: self._sequence.feed(np.ascontiguousarray(letters))}
+        n = len(chunk)
+        feeds = {self._input.name: self._input.feed(np.ascontiguousarray(chunk))}
         feeds.update(extra or {})
-        fixed = self._sequence.batch
+        fixed = self._input.batch
         if fixed is not None and n < fixed:
             feeds = {k: np.concatenate([v, v[:1].repeat(fixed - n, 0)]) for k, v in feeds.items()}
         names = self.outputs if outputs is None else outputs
@@ -247,25 +281,25 @@ class Predictor:
         }
 
     def predict_iter(
-        self, sequences: Iterable[Letters], *, batch_size: BatchSize = "auto"
+        self, items: Iterable[Any], *, batch_size: BatchSize = "auto"
     ) -> Iterator[Outputs]:
-        """Predict sequences one after another, with the memory of one batch.
+        """Predict sequences or images one after another, with the memory of one batch.
 
         Yields
         ------
-        For each sequence, in order, a dict from output name to float32 array without batch axis.
+        For each item, in order, a dict from output name to float32 array without batch axis.
 
         Raises
         ------
         ShapeError, AlphabetError
-            As `predict`; the number in the message counts from the start of ``sequences``.
+            As `predict`; the number in the message counts from the start of ``items``.
         """
         self.refuse_extra()
         first = 0
-        size = self.batch_size(batch_size)
-        items = iter(sequences)
-        while chunk := list(itertools.islice(items, size)):
-            yield from self._each(SequenceBatch(chunk), size, {}, self.outputs, Labels(first=first))
+        size, limit = self.batch_size(batch_size), self._limit(batch_size)
+        left = iter(items)
+        while chunk := list(itertools.islice(left, size)):
+            yield from self._each(chunk, limit, {}, self.outputs, Labels(first=first))
             first += len(chunk)
 
     def predict_fasta(
@@ -302,18 +336,31 @@ class Predictor:
         FastaParseError
             As `seqtile.read_fasta`.
         """
+        self._sequences("FASTA records to predict")
         values = inputs or {}
         self._check_names(values)
+        records = ((record.name, record.sequence) for record in read_fasta(source))
+        yield from self._named(records, batch_size, values, embed=embed)
+
+    def _named(
+        self,
+        items: Iterable[tuple[str, Any]],
+        batch_size: BatchSize,
+        values: Mapping[str, Mapping[str, float]],
+        *,
+        embed: bool,
+    ) -> Iterator[Prediction]:
         if embed:
             self.refuse_no_embedding()
         wanted = (EMBEDDING,) if embed else self.outputs
-        size = self.batch_size(batch_size)
-        records = read_fasta(source)
-        while chunk := list(itertools.islice(records, size)):
-            names = [record.name for record in chunk]
-            batch = SequenceBatch([record.sequence for record in chunk])
+        size, limit = self.batch_size(batch_size), self._limit(batch_size)
+        left = iter(items)
+        while chunk := list(itertools.islice(left, size)):
+            names = [name for name, _ in chunk]
             extra = {name: _column(name, values[name], names) for name in self._extra}
-            rows = self._each(batch, size, extra, wanted, Labels(names=names))
+            rows = self._each(
+                [item for _, item in chunk], limit, extra, wanted, Labels(names=names)
+            )
             yield from map(Prediction, names, rows)
 
     def refuse_no_embedding(self) -> None:
@@ -322,7 +369,7 @@ class Predictor:
             raise TypeError(f"{self.name} has no embedding; its outputs are {list(self.outputs)}")
 
     def refuse_extra(self) -> None:
-        """Raise `TypeError` if the model needs more than sequences."""
+        """Raise `TypeError` if the model needs more than sequences or images."""
         if self._extra:
             raise TypeError(f"{self.name} also needs the input {self._extra[0]!r}: use predict")
 
@@ -369,12 +416,12 @@ class Predictor:
             An input or output is missing, or an output differs by more than ``tolerance``.
         """
         outputs = (*self.outputs, EMBEDDING) if self.embeds else self.outputs
-        wanted = {self._sequence.name, *self._extra, *outputs}
+        wanted = {self._input.name, *self._extra, *outputs}
         if missing := sorted(wanted - golden.keys()):
             raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")
-        batch = SequenceBatch(golden[self._sequence.name])
+        batch = self._input.batch_of(golden[self._input.name])
         extra = self._check_extra({name: golden[name] for name in self._extra}, len(batch))
-        results = self._predict(batch, self.batch_size(), extra, outputs)
+        results = self._predict(batch, self._limit("auto"), extra, outputs)
         for name in outputs:
             error = float(np.max(np.abs(results[name] - golden[name]), initial=0))
             if not error <= tolerance:
@@ -389,11 +436,3 @@ def _column(name: str, values: Mapping[str, float], records: Sequence[str]) -> N
     if missing := [record for record in records if record not in values]:
         raise ValueError(f"input {name!r} has no value for record {missing[0]!r}")
     return np.array([[values[record]] for record in records], np.float32)
-
-
-def _by_length(batch: SequenceBatch) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-    """The batch's rows grouped by length: their indices, and their letters as (n, L)."""
-    lengths = batch.lengths
-    for length in np.unique(lengths).tolist():
-        rows = np.flatnonzero(lengths == length)
-        yield rows, batch.letters(rows, length)

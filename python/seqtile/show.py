@@ -59,9 +59,16 @@ def models(*, as_json: bool) -> None:
 
 
 def _inputs(c: ModelCard) -> str:
-    first, *others = c.inputs
-    length = "any length" if c.window is None else str(c.window)
-    return ", ".join([f"{first.alphabet.upper()} {length}", *(tensor.name for tensor in others)])
+    return ", ".join([_first_input(c), *(tensor.name for tensor in c.inputs[1:])])
+
+
+def _first_input(c: ModelCard) -> str:
+    first = c.inputs[0]
+    if c.takes == "images":
+        fixed = all(isinstance(axis, int) for axis in first.shape[1:3])
+        size = " x ".join(map(str, first.shape[1:3])) if fixed else "any size"
+        return f"{'RGB' if len(first.shape) == 4 else 'grey'} image {size}"
+    return f"{first.alphabet.upper()} {c.window or 'any length'}"
 
 
 def model(name: str, *, as_json: bool) -> None:

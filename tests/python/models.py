@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.cards import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.cards import METADATA_KEY, Metric, ModelCard, Segmentation, TensorSpec, Threshold
 
 Axis = int | str
 
@@ -202,6 +202,113 @@ def model_folder(folder: Path) -> Path:
     folder.mkdir()
     motif_model(folder / "model.onnx")
     return _finish(folder, CARD, sequence=letters, probability=answers)
+
+
+IMAGE_CARD = dataclasses.replace(
+    CARD,
+    name="cells",
+    task="segmentation",
+    summary="Bright pixels.",
+    inputs=(
+        TensorSpec(
+            "image", ("batch", "height", "width"), "uint8", "grey levels",
+            min_length=4, length_multiple=4,
+        ),
+    ),
+    outputs=(
+        TensorSpec("mask", ("batch", "height", "width"), "float32", "mean of 3 x 3 pixels"),
+        TensorSpec("marker", ("batch", "height", "width"), "float32", "the same, squared"),
+    ),
+    receptive_field=3,
+    threshold=None,
+    segmentation=Segmentation(
+        marker="marker", mask_threshold=0.5, marker_threshold=0.5, reach=4, min_area=2,
+        percentiles=(0.0, 100.0),
+    ),
+)  # fmt: skip
+
+COLOUR_CARD = dataclasses.replace(
+    CARD,
+    name="colours",
+    task="classification",
+    summary="Mean of each channel.",
+    inputs=(TensorSpec("image", ("batch", 6, 5, 3), "uint8", "RGB"),),
+    outputs=(
+        TensorSpec(
+            "share", ("batch", 3), "float32", "of each channel", labels=("red", "green", "blue")
+        ),
+        TensorSpec("embedding", ("batch", 3), "float32", "means"),
+    ),
+    threshold=None,
+)
+
+
+def image_model(path: Path) -> Path:
+    """Grey levels (batch, height, width) to ``mask``: means of 3 x 3 pixels, 0 outside, of 0..1.
+
+    ``marker`` is its square.
+    """
+    constants = {
+        "channel": np.array([1], np.int64),
+        "kernel": np.full((1, 1, 3, 3), 1 / (9 * 255), np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["float", "channel"], ["grey"]),
+        helper.make_node("Conv", ["grey", "kernel"], ["mean"], pads=[1, 1, 1, 1]),
+        helper.make_node("Squeeze", ["mean", "channel"], ["mask"]),
+        helper.make_node("Mul", ["mask", "mask"], ["marker"]),
+    ]
+    axes = ["batch", "height", "width"]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, axes)]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in ("mask", "marker")
+    ]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
+def image_mean(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What `image_model` answers for one image."""
+    padded = np.pad(image.astype(np.float64), 1)
+    height, width = image.shape
+    parts = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    return (np.sum(parts, 0) / 9 / 255).astype(np.float32)
+
+
+def image_folder(folder: Path) -> Path:
+    """The model folder of `image_model`."""
+    folder.mkdir()
+    image_model(folder / "model.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (8, 8, 12), np.uint8)
+    mask = np.stack([image_mean(image) for image in images])
+    return _finish(folder, IMAGE_CARD, image=images, mask=mask, marker=mask * mask)
+
+
+def colour_folder(folder: Path) -> Path:
+    """A model folder: RGB (batch, 6, 5, 3) to ``share`` of each channel; embedding: their means."""
+    folder.mkdir()
+    constants = {
+        "places": np.array([1, 2], np.int64),
+        "across": np.array([1], np.int64),
+        "one": np.array(1, np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float", "places"], ["embedding"], keepdims=0),
+        helper.make_node("ReduceSum", ["embedding", "across"], ["total"]),
+        helper.make_node("Max", ["total", "one"], ["at_least"]),
+        helper.make_node("Div", ["embedding", "at_least"], ["share"]),
+    ]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 6, 5, 3])]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3])
+        for name in ("share", "embedding")
+    ]
+    _save(folder / "model.onnx", nodes, inputs, outputs, constants)
+    images = np.random.default_rng(2).integers(1, 256, (8, 6, 5, 3), np.uint8)
+    means = images.mean((1, 2)).astype(np.float32)
+    share = means / means.sum(1, keepdims=True)
+    return _finish(folder, COLOUR_CARD, image=images, share=share, embedding=means)
 
 
 def rich_folder(folder: Path) -> Path:

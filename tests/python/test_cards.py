@@ -12,7 +12,7 @@ import pytest
 from seqtile import ModelCard
 from seqtile.cards import Baseline
 from seqtile.errors import ModelCardError
-from tests.python.models import CARD
+from tests.python.models import CARD, COLOUR_CARD, IMAGE_CARD
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
@@ -25,6 +25,25 @@ def test_round_trip() -> None:
     baseline = Baseline("roc_auc", "test", 8, 0.58, (0.5, 0.625), "", "consensus match")
     card = dataclasses.replace(CARD, sha256="00ff", baselines=(baseline,))
     assert ModelCard.from_json(card.to_json(), source="card.json") == card
+
+
+def test_round_trip_of_a_segmentation() -> None:
+    text = IMAGE_CARD.to_json()
+    assert json.loads(text)["segmentation"]["percentiles"] == [0.0, 100.0]
+    assert ModelCard.from_json(text, source="card.json") == IMAGE_CARD
+    assert "segmentation" not in json.loads(CARD.to_json())
+
+
+def test_what_a_model_takes() -> None:
+    assert (CARD.takes, IMAGE_CARD.takes, COLOUR_CARD.takes) == ("sequences", "images", "images")
+    assert COLOUR_CARD.window is None
+
+
+def test_an_image_is_grey_or_rgb() -> None:
+    content = json.loads(COLOUR_CARD.to_json())
+    content["inputs"][0]["shape"][3] = 4
+    with pytest.raises(ModelCardError, match="^here: an image has the axes batch, height, width"):
+        ModelCard.from_json(json.dumps(content), source="here")
 
 
 def test_text_is_deterministic_and_ends_in_a_newline() -> None:
@@ -55,7 +74,10 @@ def test_metric_by_name_and_split() -> None:
         CARD.metric("roc_auc", "valid")
 
 
-@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(CARD) if f.name != "sha256"])
+NEEDED = [f.name for f in dataclasses.fields(CARD) if f.name not in ("sha256", "segmentation")]
+
+
+@pytest.mark.parametrize("name", NEEDED)
 def test_every_field_is_needed(name: str) -> None:
     with pytest.raises(ModelCardError, match=f"^here: card: field '{name}' is missing$"):
         ModelCard.from_json(changed(lambda c: c.pop(name)), source="here")
@@ -70,6 +92,8 @@ def test_every_field_is_needed(name: str) -> None:
         (lambda c: c.update(data=[]), r"card.data: expected Mapping\[str, Any\], found \[\]"),
         (lambda c: c.update(limits="none"), "card.limits: expected a list, found 'none'"),
         (lambda c: c.update(threshold=0.5), "card.threshold: expected an object, found 0.5"),
+        (lambda c: c.update(segmentation=[]), "card.segmentation: expected an object"),
+        (lambda c: c.update(segmentation={"reach": 1, "x": 2}), "card.segmentation: unknown field"),
         (lambda c: c.update(inputs=["x"]), r"card.inputs\[0\]: expected an object, found 'x'"),
         (lambda c: c.update(outputs=[]), "a model needs inputs and outputs"),
         (lambda c: c["inputs"][0].pop("dtype"), r"card.inputs\[0\]: field 'dtype' is missing"),

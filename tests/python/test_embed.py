@@ -103,7 +103,7 @@ def test_unknown_letters_where_the_card_refuses_them(rich: seqtile.Predictor) ->
 def test_answers_that_follow_the_length_come_one_by_one(
     rich: seqtile.Predictor, fasta: Path
 ) -> None:
-    with pytest.raises(ShapeError, match="output 'tops' depends on the length"):
+    with pytest.raises(ShapeError, match="output 'tops' depends on that of the input"):
         rich.predict(SEQUENCES, accessibility=OPEN)
     inputs = {"accessibility": dict(zip("abcde", OPEN.tolist(), strict=True))}
     for size in (1, 3, 64):

@@ -29,7 +29,10 @@ def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
 
 
-@pytest.fixture(scope="module", params=seqtile.list_models())
+SEQUENCE_MODELS = [n for n in seqtile.list_models() if seqtile.card(n).takes == "sequences"]
+
+
+@pytest.fixture(scope="module", params=SEQUENCE_MODELS)
 def shipped(request: pytest.FixtureRequest) -> Predictor:
     return seqtile.load(request.param, device="cpu")
 

@@ -16,6 +16,7 @@ from torch import nn  # noqa: E402
 
 import seqtile  # noqa: E402
 from seqtile.cards import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold  # noqa: E402
+from tests.python.models import IMAGE_CARD  # noqa: E402
 from training import export  # noqa: E402
 from training.models.letters import LetterTable  # noqa: E402
 
@@ -340,3 +341,56 @@ def test_lengths_in_steps(tmp_path: Path) -> None:
     assert predictor.predict(["ACGT" * 9])["score"].shape == (1, 2, 12)
     with pytest.raises(seqtile.ShapeError, match="at least 3 and a multiple of 3"):
         predictor.predict(["ACGT"])
+
+
+# images
+
+
+class ToyImages(nn.Module):
+    """Grey bytes, a convolution at half the size, and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.down = nn.Conv2d(1, 4, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose2d(4, 1, 2, stride=2)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.up(torch.relu(self.down(image[:, None].float() / 255)))[:, 0]
+        return torch.sigmoid(x), torch.sigmoid(x - 1)
+
+
+class ToyWholeImage(ToyImages):
+    """Trap: something of the whole image, taken at the size of the example."""
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mask, marker = super().forward(image)
+        pooled = nn.functional.adaptive_avg_pool2d(mask[:, None], 3)
+        return mask * pooled.mean((1, 2, 3)).reshape(-1, 1, 1), marker
+
+
+def image_card() -> ModelCard:
+    return dataclasses.replace(IMAGE_CARD, training={"window": 16}, opset=export.OPSET)
+
+
+def images(n: int = 8, side: int = 16) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(3).integers(0, 256, (n, side, side), np.uint8)}
+
+
+def test_a_network_of_images_of_any_size(tmp_path: Path) -> None:
+    export.export(ToyImages(), image_card(), images(), tmp_path / "cells")
+    rows = json.loads((tmp_path / "cells" / "parity.json").read_text())["rows"]
+    sizes = {(row["height"], row["width"]) for row in rows}
+    assert sizes == {(4, 4), (16, 16), (12, 28), (28, 8)}
+    assert {row["output"] for row in rows} == {"mask", "marker"}
+    predictor = seqtile.load(tmp_path / "cells", device="cpu")
+    probe = images(3, 24)["image"]
+    with torch.inference_mode():
+        expected = ToyImages().eval()(torch.from_numpy(probe))[0].numpy()
+    np.testing.assert_allclose(predictor.predict(probe)["mask"], expected, atol=1e-5)
+
+
+def test_an_image_size_frozen_in_the_graph_is_caught(tmp_path: Path) -> None:
+    with pytest.raises(export.ExportError, match="height"):
+        export.export(ToyWholeImage(), image_card(), images(), tmp_path / "cells")
+    assert not list(tmp_path.iterdir())
