@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_tiling(module);
     seqtile::bindings::bind_translate(module);
     seqtile::bindings::bind_kmer(module);
+    seqtile::bindings::bind_label(module);
 }

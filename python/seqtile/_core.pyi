@@ -219,6 +219,20 @@ def stitch_blended(
     threads: int,
 ) -> None: ...
 
+UNCLAIMED: int
+
+class Components:
+    def __init__(self, width: int, mask_threshold: float, marker_threshold: float) -> None: ...
+    def add(
+        self,
+        mask: NDArray[np.float32],
+        marker: NDArray[np.float32] | None,
+        out: NDArray[np.uint32],
+    ) -> None: ...
+    def numbers(self) -> NDArray[np.uint32]: ...
+
+def grow(labels: NDArray[np.uint32], reach: int) -> None: ...
+
 GENETIC_CODES: tuple[tuple[int, bool], ...]
 
 class CodonTable:
