@@ -125,7 +125,9 @@ def _view(shape: Sequence[int], side: int, rng: np.random.Generator) -> NDArray[
     turn = np.array([[cosine * mirror, -sine], [sine * mirror, cosine]])
     # The centre lies where most of the crop is of the image; what is beyond is mirrored.
     margins = [min(scale * side / 2, size / 2) for size in (shape[1], shape[0])]
-    centre = [rng.uniform(m, size - m) for m, size in zip(margins, (shape[1], shape[0]), strict=True)]
+    centre = [
+        rng.uniform(m, size - m) for m, size in zip(margins, (shape[1], shape[0]), strict=True)
+    ]
     offset = np.array(centre) - turn @ np.full(2, (side - 1) / 2)
     return np.concatenate([turn, offset[:, None]], 1)
 

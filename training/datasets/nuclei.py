@@ -24,7 +24,9 @@ from .nuclei_dsb2018 import Field
 from .source import DataError, cache_folder, download, local_copy
 
 NAME = "nuclei"
-SOURCE = "GitHub coleygroup/ML4MolEng, psets/ps2-bio/data/cell_segmentation_jpeg.tar.gz (no licence)"
+SOURCE = (
+    "GitHub coleygroup/ML4MolEng, psets/ps2-bio/data/cell_segmentation_jpeg.tar.gz (no licence)"
+)
 COUNT = 334
 SIDE = 256
 VALID = 33  # images of validation: a tenth

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -104,7 +105,7 @@ class NucleiUNet(nn.Module):
         self.stride = 2 ** (len(widths) - 1)
         self.first = _unit(2, widths[0])
         self.down, self.across, self.up = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        for i, (fine, coarse) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for i, (fine, coarse) in enumerate(itertools.pairwise(widths)):
             last = i == len(widths) - 2
             units = [_unit(coarse, coarse) for _ in range(bottom if last else 1)]
             self.down.append(nn.Sequential(_unit(fine, coarse, stride=2), *units))
@@ -120,6 +121,39 @@ class NucleiUNet(nn.Module):
             "the bottom; strided convolutions, nearest-neighbour upsampling, added skips; input "
             "grey / 255 and its square root; Conv(2) sigmoid"
         )
+
+    @property
+    def receptive_field(self) -> int:
+        """Side of the square of input pixels, centred on an output pixel, that it depends on.
+
+        The square is that of the output pixel that sees farthest: how far depends on where the
+        pixel lies between multiples of `stride`, as a nearest neighbour up may lie on either side.
+        """
+        radius = 1 + sum(2**i for i in range(len(self.widths) - 1))  # first, strided convolutions
+        radius += sum(2**i for i in range(1, len(self.widths) - 1))  # the others on the way down
+        radius += self.bottom * self.stride  # those at the bottom
+        radius += sum(2 * 2**i for i in range(len(self.widths) - 1))  # on the way up
+        return 2 * (radius + self.stride - 1) + 1
+
+    def macs(self) -> float:
+        """Multiplications and additions per pixel of the image."""
+        total = 0.0
+
+        def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            weight: Tensor = layer.weight
+            nonlocal total
+            total += weight.numel() * output.shape[2] * output.shape[3]
+
+        layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
+        handles = [layer.register_forward_hook(add) for layer in layers]  # type: ignore[arg-type]
+        side, training = 8 * self.stride, self.training
+        with torch.inference_mode():
+            images = torch.zeros(1, side, side, dtype=torch.uint8, device=self.last.weight.device)
+            self.eval().logits(images)
+        self.train(training)
+        for handle in handles:
+            handle.remove()
+        return total / side**2
 
     def logits(self, images: Tensor) -> Tensor:
         """Of mask and core: float32, shape (N, 2, H, W), for uint8 images (N, H, W)."""
