@@ -20,6 +20,7 @@ from .nuclei_task import Task, prepared
 
 NAME = "nuclei-unet"
 GOLDEN, GOLDEN_SIDE = 8, 128
+TESTS = 90  # fluorescence images of test
 WINDOW, SMOKE_WINDOW = 256, 32  # usual side; proving large ones takes a minute
 
 
@@ -40,7 +41,6 @@ def make_card(
 ) -> ModelCard:  # fmt: skip
     """The card, but for the checksum."""
     size = ("batch", "height", "width")
-    test = [f for f in task.test if f.kind == "fluo"]
     training = command.training_fields(
         "train_nuclei", task.config, options, seconds=result.seconds,
         window=SMOKE_WINDOW if task.config.smoke else WINDOW,
@@ -78,7 +78,7 @@ def make_card(
             "its 334 images are among them",
             "train": {"n": len(task.examples)},
             "valid": {"n": len(task.valid), "course": len(task.parts.valid)},
-            "test": {"n": len(test), "course": len(task.parts.test)},
+            "test": {"n": TESTS, "course": len(task.parts.test)},
             "sha256": f"{nuclei_dsb2018.CHECKSUM} (pixels and labels), "
             f"{nuclei.CHECKSUM} ({nuclei.NAME}, archive)",
         },

@@ -57,10 +57,10 @@ class Config:
     course_batch: int = 4
     course_lr: float = 1e-3
     course_width: int = 8
-    repeats: int = 3
-    crops: int = 20_000
-    side: int = 256
-    batch: int = 8
+    repeats: int = 2
+    crops: int = 18_000
+    side: int = 192
+    batch: int = 12
     epoch: int = 100
     lr: float = 3e-3
     weight_decay: float = 1e-3

@@ -149,3 +149,22 @@ def test_which_images_are_drawn() -> None:
     ]
     crops = nuclei_crops.Crops(blank, [1.0, 1.0, 0.5], 16)
     np.testing.assert_allclose(crops.chances, [0.25, 0.5, 0.25])
+
+
+def test_half_of_the_crops_are_the_images_own_pixels() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 50), np.uint8)
+    whole, turned = 0, 0
+    for _ in range(100):
+        matrix = nuclei_crops._view(image.shape, 24, rng)
+        near = np.abs(matrix - np.round(matrix)).max() < 1e-9
+        whole += near
+        turned += bool(near and abs(matrix[0, 0]) < 0.5)
+        scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        assert 1 / 1.4 <= scale <= 1 / 0.7
+        if near:  # all of the crop lies in the image
+            corners = matrix @ np.array([[0, 23, 0, 23], [0, 0, 23, 23], [1, 1, 1, 1]])
+            assert corners.min() > -0.01
+            assert (corners.max(1) < [49.01, 39.01]).all()
+    assert 30 < whole < 70
+    assert 5 < turned < whole
