@@ -4,6 +4,7 @@
 
 #include "../components.hpp"
 #include "../grow.hpp"
+#include "../outline.hpp"
 #include "arrays.hpp"
 
 namespace seqtile::bindings {
@@ -36,6 +37,37 @@ void py_grow(Array<Label>& labels, std::size_t reach) {
     grow(target, rows, width, reach);
 }
 
+// `runs` (n, 3): row, begin, end, sorted by object; object i has the runs [first[i], first[i + 1]).
+// Returns the coordinates of their polygons as JSON, and where in it each object's begin and end.
+py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const& first) {
+    static_assert(sizeof(Run) == 3 * sizeof(std::int32_t));
+    if (runs.ndim() != 2 || runs.shape(1) != 3) throw py::value_error("runs must be (n, 3)");
+    if (first.size() == 0) throw py::value_error("first must not be empty");
+    std::span const source(reinterpret_cast<Run const*>(runs.data()),
+                           static_cast<std::size_t>(runs.shape(0)));
+    auto const bounds = view(first);
+    for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
+        if (bounds[i] < 0 || bounds[i] >= bounds[i + 1] || bounds[i + 1] > runs.shape(0)) {
+            throw py::value_error("first must rise and lie in [0, n]");
+        }
+    }
+    std::string text;
+    py::array_t<std::int64_t> ends(first.size());
+    std::int64_t* end = ends.mutable_data();
+    *end = 0;
+    {
+        py::gil_scoped_release const unlocked;
+        Outlines outlines;
+        for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
+            outlines.add(source.subspan(static_cast<std::size_t>(bounds[i]),
+                                        static_cast<std::size_t>(bounds[i + 1] - bounds[i])));
+            append_coordinates(text, outlines, i);
+            *++end = static_cast<std::int64_t>(text.size());
+        }
+    }
+    return py::make_tuple(py::str(text), std::move(ends));
+}
+
 Components components(std::size_t width, float mask_threshold, float marker_threshold) {
     if (width == 0) throw py::value_error("width must be positive");
     return {width, mask_threshold, marker_threshold};
@@ -51,6 +83,7 @@ void bind_label(py::module_& module) {
         .def("add", &py_add, "mask"_a.noconvert(), "marker"_a.noconvert(), "out"_a.noconvert())
         .def("numbers", &py_numbers);
     module.def("grow", &py_grow, "labels"_a.noconvert(), "reach"_a);
+    module.def("outlines", &py_outlines, "runs"_a.noconvert(), "first"_a.noconvert());
 }
 
 }  // namespace seqtile::bindings

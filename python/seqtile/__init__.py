@@ -1,7 +1,8 @@
-"""Ready-trained predictors for DNA, RNA and protein, fast.
+"""Ready-trained predictors for DNA, RNA, protein and images, fast.
 
-The data layer (`one_hot`, `read_fasta`, `Fasta`, ...) needs numpy and the compiled core alone. The
-runtime (`load`, `scan`, ...) imports onnxruntime when first used; torch is never imported.
+The data layer (`one_hot`, `read_fasta`, `Fasta`, `tile`, ...) needs numpy and the compiled core
+alone. The runtime (`load`, `scan`, `segment`, ...) imports onnxruntime when first used, and what
+reads images OpenCV, tifffile or libvips; torch is never imported.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .example import example_path
     from .faidx import Fasta
     from .fasta import Record, read_fasta
+    from .images import find_images, open_image, read_image
     from .inputs import InputSpec
     from .kmers import (
         KmerCounter,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .scaling import scale
     from .scanner import ScanBlock, scan
+    from .segmentation import Segmented, SegmentOptions, segment
     from .stitching import Stitcher, stitch
     from .tiling import TilePlan, Tiles, tile
     from .translation import translate
@@ -59,12 +62,15 @@ _LAZY = {
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
+    "SegmentOptions": "segmentation",
+    "Segmented": "segmentation",
     "Stitcher": "stitching",
     "TilePlan": "tiling",
     "Tiles": "tiling",
     "canonical_kmers": "kmers",
     "card": "zoo",
     "example_path": "example",
+    "find_images": "images",
     "kmer_codes": "kmers",
     "kmer_counts": "kmers",
     "kmer_matrix": "kmers",
@@ -72,9 +78,12 @@ _LAZY = {
     "list_models": "zoo",
     "load": "loading",
     "minimizers": "kmers",
+    "open_image": "images",
     "read_fasta": "fasta",
+    "read_image": "images",
     "scale": "scaling",
     "scan": "scanner",
+    "segment": "segmentation",
     "stitch": "stitching",
     "tile": "tiling",
     "translate": "translation",
@@ -89,6 +98,8 @@ __all__ = [
     "Predictor",
     "Record",
     "ScanBlock",
+    "SegmentOptions",
+    "Segmented",
     "Stitcher",
     "TilePlan",
     "Tiles",
@@ -97,6 +108,7 @@ __all__ = [
     "decode",
     "encode",
     "example_path",
+    "find_images",
     "kmer_codes",
     "kmer_counts",
     "kmer_matrix",
@@ -105,10 +117,13 @@ __all__ = [
     "load",
     "minimizers",
     "one_hot",
+    "open_image",
     "read_fasta",
+    "read_image",
     "reverse_complement",
     "scale",
     "scan",
+    "segment",
     "stitch",
     "tile",
     "translate",

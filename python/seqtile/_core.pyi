@@ -232,6 +232,9 @@ class Components:
     def numbers(self) -> NDArray[np.uint32]: ...
 
 def grow(labels: NDArray[np.uint32], reach: int) -> None: ...
+def outlines(
+    runs: NDArray[np.int32], first: NDArray[np.int64]
+) -> tuple[str, NDArray[np.int64]]: ...
 
 GENETIC_CODES: tuple[tuple[int, bool], ...]
 

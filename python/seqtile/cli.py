@@ -1,4 +1,4 @@
-"""The command line: ``seqtile models | predict | embed | scan | kmers | motifs | doctor``.
+"""The command line: ``seqtile models | predict | embed | scan | segment | kmers | ...``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
 failure, 2 for a wrong call.
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="seqtile: %(message)s",
         stream=sys.stderr,
     )
+    if not options.debug:  # it warns of what it then raises
+        logging.getLogger("pyvips").setLevel(logging.ERROR)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _terminate)
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     from . import __version__
 
     parser = argparse.ArgumentParser(
-        prog="seqtile", description="Ready-trained predictors for biological sequences."
+        prog="seqtile", description="Ready-trained predictors for biological sequences and images."
     )
     parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
     verbs = parser.add_subparsers(
@@ -84,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_predict,
         _add_embed,
         _add_scan,
+        _add_segment,
         _add_kmers,
         _add_motifs,
         _add_doctor,
@@ -111,10 +114,9 @@ def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, a model folder, or an .onnx file")
-    parser.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="sequences per call")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="items per call")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     foreign = parser.add_argument_group("a third-party .onnx file")
     foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
@@ -122,7 +124,9 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
-    predict = verbs.add_parser("predict", parents=[common], help="predict each FASTA record")
+    predict = verbs.add_parser(
+        "predict", parents=[common], help="predict each FASTA record or each image"
+    )
     _add_model_options(predict)
     _add_table_options(predict)
     predict.set_defaults(command=_predict, embed=False)
@@ -130,7 +134,7 @@ def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
     embed = verbs.add_parser(
-        "embed", parents=[common], help="the penultimate layer for each FASTA record"
+        "embed", parents=[common], help="the penultimate layer for each FASTA record or image"
     )
     _add_model_options(embed)
     _add_table_options(embed)
@@ -139,6 +143,10 @@ def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE",
+        help="a FASTA file, plain or gzip, - for standard input; or image files, folders, patterns",
+    )  # fmt: skip
+    parser.add_argument(
         "-o", "--output", default="-", help="table, or .npz arrays (default: standard output)"
     )
     parser.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
@@ -146,11 +154,15 @@ def _add_table_options(parser: argparse.ArgumentParser) -> None:
         "--input", action="append", default=[], metavar="NAME=FILE",
         help="a further input of the model: record name, tab, value; repeatable",
     )  # fmt: skip
+    images = parser.add_argument_group("images")
+    images.add_argument("--crop", type=int, metavar="N", help="keep N x N pixels in the middle")
+    images.add_argument("--resize", action="store_true", help="to the size that the model takes")
 
 
 def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan = verbs.add_parser("scan", parents=[common], help="score windows along sequences")
     _add_model_options(scan)
+    scan.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
     scan.add_argument(
         "-o", "--output", action="append", default=[], metavar="FILE",
         help=".bw, .bed, .narrowPeak, .parquet or .npz; - for BED on standard output; repeatable",
@@ -169,6 +181,40 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
     scan.add_argument("--json", action="store_true", help="print the summary as JSON")
     scan.set_defaults(command=_scan)
+
+
+def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
+    segment = verbs.add_parser("segment", parents=[common], help="find objects in images")
+    _add_model_options(segment)
+    segment.add_argument("images", nargs="+", help="image files, folders or patterns")
+    segment.add_argument(
+        "-o", "--output", action="append", default=[], metavar="FILE",
+        help="of a single image: .tif (labels), .geojson, .csv, .parquet, .png (overlay); "
+        "repeatable",
+    )  # fmt: skip
+    segment.add_argument(
+        "-d", "--folder", metavar="DIR", help="write NAME.labels.tif and so on of each image there"
+    )
+    segment.add_argument(
+        "--formats", default="tif,geojson,csv,png", metavar="LIST",
+        help="what to write to the folder (default: tif,geojson,csv,png)",
+    )  # fmt: skip
+    segment.add_argument(
+        "--skip-done", action="store_true", help="leave out images whose files are in the folder"
+    )
+    segment.add_argument("--tile", type=int, default=1024, help="side in pixels (default: 1024)")
+    segment.add_argument("--overlap", type=int, help="in pixels (default: what makes it exact)")
+    segment.add_argument("--level", type=int, default=0, help="of a pyramid (default: 0, all)")
+    segment.add_argument("--invert", action="store_true", help="dark objects on bright ground")
+    segment.add_argument(
+        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        help="of grey levels, that become black and white (default: the model's)",
+    )  # fmt: skip
+    segment.add_argument("--mask-threshold", type=float, metavar="P", help="default: the model's")
+    segment.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
+    segment.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
+    segment.add_argument("--json", action="store_true", help="print the summary as JSON")
+    segment.set_defaults(command=_segment)
 
 
 def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -259,20 +305,46 @@ def _predict(options: argparse.Namespace) -> int:
     from .progress import progress
     from .tables import read_inputs, write_predictions
 
-    _refuse_overwrite(options.fasta, [options.output])
+    for source in options.sources:
+        _refuse_overwrite(source, [options.output])
     inputs = read_inputs(options.input)
     predictor = _load(options)
-    with progress("records", None, quiet=options.quiet) as advance:
-        write_predictions(
-            predictor.predict_fasta(
-                options.fasta, batch_size=_batch_size(options), inputs=inputs, embed=options.embed
-            ),
-            options.output,
-            card=predictor.card,
-            as_json=options.jsonl,
-            advance=advance,
+    if predictor.card is not None and predictor.card.segmentation is not None:
+        raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
+    images = predictor.takes == "images"
+    failed: list[Exception] = []
+    if images:
+        items = _image_predictions(predictor, options, inputs, failed)
+    else:
+        if len(options.sources) > 1 or options.crop is not None or options.resize:
+            raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
+        items = predictor.predict_fasta(
+            options.sources[0], batch_size=_batch_size(options), inputs=inputs, embed=options.embed
         )
-    return 0
+    with progress("images" if images else "records", None, quiet=options.quiet) as advance:
+        write_predictions(
+            items, options.output, card=predictor.card, as_json=options.jsonl, advance=advance
+        )
+    for error in failed:
+        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+    return 1 if failed else 0
+
+
+def _image_predictions(
+    predictor: Any, options: argparse.Namespace, inputs: Any, failed: list[Exception]
+) -> Any:
+    from .images import find_images
+
+    if inputs:
+        raise ValueError(f"{predictor.name} takes images alone, no --input")
+    return predictor.predict_images(
+        find_images(options.sources),
+        batch_size=_batch_size(options),
+        crop=options.crop,
+        resize=options.resize,
+        embed=options.embed,
+        failed=failed.append,
+    )
 
 
 def _scan(options: argparse.Namespace) -> int:
@@ -310,6 +382,17 @@ def _scan(options: argparse.Namespace) -> int:
         report, work, as_json=options.json, file=sys.stderr if "-" in options.output else sys.stdout
     )
     return 0
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from .progress import progress
+    from .segment_cli import print_report, run
+
+    predictor = _load(options)
+    with progress("pixels", None, quiet=options.quiet) as advance:
+        reports = run(predictor, options, advance)
+    print_report(predictor, reports, as_json=options.json)
+    return 1 if any(report.error for report in reports) else 0
 
 
 def _kmers(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ __all__ = [
     "ContigNotFoundError",
     "FastaIndexError",
     "FastaParseError",
+    "ImageError",
     "IntervalError",
     "ModelCardError",
     "ModelIntegrityError",
@@ -98,6 +99,20 @@ class FastaIndexError(SeqtileError, ValueError):
     ----------
     path
         The index or the FASTA file.
+    """
+
+    def __init__(self, path: str | PathLike[str], message: str) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path}: {message}")
+
+
+class ImageError(SeqtileError, ValueError):
+    """A file that is no image, a broken one, or one whose pixels are of no supported kind.
+
+    Attributes
+    ----------
+    path
+        The file.
     """
 
     def __init__(self, path: str | PathLike[str], message: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["example_path"]
 
-_EXAMPLES = {"chr22": "chr22.fa.gz"}
+_EXAMPLES = {"chr22": "chr22.fa.gz", "nuclei": "nuclei.png", "blood_cell": "blood_cell.jpg"}
 
 
 def example_path(name: str) -> Path:
@@ -16,7 +16,8 @@ def example_path(name: str) -> Path:
     ----------
     name
         ``"chr22"``: seven pieces of human chromosome 22 (hg19), 101,082 bases, gzipped FASTA;
-        ``data/README.md`` beside it tells its source.
+        ``"nuclei"``: a fluorescence image of nuclei, 520 x 696, PNG; ``"blood_cell"``: a photograph
+        of a lymphocyte in a blood smear, JPEG. ``data/README.md`` beside them tells their sources.
 
     Raises
     ------

@@ -70,24 +70,14 @@ def label_objects(
     >>> label_objects(mask, None, Segmentation())
     array([[1, 1, 0, 2]], dtype=uint32)
     """
-    mask = _checked("mask", mask, None)
-    core = None if marker is None else _checked("marker", marker, mask.shape)
-    components = _components(mask.shape[1], settings)
-    labels = np.empty(mask.shape, np.uint32)
-    components.add(mask, core, labels)
-    runs = runs_of(labels)
-    if core is None or settings.reach == 0:
-        runs.labels = _numbered(runs.labels, components.numbers())
-    else:
-        # In place: pixels are renamed run by run, then grown.
-        runs.labels = _numbered(runs.labels, components.numbers(), keep_unclaimed=True)
-        labels = runs.pixels()
-        _core.grow(labels, settings.reach)
-        runs = runs_of(labels)
-    areas = _Areas()
-    areas.add(runs)
-    runs.labels = areas.final(settings.min_area)[_claimed(runs.labels)]
-    return runs.pixels()
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise ShapeError(f"mask must have shape (H, W) with H, W >= 1, not {mask.shape}")
+    out = np.empty(mask.shape, np.uint32)
+    with StripLabeller(mask.shape[1], settings) as labeller:
+        labeller.add(mask, marker)
+        for top, rows in labeller.finish().strips():
+            out[top : top + len(rows)] = rows
+    return out
 
 
 class StripLabeller:
@@ -125,7 +115,9 @@ class StripLabeller:
         if width < 1:
             raise ShapeError(f"width must be at least 1, not {width}")
         self._settings = settings
-        self._components = _components(width, settings)
+        self._components = _core.Components(
+            width, settings.mask_threshold, settings.marker_threshold
+        )
         self._threads = threads
         self._folder = folder
         self._rows = LabelRows(width, folder)
@@ -199,12 +191,17 @@ class StripLabeller:
             bottom = min(top + step, height)
             begin, stop = max(0, top - reach), min(height, bottom + reach)
             runs = self._rows.read(begin, stop)
-            runs.labels = _numbered(runs.labels, numbers, keep_unclaimed=True)
+            unclaimed = runs.labels == _core.UNCLAIMED
+            runs.labels = numbers[_claimed(runs.labels)]
+            runs.labels[unclaimed] = _core.UNCLAIMED
             labels = runs.pixels()
             _core.grow(labels, reach)
             return runs_of(labels[top - begin : bottom - begin])
 
         tops = iter(range(0, height, step))
+        if self._threads == 1:
+            yield from map(grow, tops)
+            return
         with ThreadPoolExecutor(self._threads) as pool:
             while batch := list(islice(tops, self._threads)):
                 yield from pool.map(grow, batch)
@@ -305,25 +302,10 @@ class _Areas:
         return (np.cumsum(kept, dtype=np.uint32) * kept).astype(np.uint32)
 
 
-def _components(width: int, settings: Segmentation) -> _core.Components:
-    return _core.Components(width, settings.mask_threshold, settings.marker_threshold)
-
-
 def _claimed(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Mask pixels of no object as background."""
     labels[labels == _core.UNCLAIMED] = 0
     return labels
-
-
-def _numbered(
-    labels: NDArray[np.uint32], numbers: NDArray[np.uint32], *, keep_unclaimed: bool = False
-) -> NDArray[np.uint32]:
-    """Provisional labels of runs as the numbers of their components."""
-    unclaimed = labels == _core.UNCLAIMED
-    out = numbers[_claimed(labels)]
-    if keep_unclaimed:
-        out[unclaimed] = _core.UNCLAIMED
-    return out
 
 
 def _strips(rows: LabelRows) -> Iterator[Runs]:
@@ -332,20 +314,10 @@ def _strips(rows: LabelRows) -> Iterator[Runs]:
         yield rows.read(top, min(top + step, len(rows)))
 
 
-def _checked(
-    name: str, array: NDArray[np.float32], shape: tuple[int, ...] | None
-) -> NDArray[np.float32]:
-    """The array, C-contiguous.
-
-    Raises
-    ------
-    ShapeError
-        Not float32 of this shape (None: of two axes and at least a pixel).
-    """
-    if shape is None and (array.ndim != 2 or 0 in array.shape):
-        raise ShapeError(f"{name} must have shape (H, W) with H, W >= 1, not {array.shape}")
-    if shape is not None and array.shape != shape:
-        raise ShapeError(f"{name} must have shape {shape}, not {array.shape}")
-    if array.dtype != np.float32:
-        raise ShapeError(f"{name} must be float32, not {array.dtype}")
-    return np.ascontiguousarray(array)
+def _checked(name: str, rows: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The rows, C-contiguous."""
+    if rows.shape != shape:
+        raise ShapeError(f"{name} must have shape {shape}, not {rows.shape}")
+    if rows.dtype != np.float32:
+        raise ShapeError(f"{name} must be float32, not {rows.dtype}")
+    return np.ascontiguousarray(rows)

@@ -1,46 +1,294 @@
-"""A table of the objects of an image: where each lies, how large and how bright it is."""
+"""A table of the objects of an image: where each lies, how large and how bright it is.
+
+Coordinates are 0-based, in pixels. Bounding boxes are half-open. A centroid is the mean of the
+pixels' row and column numbers, as scikit-image's ``regionprops`` has it: that of the object whose
+one pixel is the image's first is (0, 0).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from .errors import ShapeError
+from .label_rows import Runs, runs_of
+from .outputs import output_errors, require
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ObjectTable", "write_objects"]
+__all__ = ["TABLE_SUFFIXES", "ObjectTable", "check_table_suffix", "write_objects"]
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+_CSV_ROWS = 1 << 14  # written at a time
 
 
 class ObjectTable:
-    """Measures objects strip by strip.
+    """Measures the objects of an image strip by strip.
+
+    Memory is a few numbers per object, and those of a strip.
 
     Parameters
     ----------
     count
         Number of objects: labels are 1 to ``count``.
     pixel_size
-        Height and width of a pixel in micrometres, None where unknown.
+        Height and width of a pixel in micrometres; None where they are unknown.
+
+    Examples
+    --------
+    >>> table = ObjectTable(1)
+    >>> table.add(0, np.array([[0, 1, 1]], np.uint32), np.array([[9, 2, 4]], np.uint8))
+    >>> columns = table.columns()
+    >>> columns["area"], columns["mean"], columns["centroid_x"]
+    (array([2]), array([3.]), array([1.5]))
     """
 
     def __init__(self, count: int, *, pixel_size: tuple[float, float] | None = None) -> None:
-        raise NotImplementedError
+        self._count = count
+        self._pixel_size = pixel_size
+        self._area = np.zeros(count, np.int64)
+        self._sum_y = np.zeros(count, np.float64)
+        self._sum_x = np.zeros(count, np.float64)
+        # Before the first pixel: nothing is smaller, or larger.
+        most = np.iinfo(np.int64).max
+        self._box = {
+            "y0": np.full(count, most), "y1": np.zeros(count, np.int64),
+            "x0": np.full(count, most), "x1": np.zeros(count, np.int64),
+        }  # fmt: skip
+        self._channels: list[_Levels] | None = None
+        self._probability: _Levels | None = None
 
     def add(
         self,
         first_row: int,
-        labels_rows: NDArray[Any],
+        labels_rows: NDArray[np.uint32],
         image_rows: NDArray[Any] | None,
-        probability_rows: NDArray[Any] | None = None,
+        probability_rows: NDArray[np.float32] | None = None,
     ) -> None:
-        """Take some rows: labels (rows, W), image (rows, W) or (rows, W, C), probability (rows, W)."""
-        raise NotImplementedError
+        """Take some rows; each row of the image once, in any order.
+
+        Parameters
+        ----------
+        first_row
+            The image row that these begin with.
+        labels_rows
+            uint32 (rows, W): 0 for the background, no label above ``count``.
+        image_rows
+            (rows, W) or (rows, W, C), of any real dtype; None if the image is not to be measured.
+        probability_rows
+            (rows, W), probability that a pixel is of an object; None if it is not to be measured.
+
+        Raises
+        ------
+        ShapeError
+            Arrays that do not fit each other or those before; a label above ``count``.
+        """
+        height, width = labels_rows.shape
+        planes = _planes(image_rows, (height, width))
+        if probability_rows is not None and probability_rows.shape != (height, width):
+            raise ShapeError(
+                f"probability_rows must have shape {(height, width)}, not {probability_rows.shape}"
+            )
+        if self._channels is None:
+            self._channels = [_Levels(self._count, plane.dtype) for plane in planes]
+            if probability_rows is not None:
+                self._probability = _Levels(self._count, probability_rows.dtype)
+        if len(self._channels) != len(planes):
+            raise ShapeError(
+                f"image_rows must have the {len(self._channels)} channels of those before, "
+                f"not {len(planes)}"
+            )
+        if (self._probability is None) != (probability_rows is None):
+            raise ShapeError("probability_rows must come with every strip or with none")
+        runs = runs_of(np.ascontiguousarray(labels_rows))
+        inside = runs.labels > 0
+        if not inside.any():
+            return
+        objects = runs.labels[inside].astype(np.int64) - 1
+        if objects.max() >= self._count:
+            raise ShapeError(
+                f"labels_rows must hold labels up to {self._count}, not {objects.max() + 1}"
+            )
+        starts, lengths = runs.starts[inside], runs.lengths[inside]
+        self._add_places(objects, first_row + starts // width, starts % width, lengths)
+        for levels, plane in zip(self._channels, planes, strict=True):
+            levels.add(objects, runs, inside, plane)
+        if self._probability is not None and probability_rows is not None:
+            self._probability.add(objects, runs, inside, probability_rows)
+
+    def _add_places(
+        self,
+        objects: NDArray[np.int64],
+        row: NDArray[np.int64],
+        begin: NDArray[np.int64],
+        length: NDArray[np.int64],
+    ) -> None:
+        end = begin + length
+        np.add.at(self._area, objects, length)
+        np.add.at(self._sum_y, objects, (row * length).astype(np.float64))
+        np.add.at(self._sum_x, objects, (begin + end - 1) * length / 2)
+        np.minimum.at(self._box["y0"], objects, row)
+        np.maximum.at(self._box["y1"], objects, row + 1)
+        np.minimum.at(self._box["x0"], objects, begin)
+        np.maximum.at(self._box["x1"], objects, end)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """label, area, centroid_y, centroid_x, y0, y1, x0, x1, mean, min, max (_red ...), ..."""
-        raise NotImplementedError
+        """The table.
+
+        Returns
+        -------
+        dict from column to an array of shape (count,), in the order of the labels:
+
+        ``label``
+            1 to ``count``, int64.
+        ``area``
+            Pixels, int64.
+        ``centroid_y``, ``centroid_x``
+            float64, see the module.
+        ``y0``, ``y1``, ``x0``, ``x1``
+            Bounding box, int64, half-open.
+        ``equivalent_diameter``
+            Of the circle of this area, in pixels.
+        ``mean``, ``min``, ``max``
+            Of the image's levels, float64; of a colour image ``mean_red`` and so on, of one with
+            another number of channels ``mean_0`` and so on.
+        ``probability``
+            Mean probability of the object's pixels, float64.
+        ``area_um2``, ``centroid_y_um``, ``centroid_x_um``, ``equivalent_diameter_um``
+            In micrometres, where the pixel size is known; centroids from the first pixel's centre.
+        """
+        area = np.maximum(self._area, 1)
+        y, x = self._sum_y / area, self._sum_x / area
+        columns: dict[str, NDArray[Any]] = {
+            "label": np.arange(1, self._count + 1),
+            "area": self._area,
+            "centroid_y": y,
+            "centroid_x": x,
+            **self._box,
+            "equivalent_diameter": np.sqrt(4 / math.pi * self._area),
+        }
+        channels = self._channels or []
+        for levels, suffix in zip(channels, _suffixes(len(channels)), strict=True):
+            columns["mean" + suffix] = levels.sum / area
+            columns["min" + suffix] = levels.min
+            columns["max" + suffix] = levels.max
+        if self._probability is not None:
+            columns["probability"] = self._probability.sum / area
+        if self._pixel_size is not None:
+            down, across = self._pixel_size
+            columns["area_um2"] = self._area * (down * across)
+            columns["centroid_y_um"] = y * down
+            columns["centroid_x_um"] = x * across
+            columns["equivalent_diameter_um"] = np.sqrt(4 / math.pi * columns["area_um2"])
+        return columns
+
+
+class _Levels:
+    """Sum, smallest and largest level of each object in one channel."""
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        self.sum = np.zeros(count, np.float64)
+        self.min = np.full(count, np.inf)
+        self.max = np.full(count, -np.inf)
+
+    def add(
+        self,
+        objects: NDArray[np.int64],
+        runs: Runs,
+        inside: NDArray[np.bool_],
+        plane: NDArray[Any],
+    ) -> None:
+        levels = plane.reshape(-1)
+        kind = np.float64 if levels.dtype.kind == "f" else np.int64
+        sums = np.add.reduceat(levels, runs.starts, dtype=kind)[inside]
+        np.add.at(self.sum, objects, sums.astype(np.float64))
+        for ufunc, out in ((np.minimum, self.min), (np.maximum, self.max)):
+            part = ufunc.reduceat(levels, runs.starts)[inside]
+            with np.errstate(invalid="ignore"):  # NaN in, NaN out
+                ufunc.at(out, objects, part.astype(np.float64))
+
+
+def _planes(image_rows: NDArray[Any] | None, shape: tuple[int, int]) -> list[NDArray[Any]]:
+    """The channels, each C-contiguous."""
+    if image_rows is None:
+        return []
+    if image_rows.ndim not in (2, 3) or image_rows.shape[:2] != shape:
+        raise ShapeError(
+            f"image_rows must have shape {shape} or {(*shape, 'C')}, not {image_rows.shape}"
+        )
+    if image_rows.dtype.kind not in "buif":
+        raise ShapeError(f"image_rows must be real numbers, not {image_rows.dtype}")
+    if image_rows.dtype.kind == "b":
+        image_rows = image_rows.view(np.uint8)
+    if image_rows.ndim == 2:
+        return [np.ascontiguousarray(image_rows)]
+    return [np.ascontiguousarray(image_rows[..., c]) for c in range(image_rows.shape[2])]
+
+
+def _suffixes(channels: int) -> list[str]:
+    if channels == 3:
+        return ["_red", "_green", "_blue"]
+    return [""] if channels == 1 else [f"_{c}" for c in range(channels)]
+
+
+def check_table_suffix(target: Path) -> str:
+    """The format of a table, by its name's suffix.
+
+    Raises
+    ------
+    ValueError
+        A suffix that is none of `TABLE_SUFFIXES`.
+    ImportError
+        The format's library is not installed.
+    """
+    suffix = target.suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise ValueError(f"{target}: expected one of {', '.join(TABLE_SUFFIXES)}, not {suffix!r}")
+    if suffix == ".parquet":
+        require("pyarrow", f"{target}: .parquet")
+    return suffix
 
 
 def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write a table to ``path`` in the format of ``target``'s suffix, ``.csv`` or ``.parquet``."""
-    raise NotImplementedError
+    """Write a table of objects.
+
+    CSV has a header, commas, and numbers of at most 9 significant digits; Parquet has them in full.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    target
+        Its final name: its suffix tells the format, and errors name it.
+    columns
+        Arrays of one length by name, as `ObjectTable.columns` gives them.
+
+    Raises
+    ------
+    ValueError
+        A suffix that is none of `TABLE_SUFFIXES`.
+    ImportError
+        The format's library is not installed.
+    OutputError
+        The file cannot be written.
+    """
+    suffix = check_table_suffix(target)
+    with output_errors(target):
+        if suffix == ".parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            pq.write_table(pa.table(dict(columns)), str(path))
+            return
+        with path.open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(columns) + "\n")
+            count = len(next(iter(columns.values())))
+            form = ",".join("%d" if c.dtype.kind in "iu" else "%.9g" for c in columns.values())
+            for first in range(0, count, _CSV_ROWS):
+                part = [column[first : first + _CSV_ROWS].tolist() for column in columns.values()]
+                file.writelines(form % row + "\n" for row in zip(*part, strict=True))

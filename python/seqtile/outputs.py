@@ -83,10 +83,13 @@ def output_errors(name: object) -> Iterator[None]:
         raise OutputError(f"{name}: cannot write: {error.strerror or error}") from error
 
 
-def require(module: str, purpose: str) -> None:
-    """Raise `ImportError` with the command that mends it if an optional library is missing."""
+def require(module: str, purpose: str, *, package: str = "") -> None:
+    """Raise `ImportError` with the command that mends it if an optional library is missing.
+
+    ``package`` is what pip calls it, where that is not the module's name.
+    """
     if find_spec(module) is None:
-        raise ImportError(f"{purpose} needs {module}: pip install {module}")
+        raise ImportError(f"{purpose} needs {module}: pip install {package or module}")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike, fspath
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
-from .errors import ModelIntegrityError, ShapeError
+from .errors import ImageError, ModelIntegrityError, ShapeError
 from .fasta import FastaSource, read_fasta
 from .inputs import ImageInput, Labels, Limit, ModelInput, SequenceInput
 from .session import Session
@@ -34,7 +35,7 @@ EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predicto
 
 
 class Prediction(NamedTuple):
-    """Outputs of one FASTA record, by name; without the batch axis."""
+    """Outputs of one FASTA record or image file, by name; without the batch axis."""
 
     name: str
     outputs: Outputs
@@ -341,6 +342,57 @@ class Predictor:
         self._check_names(values)
         records = ((record.name, record.sequence) for record in read_fasta(source))
         yield from self._named(records, batch_size, values, embed=embed)
+
+    def predict_images(
+        self,
+        paths: Iterable[str | PathLike[str]],
+        *,
+        batch_size: BatchSize = "auto",
+        crop: int | None = None,
+        resize: bool = False,
+        embed: bool = False,
+        failed: Callable[[ImageError], object] | None = None,
+    ) -> Iterator[Prediction]:
+        """Predict image files, with the memory of one batch.
+
+        Parameters
+        ----------
+        paths
+            Image files, as `seqtile.find_images` finds them.
+        crop, resize
+            Keep the square of this side in the middle; then resize to what the model takes; see
+            `Fitting`.
+        embed
+            Give the embedding instead of the answers.
+        failed
+            Called for a file that cannot be read, which is left out; without it that is raised.
+
+        Yields
+        ------
+        `Prediction` of each file, in order, named by its path.
+
+        Raises
+        ------
+        ImageError
+            A file that cannot be read, or is no image that the model takes.
+        TypeError
+            The model takes sequences, or has no embedding to give.
+        """
+        from .image_items import Fitting
+
+        wanted, fitting = self.image_input, Fitting(crop, resize)
+        self.refuse_extra()
+
+        def read() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+            for path in paths:
+                try:
+                    yield fspath(path), fitting.read(path, wanted)
+                except ImageError as error:
+                    if failed is None:
+                        raise
+                    failed(error)
+
+        yield from self._named(read(), batch_size, {}, embed=embed)
 
     def _named(
         self,

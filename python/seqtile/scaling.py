@@ -63,12 +63,17 @@ class GreyLevels:
             found.append(below + (above - below) * (place - np.floor(place)))
         return float(found[0]), float(found[1])
 
-    def table(self, low: float, high: float) -> NDArray[np.uint8]:
+    def table(self, low: float, high: float, *, invert: bool = False) -> NDArray[np.uint8]:
         """What each grey level becomes: uint8, shape (256,) or (65536,).
 
         The percentile ``low`` and all below become 0, ``high`` and all above 255, what lies between
-        in a straight line, rounded to the nearest. An image of one level becomes 0.
+        in a straight line, rounded to the nearest. An image of one level becomes 0. With ``invert``
+        that is done with the largest grey level of the dtype minus each.
         """
+        if invert:
+            turned = GreyLevels(self._kind)
+            turned.counts = self.counts[::-1]
+            return turned.table(low, high)[::-1]
         begin, end = self.percentiles(low, high)
         if begin == end:
             return np.zeros(len(self.counts), np.uint8)

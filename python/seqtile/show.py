@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from .cards import Metric, ModelCard
+from .cards import Metric, ModelCard, Segmentation
 from .doctor import Diagnosis
 from .errors import SeqtileError
 from .loading import load
@@ -85,6 +85,8 @@ def model(name: str, *, as_json: bool) -> None:
     _print(f"{'network':<12} {c.architecture} ({c.parameters:,} parameters)")
     if c.threshold is not None:
         _print(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
+    if c.segmentation is not None:
+        _print(f"{'objects':<12} {_objects(c.segmentation)}")
     _print(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
     _print(f"{'sha256':<12} {c.sha256}\n")
     table = Table("metric", "split", "n", "value [95% interval]", "", box=None, pad_edge=False)
@@ -98,6 +100,15 @@ def model(name: str, *, as_json: bool) -> None:
     _print("\nlimits:")
     for limit in c.limits:
         _print(f"- {limit}")
+
+
+def _objects(s: Segmentation) -> str:
+    """How objects follow from the outputs."""
+    grown = f"{s.marker} > {s.marker_threshold}, grown by {s.reach} pixels in " if s.marker else ""
+    return (
+        f"{grown}{s.mask} > {s.mask_threshold}, of {s.min_area} pixels and more; grey levels from "
+        f"percentile {s.percentiles[0]} to {s.percentiles[1]}"
+    )
 
 
 def _card(name: str) -> ModelCard:

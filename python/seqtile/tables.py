@@ -1,4 +1,4 @@
-"""What the command line reads and writes beside sequences: tables with a row per record."""
+"""What the command line reads and writes beside sequences and images: tables with rows for them."""
 
 from __future__ import annotations
 
@@ -95,10 +95,12 @@ def write_predictions(
         A file, or ``-`` for standard output. ``.npz``: ``name`` and an array per output, rows
         stacked. Else tab-separated with a header: an output of several numbers takes a column for
         each, named by the card's labels; one of letters (the card gives its alphabet) is decoded.
+        Of a classification the likeliest class comes first, as ``class``.
     card
         Of the model, None for a third-party one.
     as_json
-        JSON lines instead: numbers in full, letters beside them as ``<output>_letters``.
+        JSON lines instead: numbers in full, by label where there are any; letters beside them as
+        ``<output>_letters``.
     advance
         Called with the number of rows written.
 
@@ -110,6 +112,7 @@ def write_predictions(
         Rows of different shapes for ``.npz``.
     """
     specs = {tensor.name: tensor for tensor in card.outputs} if card else {}
+    classes = card.outputs[0] if card and card.task == "classification" else None
     with AtomicOutputs() as files:
         path = None if output == "-" else files.path_for(Path(output))
         if path is not None and output.endswith(".npz"):
@@ -121,9 +124,9 @@ def write_predictions(
             for count, item in enumerate(items, 1):
                 with output_errors(name) if path else nullcontext():
                     if as_json:
-                        file.write(json.dumps(_record(item, specs)) + "\n")
+                        file.write(json.dumps(_record(item, specs, classes)) + "\n")
                     else:
-                        _write_row(item, specs, file, header=count == 1)
+                        _write_row(item, specs, classes, file, header=count == 1)
                 advance(count)
 
 
@@ -155,19 +158,36 @@ def _letters(value: NDArray[np.float32], spec: TensorSpec | None) -> str | None:
     return str(decode(value, alphabet=spec.alphabet))
 
 
-def _record(item: Prediction, specs: Mapping[str, TensorSpec]) -> dict[str, Any]:
-    content: dict[str, Any] = {"name": item.name}
+def _class(item: Prediction, classes: TensorSpec | None) -> dict[str, str]:
+    """The likeliest class by name, nothing where there are no classes (an embedding has none)."""
+    if classes is None or classes.name not in item.outputs:
+        return {}
+    return {"class": classes.labels[int(item.outputs[classes.name].argmax())]}
+
+
+def _record(
+    item: Prediction, specs: Mapping[str, TensorSpec], classes: TensorSpec | None
+) -> dict[str, Any]:
+    content: dict[str, Any] = {"name": item.name, **_class(item, classes)}
     for name, value in item.outputs.items():
-        content[name] = value.tolist()
+        labels = specs[name].labels if name in specs else ()
+        numbers = value.tolist()
+        named = value.ndim == 1 and len(labels) == len(value)
+        content[name] = dict(zip(labels, numbers, strict=True)) if named else numbers
         if (letters := _letters(value, specs.get(name))) is not None:
             content[f"{name}_letters"] = letters
     return content
 
 
 def _write_row(
-    item: Prediction, specs: Mapping[str, TensorSpec], file: TextIO, *, header: bool
+    item: Prediction,
+    specs: Mapping[str, TensorSpec],
+    classes: TensorSpec | None,
+    file: TextIO,
+    *,
+    header: bool,
 ) -> None:
-    cells = {"name": item.name}
+    cells = {"name": item.name, **_class(item, classes)}
     for name, value in item.outputs.items():
         spec = specs.get(name)
         if (letters := _letters(value, spec)) is not None:

@@ -16,6 +16,7 @@ def seqtile(
     stdin: bytes = b"",
     file_limit: int | None = None,
     environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``seqtile``; ``file_limit`` is the size at which its files hit a full disk."""
 
@@ -29,6 +30,7 @@ def seqtile(
         capture_output=True,
         timeout=120,
         preexec_fn=limit,
+        cwd=cwd,
         env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"} | (environment or {}),
     )
     return subprocess.CompletedProcess(

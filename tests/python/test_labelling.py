@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from seqtile import OutputError, ShapeError
 from seqtile.cards import Segmentation
-from seqtile.labelling import StripLabeller, label_objects
+from seqtile.label_rows import LabelRows, runs_of
+from seqtile.labelling import LabelMap, StripLabeller, label_objects
 
 FOUR = ndimage.generate_binary_structure(2, 1)
 
@@ -86,6 +92,19 @@ def scenes(
     return mask, marker, settings
 
 
+def rows_in_any_order(labels: LabelMap) -> None:
+    whole = labels.rows(0, labels.shape[0])
+    for begin, stop in [(3, 9), (0, 1), (8, 12), (11, 12)]:
+        np.testing.assert_array_equal(labels.rows(begin, stop), whole[begin:stop])
+        np.testing.assert_array_equal(labels.runs(begin, stop).pixels(), whole[begin:stop])
+    tops, parts = zip(*labels.strips(5), strict=True)
+    assert tops == (0, 5, 10)
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    for begin, stop in [(-1, 2), (2, 2), (3, 13), (5, 4)]:
+        with pytest.raises(IndexError, match=r"must lie in \[0, 12\)"):
+            labels.rows(begin, stop)
+
+
 def test_cores_grow_step_by_step_inside_the_mask() -> None:
     mask = np.array(
         [
@@ -143,3 +162,112 @@ def test_any_strips_give_the_labels_of_the_whole(
         threads = data.draw(st.integers(1, 3))
         labels = in_strips(mask, marker, settings, cuts, threads=threads)
     np.testing.assert_array_equal(labels, whole)
+
+
+@pytest.mark.parametrize("reach", [0, 2])
+def test_a_label_map_gives_its_rows_in_any_order(reach: int) -> None:
+    mask = smooth((12, 30), 1, 0)
+    with StripLabeller(30, Segmentation(reach=reach)) as labeller:
+        labeller.add(mask, mask)
+        rows_in_any_order(labeller.finish())
+
+
+def test_label_files_spill_to_the_folder_and_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seqtile.label_rows._IN_MEMORY", 100)
+    mask, marker = smooth((40, 40), 0, 1), smooth((40, 40), 0, 2)
+    settings = Segmentation(reach=3)
+    expected = label_objects(mask, marker, settings)
+    labels = in_strips(mask, marker, settings, [10, 20, 30], folder=tmp_path)
+    np.testing.assert_array_equal(labels, expected)
+    assert list(tmp_path.iterdir()) == []
+    # That it goes there: where there is no such folder, it cannot.
+    with (
+        pytest.raises(OutputError, match=r"temporary file in .*gone: cannot write: No such file"),
+        StripLabeller(40, settings, folder=tmp_path / "gone") as labeller,
+    ):
+        labeller.add(mask, marker)
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(0, 99))
+def test_runs_are_the_rows(height: int, width: int, step: int, seed: int) -> None:
+    rows = np.random.default_rng(seed).integers(0, 3, (height, width)).astype(np.uint32)
+    with LabelRows(width) as file:
+        for top in range(0, height, step):
+            file.append(runs_of(rows[top : top + step]))
+        assert len(file) == height
+        runs = file.read(0, height)
+        assert (runs.labels[1:] != runs.labels[:-1])[runs.starts[1:] % width > 0].all()
+        for begin in range(height):
+            for stop in range(begin + 1, height + 1):
+                np.testing.assert_array_equal(file.read(begin, stop).pixels(), rows[begin:stop])
+
+
+def test_arrays_must_fit() -> None:
+    good = np.ones((2, 3), np.float32)
+    settings = Segmentation()
+    for shape in ((3,), (0, 3), (3, 0), (1, 2, 3)):
+        with pytest.raises(ShapeError, match=r"mask must have shape \(H, W\) with H, W >= 1"):
+            label_objects(np.ones(shape, np.float32), None, settings)
+    with pytest.raises(ShapeError, match="mask_rows must be float32, not float64"):
+        label_objects(good.astype(np.float64), None, settings)
+    with pytest.raises(ShapeError, match=r"marker_rows must have shape \(2, 3\), not \(3, 2\)"):
+        label_objects(good, good.reshape(3, 2), settings)
+    with pytest.raises(ShapeError, match="width must be at least 1, not 0"):
+        StripLabeller(0, settings)
+    with StripLabeller(4, settings) as labeller:
+        with pytest.raises(ShapeError, match=r"mask_rows must have shape \(2, 4\), not \(2, 3\)"):
+            labeller.add(good, None)
+        with pytest.raises(ShapeError, match="at least one row"):
+            labeller.finish()
+    with StripLabeller(3, settings) as labeller:
+        labeller.add(good, None)
+        with pytest.raises(ShapeError, match="with every strip or with none"):
+            labeller.add(good, good)
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+import numpy as np
+import seqtile.overlay
+from seqtile.cards import Segmentation
+from seqtile.labelling import StripLabeller
+from seqtile.object_files import write_geojson, write_label_tiff
+from seqtile.objects import ObjectTable, write_objects
+from seqtile.overlay import Overlay
+
+seqtile.overlay._LONGEST = 500  # both heights are reduced to this
+folder, strips = Path(sys.argv[1]), int(sys.argv[2])
+y, x = np.mgrid[:500, :2000]
+mask = ((np.sin(y / 5) * np.sin(x / 7) + 1) / 2).astype(np.float32)
+image = (mask * 255).astype(np.uint8)
+with StripLabeller(2000, Segmentation(marker_threshold=0.8, reach=6), folder=folder) as labeller:
+    for _ in range(strips):
+        labeller.add(mask, mask)
+    labels = labeller.finish()
+    table, overlay = ObjectTable(labels.count), Overlay(labels.shape)
+    for first, rows in labels.strips(500):
+        table.add(first, rows, image, mask)
+        overlay.add(image, rows)
+    write_label_tiff(folder / "a.tif", labels, threads=2)
+    write_geojson(folder / "a.geojson", labels)
+    write_objects(folder / "a.csv", Path("a.csv"), table.columns())
+    overlay.write(folder / "a.png")
+lines = open("/proc/self/status").read().splitlines()
+print(labels.count, next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
+    peaks = []
+    for strips in (8, 48):  # 48 million pixels: 192 MB of labels
+        command = [sys.executable, "-c", MEMORY, str(tmp_path), str(strips)]
+        result = subprocess.run(command, capture_output=True, text=True)
+        assert (result.returncode, result.stderr) == (0, "")
+        count, peak = map(int, result.stdout.split())
+        assert count > 500 * strips
+        peaks.append(peak / 1024)
+    assert peaks[1] - peaks[0] < 30

@@ -38,6 +38,14 @@ def test_scaled(image: np.ndarray, pair: tuple[float, float]) -> None:
         np.testing.assert_allclose(result, expected, rtol=0, atol=0.5 + 1e-6)
 
 
+@given(images, shares)
+def test_inverted(image: np.ndarray, pair: tuple[float, float]) -> None:
+    levels = GreyLevels(image.dtype)
+    levels.add(image)
+    turned = np.iinfo(image.dtype).max - image
+    np.testing.assert_array_equal(levels.table(*pair, invert=True)[image], scale(turned, pair))
+
+
 def test_a_dark_image_of_16_bits() -> None:
     image = np.arange(1000, 1101, dtype=np.uint16).reshape(1, -1)
     assert scale(image, (0, 100))[0, [0, 20, 100]].tolist() == [0, 51, 255]

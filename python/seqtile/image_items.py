@@ -1,0 +1,84 @@
+"""Image files as a model takes them: channels, a crop, a size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ImageError
+from .images import read_image, to_channels
+from .inputs import ImageInput
+
+__all__ = ["Fitting"]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How an image becomes one of the size a model takes.
+
+    Attributes
+    ----------
+    crop
+        Side of the square in the middle that is kept, in pixels; None keeps all.
+    resize
+        Whether it may be resized to the model's size: by the mean of the pixels that a new one
+        covers where it shrinks (OpenCV's ``INTER_AREA``), by cubic interpolation where it grows.
+    """
+
+    crop: int | None = None
+    resize: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop is not None and self.crop < 1:
+            raise ValueError(f"crop must be at least 1, not {self.crop}")
+
+    def read(self, path: str | PathLike[str], wanted: ImageInput) -> NDArray[np.uint8]:
+        """An image file as the model takes it: uint8, shape (H, W), or (H, W, 3) for RGB.
+
+        Raises
+        ------
+        ImageError
+            A file that cannot be read, or is of another size or depth than the model takes.
+        ValueError
+            ``resize`` for a model that takes images of any size.
+        """
+        image = to_channels(read_image(path), wanted.channels)
+        if self.crop is not None:
+            image = self._cropped(path, image)
+        if self.resize:
+            image = _resized(image, wanted)
+        if image.dtype != np.uint8:
+            raise ImageError(path, f"expected 8 bits per channel, found {image.dtype}")
+        height, width = wanted.shape
+        if height is not None and width is not None and image.shape[:2] != (height, width):
+            raise ImageError(
+                path,
+                f"{image.shape[0]} x {image.shape[1]} pixels (height x width), the model takes "
+                f"{height} x {width}: crop or resize it (--crop N, --resize)",
+            )
+        return image
+
+    def _cropped(self, path: str | PathLike[str], image: NDArray[Any]) -> NDArray[Any]:
+        assert self.crop is not None
+        height, width = image.shape[:2]
+        if min(height, width) < self.crop:
+            raise ImageError(path, f"{height} x {width} pixels, too small to crop {self.crop}")
+        top, left = (height - self.crop) // 2, (width - self.crop) // 2
+        return image[top : top + self.crop, left : left + self.crop]
+
+
+def _resized(image: NDArray[Any], wanted: ImageInput) -> NDArray[Any]:
+    import cv2
+
+    height, width = wanted.shape
+    if height is None or width is None:
+        raise ValueError("resize: the model takes images of any size")
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how))

@@ -1,0 +1,224 @@
+"""Segment image files into label images, outlines, tables and overlays."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import ImageError
+from .object_files import write_geojson, write_label_tiff
+from .objects import ObjectTable, write_objects
+from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_manifest
+from .overlay import Overlay
+from .predictor import Predictor
+from .segmentation import SegmentOptions, Work, card_of, segmented
+from .session import runtime_wheels
+
+__all__ = ["FORMATS", "SegmentReport", "check_format", "segment_files", "write_segment_manifest"]
+
+# Errors of one image, which do not end the others.
+_FAILURES = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
+
+# Suffix of an output file, and what is written.
+FORMATS = {
+    ".tif": "labels",
+    ".tiff": "labels",
+    ".geojson": "outlines",
+    ".csv": "table",
+    ".parquet": "table",
+    ".png": "overlay",
+}
+
+
+@dataclass(frozen=True)
+class SegmentReport:
+    """What was found in one image.
+
+    Attributes
+    ----------
+    image
+        Its path.
+    height, width
+        In pixels.
+    objects
+        Number of objects.
+    median_area
+        Of the objects, in pixels; 0 without objects.
+    covered
+        Share of the image's pixels that are of an object.
+    seconds
+        Wall time since the image before.
+    outputs
+        Files written.
+    error
+        What went wrong, empty if nothing; the other figures are 0 then.
+    """
+
+    image: str
+    height: int = 0
+    width: int = 0
+    objects: int = 0
+    median_area: float = 0.0
+    covered: float = 0.0
+    seconds: float = 0.0
+    outputs: tuple[str, ...] = ()
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+def check_format(target: Path) -> str:
+    """What a file of this suffix holds.
+
+    Raises
+    ------
+    ValueError
+        An unknown suffix.
+    ImportError
+        The library that writes it is missing.
+    """
+    kind = FORMATS.get(target.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{target}: expected a file name that ends in {', '.join(FORMATS)}")
+    if target.suffix.lower() == ".parquet":
+        require("pyarrow", f"{target}: Parquet")
+    return kind
+
+
+def segment_files(
+    predictor: Predictor,
+    images: Sequence[Path],
+    targets: Callable[[Path], Sequence[Path]],
+    options: SegmentOptions,
+    *,
+    progress: Callable[[int], object] = lambda pixels: None,
+) -> Iterator[SegmentReport]:
+    """Segment images one after another, tiles of several together; memory is that of some strips.
+
+    Parameters
+    ----------
+    predictor
+        A model that segments.
+    images
+        Image files.
+    targets
+        The files to write for an image; their suffixes tell the formats, see `FORMATS`. Those of
+        one image appear when all are whole, or none.
+    progress
+        Called with the number of pixels of tiles that have been through the model.
+
+    Yields
+    ------
+    A report of each image, in order; of one that cannot be read its error, and the others go on.
+
+    Raises
+    ------
+    TypeError
+        A model that does not segment.
+    ValueError
+        An option out of its range, an unknown suffix.
+    OutputError
+        A file that cannot be written.
+    """
+    card_of(predictor)
+    for image in images:
+        for target in targets(image):
+            check_format(target)
+    works = (Work(image, predictor, options) for image in images)
+    started = time.perf_counter()
+    for work in segmented(
+        predictor, works, options.batch_size, failures=_FAILURES, progress=progress
+    ):
+        with work:
+            try:
+                report = _written(work, targets(Path(work.name)))
+            except _FAILURES as error:
+                report = SegmentReport(work.name, error=_line(error))
+        now = time.perf_counter()
+        yield SegmentReport(**{**asdict(report), "seconds": now - started})
+        started = now
+
+
+def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
+    """Write the files of one image."""
+    if work.error is not None:
+        return SegmentReport(work.name, error=_line(work.error))
+    kinds = {check_format(target): target for target in targets}
+    image, labels = work.image, work.labels
+    table = ObjectTable(labels.count, pixel_size=work.pixel_size)
+    overlay = None
+    if "overlay" in kinds:
+        overlay = Overlay((image.height, image.width), levels=work.levels)
+    for first, numbers in labels.strips():
+        rows = image.rows(first, first + len(numbers))
+        table.add(first, numbers, rows)
+        if overlay is not None:
+            overlay.add(rows, numbers)
+    columns = table.columns()
+    with AtomicOutputs() as files:
+        for target in targets:
+            path, kind = files.path_for(target), check_format(target)
+            with output_errors(target):
+                if kind == "labels":
+                    write_label_tiff(path, labels, pixel_size=work.pixel_size)
+                elif kind == "outlines":
+                    write_geojson(path, labels, columns=columns)
+                elif kind == "table":
+                    write_objects(path, target, columns)
+                elif overlay is not None:
+                    overlay.write(path)
+    areas = columns["area"]
+    return SegmentReport(
+        work.name,
+        image.height,
+        image.width,
+        labels.count,
+        float(np.median(areas)) if len(areas) else 0.0,
+        float(areas.sum()) / (image.height * image.width),
+        outputs=tuple(map(str, targets)),
+    )
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ImageError):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def write_segment_manifest(
+    path: Path,
+    predictor: Predictor,
+    options: SegmentOptions,
+    reports: Sequence[SegmentReport],
+) -> None:
+    """What was run on which images, as JSON: model and images by SHA-256, parameters, versions."""
+    from . import __version__
+
+    card = card_of(predictor)
+    content = {
+        "seqtile": __version__,
+        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "parameters": asdict(options) | {"settings": asdict(options.settings(card))},
+        "device": predictor.device,
+        "providers": list(predictor.providers),
+        "threads": predictor.threads,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **runtime_wheels(),
+        },
+        "images": [
+            report.to_dict() | ({} if report.error else {"sha256": sha256_of(report.image)})
+            for report in reports
+        ],
+    }
+    with AtomicOutputs() as files, output_errors(path):
+        write_manifest(files.path_for(path), content)

@@ -1,0 +1,422 @@
+"""Objects in images of any size: tiles through a model, put together, labelled.
+
+An image is read in strips of its rows, scaled to the contrast the model was trained on, cut into
+tiles whose margin is at least the radius of the network's receptive field, and the tiles' answers
+are put together and labelled strip by strip, so that memory follows the width of an image, not its
+height. Tiles of several images go through the model together. The result is that of the whole
+image, padded to a multiple of the network's stride: probabilities to rounding, and the labels that
+follow from them exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cards import ModelCard, Segmentation
+from .errors import ShapeError
+from .images import open_image, to_channels, to_grey
+from .labelling import LabelMap, StripLabeller
+from .objects import ObjectTable
+from .predictor import Arrays, BatchSize, Predictor
+from .scaling import GreyLevels
+from .stitching import Stitcher
+from .tiling import Strip, TilePlan
+
+__all__ = ["Pixels", "SegmentOptions", "Segmented", "Work", "segment", "segmented"]
+
+# Pixels of tiles that are cut before they go through the model: some batches.
+_GATHERED = 1 << 22
+# Rows of an image that are read together where only its pixels are wanted.
+_ROWS = 256
+
+
+class Pixels(Protocol):
+    """An image that gives its rows: an opened file or an array."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: np.dtype[Any]
+    pixel_size: float | None
+
+    def rows(self, begin: int, stop: int) -> NDArray[Any]:
+        """Rows ``[begin, stop)``, shape (rows, W), or (rows, W, 3) in colour."""
+
+
+class _Array:
+    """An image in memory."""
+
+    pixel_size: float | None = None
+
+    def __init__(self, image: NDArray[Any]) -> None:
+        if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)) or 0 in image.shape:
+            raise ShapeError(
+                f"image must have the shape (H, W), grey, or (H, W, 3), RGB, not {image.shape}"
+            )
+        if image.dtype not in (np.uint8, np.uint16):
+            raise ShapeError(f"image must be uint8 or uint16, not {image.dtype}")
+        self._image = image
+        self.height, self.width = image.shape[:2]
+        self.channels = 3 if image.ndim == 3 else 1
+        self.dtype = image.dtype
+
+    def rows(self, begin: int, stop: int) -> NDArray[Any]:
+        return self._image[begin:stop]
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How to segment; what is None is the model's.
+
+    Attributes
+    ----------
+    tile
+        Height and width of a tile, a multiple of the network's stride; an image that fits in one is
+        not cut.
+    overlap
+        Pixels that neighbouring tiles share, a multiple of the network's stride and smaller than
+        ``tile``. Default: twice the radius of the receptive field, with which tiles give what the
+        whole image gives; less is faster and inexact at the seams.
+    level
+        Of a pyramid: 0 is the full resolution.
+    invert
+        Dark objects on bright ground: grey levels are turned round first.
+    percentiles, mask_threshold, marker_threshold, min_area
+        As in `Segmentation`.
+    batch_size
+        Tiles per call of the session.
+    """
+
+    tile: int = 1024
+    overlap: int | None = None
+    level: int = 0
+    invert: bool = False
+    percentiles: tuple[float, float] | None = None
+    mask_threshold: float | None = None
+    marker_threshold: float | None = None
+    min_area: int | None = None
+    batch_size: BatchSize = "auto"
+
+    def settings(self, card: ModelCard) -> Segmentation:
+        """The card's settings with those given here.
+
+        Raises
+        ------
+        ValueError
+            A threshold outside 0 to 1, a negative area.
+        """
+        assert card.segmentation is not None
+        names = ("percentiles", "mask_threshold", "marker_threshold", "min_area")
+        given = {name: getattr(self, name) for name in names}
+        for name in ("mask_threshold", "marker_threshold"):
+            if given[name] is not None and not 0 <= given[name] <= 1:
+                raise ValueError(f"{name} must be 0 to 1, not {given[name]}")
+        if given["min_area"] is not None and given["min_area"] < 0:
+            raise ValueError(f"min_area must not be negative, not {given['min_area']}")
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return replace(card.segmentation, **chosen)
+
+    def plan(self, card: ModelCard, height: int, width: int) -> TilePlan:
+        """Where the tiles of an image of this size lie.
+
+        Raises
+        ------
+        ValueError
+            Tile or overlap no multiple of the network's stride; an overlap that is not smaller than
+            the tile.
+        """
+        stride = card.inputs[0].length_multiple
+        overlap = self.overlap
+        if overlap is None:
+            overlap = -(-2 * (card.receptive_field // 2) // stride) * stride
+        if self.tile < 1 or self.tile % stride or overlap < 0 or overlap % stride:
+            raise ValueError(
+                f"tile and overlap must be multiples of the network's stride {stride}, "
+                f"not {self.tile} and {overlap}"
+            )
+        if overlap >= self.tile:
+            raise ValueError(
+                f"overlap must be smaller than tile, not {overlap} with tile {self.tile}"
+            )
+        sides = [max(-(-side // stride) * stride, card.inputs[0].min_length)
+                 for side in (height, width)]  # fmt: skip
+        size = tuple(min(self.tile, side) for side in sides)
+        shared = tuple(overlap if side > self.tile else 0 for side in sides)
+        return TilePlan((height, width), (size[0], size[1]), (shared[0], shared[1]), stride)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmented:
+    """What was found in an image.
+
+    Attributes
+    ----------
+    labels
+        uint32, shape (H, W): 0 is background, objects have the numbers 1 to n in raster order.
+    probabilities
+        The model's outputs by name, float32, shape (H, W).
+    objects
+        Columns of the table of objects by name, each of shape (n,); see `ObjectTable`.
+    """
+
+    labels: NDArray[np.uint32]
+    probabilities: dict[str, NDArray[np.float32]]
+    objects: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.objects["label"])
+
+
+class Work:
+    """One image on its way through a model.
+
+    Attributes
+    ----------
+    name
+        Of the image, for messages.
+    image
+        The image; there when its turn has come.
+    labels
+        What was found; there when all tiles have been through the model.
+    levels
+        The grey levels at the percentiles of its contrast.
+    error
+        What went wrong with this image; it is left out then.
+    """
+
+    def __init__(
+        self,
+        source: NDArray[Any] | str | PathLike[str],
+        predictor: Predictor,
+        options: SegmentOptions,
+        keep: dict[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.name = "image" if isinstance(source, np.ndarray) else str(source)
+        self.source = source
+        self.image: Pixels
+        self.labels: LabelMap
+        self.levels: tuple[float, float]
+        self.error: Exception | None = None
+        self.left = -1  # strips that have not been through the model; -1: not cut yet
+        self._card = card_of(predictor)
+        self._options = options
+        self._settings = options.settings(self._card)
+        self._channels = predictor.image_input.channels
+        self._keep = keep
+        self._stack = ExitStack()
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Height and width of a pixel in micrometres, None where unknown."""
+        side = self.image.pixel_size
+        return None if side is None else (side, side)
+
+    def strips(self) -> Iterator[tuple[Work, NDArray[np.uint8]]]:
+        """The tiles of each strip, uint8, shape (n, th, tw) or (n, th, tw, 3), from the top."""
+        if isinstance(self.source, np.ndarray):
+            self.image = _Array(self.source)
+        else:
+            self.image = self._stack.enter_context(
+                open_image(self.source, level=self._options.level)
+            )
+        plan = self._options.plan(self._card, self.image.height, self.image.width)
+        self._stitchers: dict[str, Stitcher] = {}
+        self._plan = plan
+        self._row = 0
+        self._labeller = self._stack.enter_context(StripLabeller(self.image.width, self._settings))
+        self._table = self._contrast()
+        strips = list(plan.strips())
+        self.left = len(strips)
+        for strip in strips:
+            yield self, self._cut(plan, strip)
+
+    def _contrast(self) -> NDArray[np.uint8]:
+        """What each grey level becomes, by the percentiles of the whole image."""
+        levels = GreyLevels(self.image.dtype)
+        for begin in range(0, self.image.height, _ROWS):
+            levels.add(to_grey(self.image.rows(begin, min(begin + _ROWS, self.image.height))))
+        self.levels = levels.percentiles(*self._settings.percentiles)
+        return levels.table(*self._settings.percentiles, invert=self._options.invert)
+
+    def _cut(self, plan: TilePlan, strip: Strip) -> NDArray[np.uint8]:
+        rows = to_channels(self.image.rows(*strip.read), self._channels)
+        return plan.cut(np.take(self._table, rows), strip)
+
+    def take(self, outputs: Arrays) -> None:
+        """The model's answers for the tiles of the next strip; with the last one the labels."""
+        done: dict[str, NDArray[np.float32]] = {}
+        for name, tiles in outputs.items():
+            if name not in self._stitchers:
+                self._stitchers[name] = Stitcher(self._plan)
+            done[name] = self._stitchers[name].add(tiles)
+            if self._keep is not None:
+                whole = (self.image.height, self.image.width)
+                kept = self._keep.setdefault(name, np.empty(whole, np.float32))
+                kept[self._row : self._row + len(done[name])] = done[name]
+        settings = self._settings
+        self._labeller.add(done[settings.mask], done[settings.marker] if settings.marker else None)
+        self._row += len(done[settings.mask])
+        self.left -= 1
+        if self.left == 0:
+            self.labels = self._labeller.finish()
+
+    def close(self) -> None:
+        """Close the image and remove temporary files."""
+        self._stack.close()
+
+    def __enter__(self) -> Work:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def card_of(predictor: Predictor) -> ModelCard:
+    """The card of a model that segments.
+
+    Raises
+    ------
+    TypeError
+        A model that does not.
+    """
+    if predictor.card is None or predictor.card.segmentation is None:
+        raise TypeError(
+            f"{predictor.name} does not segment images: "
+            + ("it takes sequences" if predictor.takes == "sequences" else "use predict")
+        )
+    return predictor.card
+
+
+def segmented(
+    predictor: Predictor,
+    works: Iterable[Work],
+    batch_size: BatchSize = "auto",
+    *,
+    failures: tuple[type[Exception], ...] = (),
+    progress: Callable[[int], object] = lambda pixels: None,
+) -> Iterator[Work]:
+    """Take images through a model, the tiles of several together.
+
+    Parameters
+    ----------
+    works
+        Images; each is opened when its turn comes.
+    batch_size
+        Tiles per call of the session.
+    failures
+        Errors of one image that do not end the others: `Work.error` says which.
+    progress
+        Called with the number of pixels of tiles that have been through the model.
+
+    Yields
+    ------
+    The works in their order, with labels or an error. The caller closes them.
+    """
+    gathered: list[tuple[Work, NDArray[np.uint8]]] = []
+    open_works: list[Work] = []
+    done = 0
+    try:
+        for work in works:
+            open_works.append(work)
+            try:
+                for piece in work.strips():
+                    gathered.append(piece)
+                    if sum(tiles.size for _, tiles in gathered) >= _GATHERED:
+                        done += _run(predictor, gathered, batch_size)
+                        progress(done)
+            except failures as error:
+                work.error = error
+                gathered = [piece for piece in gathered if piece[0] is not work]
+            while open_works and (open_works[0].error or open_works[0].left == 0):
+                yield open_works.pop(0)
+        done += _run(predictor, gathered, batch_size)
+        progress(done)
+        while open_works:
+            yield open_works.pop(0)
+    finally:
+        for work in open_works:
+            work.close()
+
+
+def _run(
+    predictor: Predictor, gathered: list[tuple[Work, NDArray[np.uint8]]], batch_size: BatchSize
+) -> int:
+    """Predict the gathered tiles, those of one size together, and hand out the answers."""
+    pixels = sum(tiles.size for _, tiles in gathered)
+    answers: dict[int, Arrays] = {}
+    for shape in {tiles.shape[1:] for _, tiles in gathered}:
+        places = [i for i, (_, tiles) in enumerate(gathered) if tiles.shape[1:] == shape]
+        parts = [gathered[i][1] for i in places]
+        tiles = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        outputs = predictor.predict(tiles, batch_size=batch_size)
+        first = 0
+        for i, part in zip(places, parts, strict=True):
+            answers[i] = {n: values[first : first + len(part)] for n, values in outputs.items()}
+            first += len(part)
+    for i, (work, _) in enumerate(gathered):
+        work.take(answers[i])
+    gathered.clear()
+    return pixels
+
+
+def segment(
+    predictor: Predictor,
+    image: NDArray[Any] | str | PathLike[str],
+    options: SegmentOptions | None = None,
+    **changes: Any,
+) -> Segmented:
+    """Find the objects in one image, and keep everything in memory.
+
+    `seqtile segment` does the same for files of any size, and writes as it goes.
+
+    Parameters
+    ----------
+    predictor
+        A model whose card has a `Segmentation`, as ``nuclei-unet``.
+    image
+        uint8 or uint16, shape (H, W), grey, or (H, W, 3), RGB (taken as grey if the model is of
+        grey images); or an image file, see `seqtile.open_image`.
+    options, **changes
+        See `SegmentOptions`; by name, ``segment(predictor, image, tile=1024)``.
+
+    Raises
+    ------
+    TypeError
+        A model that does not segment.
+    ShapeError
+        An array of another shape or dtype.
+    ImageError
+        A file that cannot be read.
+    ValueError
+        An option out of its range.
+
+    Examples
+    --------
+    >>> import seqtile
+    >>> predictor = seqtile.load("nuclei-unet", device="cpu")
+    >>> image = np.zeros((100, 130), np.uint8)
+    >>> image[20:40, 30:50] = image[60:80, 90:110] = 200
+    >>> found = seqtile.segment(predictor, image)
+    >>> found.labels.shape, len(found)
+    ((100, 130), 2)
+    """
+    options = replace(options or SegmentOptions(), **changes)
+    card_of(predictor)
+    probabilities: dict[str, NDArray[np.float32]] = {}
+    source = image if isinstance(image, np.ndarray) else Path(image)
+    with Work(source, predictor, options, keep=probabilities) as work:
+        for _ in segmented(predictor, [work], options.batch_size):
+            pass
+        labels = work.labels.rows(0, work.image.height)
+        table = ObjectTable(work.labels.count, pixel_size=work.pixel_size)
+        table.add(0, labels, work.image.rows(0, work.image.height))
+        return Segmented(labels, probabilities, table.columns())

@@ -1,0 +1,173 @@
+"""Segmentation by tiles and strips equals that of the whole image."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import seqtile
+from seqtile import Predictor, scale
+from seqtile.errors import ShapeError
+from seqtile.labelling import label_objects
+from seqtile.segmentation import SegmentOptions, Work, segmented
+from tests.python.models import IMAGE_CARD, colour_folder, image_folder, image_mean, model_folder
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return seqtile.load(image_folder(tmp_path_factory.mktemp("models") / "cells"), device="cpu")
+
+
+def blobs(height: int, width: int, seed: int = 0, kind: type = np.uint8) -> np.ndarray:
+    """Smooth noise, so that there are objects of many sizes."""
+    rng = np.random.default_rng(seed)
+    image = rng.random((height, width))
+    for axis in (0, 1):
+        image = sum(np.roll(image, shift, axis) for shift in (-2, -1, 0, 1, 2)) / 5
+    image = (image - image.min()) / max(float(np.ptp(image)), 1e-9)
+    return (image * (1000 if kind == np.uint16 else 255)).astype(kind)
+
+
+def whole(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the model answers for the whole image, padded to its stride, and the labels."""
+    scaled = scale(image, (0, 100))
+    rows, columns = (-side % 4 for side in image.shape)
+    padded = np.pad(scaled, ((0, rows), (0, columns)), "reflect")
+    mask = image_mean(padded)[: image.shape[0], : image.shape[1]]
+    return mask, label_objects(mask, mask * mask, IMAGE_CARD.segmentation)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    height=st.integers(4, 60), width=st.integers(4, 60), seed=st.integers(0, 99),
+    tile=st.sampled_from([8, 12, 20, 64]), kind=st.sampled_from([np.uint8, np.uint16]),
+)  # fmt: skip
+def test_tiles_give_what_the_whole_gives(
+    cells: Predictor, height: int, width: int, seed: int, tile: int, kind: type
+) -> None:
+    image = blobs(height, width, seed, kind)
+    found = seqtile.segment(cells, image, tile=tile, batch_size=3)
+    mask, labels = whole(image)
+    np.testing.assert_allclose(found.probabilities["mask"], mask, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(found.labels, labels)
+    assert len(found) == labels.max()
+    assert found.objects["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 50), (3, 2), (4, 4), (5, 3)])
+def test_an_image_smaller_than_the_stride(cells: Predictor, shape: tuple[int, int]) -> None:
+    image = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    found = seqtile.segment(cells, image)
+    assert found.labels.shape == found.probabilities["mask"].shape == shape
+
+
+def test_colours_are_taken_as_grey(cells: Predictor) -> None:
+    grey = blobs(30, 40)
+    expected = seqtile.segment(cells, grey)
+    found = seqtile.segment(cells, np.repeat(grey[..., None], 3, 2))
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def test_dark_objects(cells: Predictor) -> None:
+    image = blobs(30, 40)
+    expected = seqtile.segment(cells, image)
+    found = seqtile.segment(cells, 255 - image, invert=True)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
+def test_contrast_does_not_matter(cells: Predictor) -> None:
+    image = blobs(30, 40)
+    expected = seqtile.segment(cells, image)
+    found = seqtile.segment(cells, image.astype(np.uint16) * 7 + 300)
+    np.testing.assert_allclose(found.probabilities["mask"], expected.probabilities["mask"])
+
+
+def test_the_options_count(cells: Predictor) -> None:
+    image = blobs(40, 40)
+    mask, _ = whole(image)
+    found = seqtile.segment(cells, image, mask_threshold=0.4, marker_threshold=0.3, min_area=9)
+    changed = dataclasses.replace(
+        IMAGE_CARD.segmentation, mask_threshold=0.4, marker_threshold=0.3, min_area=9
+    )
+    np.testing.assert_array_equal(found.labels, label_objects(mask, mask * mask, changed))
+    brighter = seqtile.segment(cells, image, percentiles=(10, 60))
+    expected = image_mean(scale(image, (10, 60)))
+    np.testing.assert_allclose(brighter.probabilities["mask"], expected, atol=1e-6)
+    options = SegmentOptions(tile=20)
+    np.testing.assert_array_equal(
+        seqtile.segment(cells, image, options, min_area=9).labels,
+        seqtile.segment(cells, image, min_area=9).labels,
+    )
+
+
+def test_less_overlap_than_the_receptive_field_needs_shows(cells: Predictor) -> None:
+    """Else the test above would prove nothing."""
+    image = blobs(40, 40)
+    found = seqtile.segment(cells, image, tile=8, overlap=0)
+    assert np.abs(found.probabilities["mask"] - whole(image)[0]).max() > 0.01
+
+
+def test_tiles_of_many_images_go_together(
+    cells: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    run = Predictor.run_batch
+    monkeypatch.setattr(
+        Predictor, "run_batch", lambda self, c, *rest: calls.append(len(c)) or run(self, c, *rest)
+    )
+    images = [blobs(16 + 4 * (i % 2), 20, i) for i in range(20)]
+    works = [Work(image, cells, SegmentOptions()) for image in images]
+    found = list(segmented(cells, works))
+    assert sorted(calls) == [10, 10]
+    assert found == works
+    for image, work in zip(images, works, strict=True):
+        np.testing.assert_array_equal(work.labels.rows(0, len(image)), whole(image)[1])
+        work.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tile": 16, "overlap": 16}, "overlap must be smaller than tile, not 16 with tile 16"),
+        ({"tile": 16, "overlap": 20}, "overlap must be smaller than tile"),
+        ({"tile": 18}, "must be multiples of the network's stride 4, not 18 and 4"),
+        ({"tile": 16, "overlap": 3}, "must be multiples of the network's stride 4, not 16 and 3"),
+        ({"tile": 0}, "multiples of the network's stride 4, not 0"),
+        ({"overlap": -4}, "multiples of the network's stride 4, not 1024 and -4"),
+        ({"mask_threshold": 1.5}, "mask_threshold must be 0 to 1, not 1.5"),
+        ({"min_area": -1}, "min_area must not be negative, not -1"),
+        ({"percentiles": (50, 50)}, "percentiles must be two numbers"),
+        ({"batch_size": 0}, "batch_size must be 'auto' or at least 1, not 0"),
+    ],
+)
+def test_options_out_of_range(cells: Predictor, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        seqtile.segment(cells, blobs(8, 8), **options)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4)), "image must be uint8 or uint16, not float64"),
+        (np.zeros((4, 4, 4), np.uint8), r"shape \(H, W\), grey, or \(H, W, 3\), RGB"),
+        (np.zeros((0, 4), np.uint8), r"not \(0, 4\)"),
+        (np.zeros(4, np.uint8), r"not \(4,\)"),
+    ],
+)
+def test_arrays_that_are_no_images(cells: Predictor, image: np.ndarray, message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        seqtile.segment(cells, image)
+
+
+def test_a_model_that_does_not_segment(tmp_path: Path) -> None:
+    letters = seqtile.load(model_folder(tmp_path / "tiny"), device="cpu")
+    with pytest.raises(TypeError, match="tiny does not segment images: it takes sequences"):
+        seqtile.segment(letters, blobs(8, 8))
+    colours = seqtile.load(colour_folder(tmp_path / "rgb"), device="cpu")
+    with pytest.raises(TypeError, match="colours does not segment images: use predict"):
+        seqtile.segment(colours, blobs(8, 8))

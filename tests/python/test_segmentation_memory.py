@@ -1,0 +1,54 @@
+"""Segmenting a slide takes memory by its width, not its height; labels join across strips."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+
+from tests.python.models import image_folder
+
+TIMES = 4
+SEGMENT = """
+import sys
+from seqtile.cli import main
+status = main(sys.argv[1:])
+lines = open("/proc/self/status").read().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+raise SystemExit(status)
+"""
+
+
+def peak_mb(model: Path, image: Path, *outputs: Path) -> float:
+    targets = [f"-o{output}" for output in outputs]
+    result = subprocess.run(
+        [sys.executable, "-c", SEGMENT, "segment", model, image, *targets, "--quiet"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, "")
+    return int(result.stdout.splitlines()[-1]) / 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+def test_a_slide_four_times_as_tall(data_root: Path, tmp_path: Path) -> None:
+    slide = data_root / "histology_large" / "her2st_C5_HE_9272x9901.jpg"
+    model = image_folder(tmp_path / "cells")
+    copies = [pyvips.Image.jpegload(str(slide), access="sequential") for _ in range(TIMES)]
+    pyvips.Image.arrayjoin(copies, across=1).jpegsave(str(tmp_path / "tall.jpg"), Q=75)
+    peak = peak_mb(model, slide, tmp_path / "a.tif", tmp_path / "a.csv")
+    tall_peak = peak_mb(model, tmp_path / "tall.jpg", tmp_path / "b.tif", tmp_path / "b.csv")
+    assert tall_peak < 700  # 1,102 MB of pixels, 1,469 MB of each output, as much of labels
+    assert tall_peak - peak < 100
+
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        labels = file.asarray()
+    assert labels.shape == (TIMES * 9901, 9272)
+    areas = np.bincount(labels.ravel())[1:]
+    written = np.loadtxt(tmp_path / "b.csv", delimiter=",", skiprows=1, usecols=(0, 1), dtype=int)
+    np.testing.assert_array_equal(written[:, 0], np.arange(1, len(areas) + 1))
+    np.testing.assert_array_equal(written[:, 1], areas)
