@@ -30,6 +30,7 @@ Counts = NDArray[np.float64]
 
 COURSE_TEST = "course test"
 SMALLEST = 20  # pixels; the source has no nucleus of fewer than 21
+GREEN, MAGENTA = (60, 230, 60), (255, 60, 255)
 PLAIN = Segmentation(min_area=SMALLEST)
 
 
@@ -203,18 +204,27 @@ def show_examples(path: Path, given: Sequence[Answer], settings: Segmentation) -
     for group in sorted(sizes.values(), key=len, reverse=True)[:3]:
         group.sort(key=lambda a: (int(a.field.labels.max()), a.field.name))
         chosen.append(group[len(group) // 2])
-    figure, paper = canvas(11, 2.9 * len(chosen))
-    titles = ("image", "truth", "prediction", "outlines: truth green, prediction magenta")
-    for axes, answer in zip(figure.subplots(len(chosen), 4, squeeze=False), chosen, strict=True):
-        grey = np.repeat(prepared(answer.field)[..., None], 3, -1)
-        truth, found = answer.field.labels.astype(np.int64), answer.labels(settings)
-        both = _outline(_outline(grey, truth, (60, 230, 60)), found, (255, 60, 255))
+    ratios = [answer.mask.shape[0] / answer.mask.shape[1] for answer in chosen]
+    figure, paper = canvas(14, sum(3.4 * ratio + 0.25 for ratio in ratios))
+    grid = figure.subplots(len(chosen), 4, squeeze=False, gridspec_kw={"height_ratios": ratios})
+    titles = (
+        "image (square roots)",
+        "truth",
+        "prediction",
+        "outlines: truth green, prediction magenta",
+    )
+    for axes, answer in zip(grid, chosen, strict=True):
+        truth, found = answer.field.labels, answer.labels(settings)
+        # Square roots show dim nuclei.
+        grey = (np.sqrt(prepared(answer.field) / 255.0) * 255).astype(np.uint8)
+        grey = np.repeat(grey[..., None], 3, -1)
+        both = _outline(_outline(grey, truth, GREEN), found, MAGENTA)
         counts = (f"{len(np.unique(truth)) - 1} nuclei", f"{int(found.max())} nuclei")
         for axis, picture, title, below in zip(
             axes, (grey, _coloured(truth), _coloured(found), both), titles,
             (f"{answer.field.name}, {grey.shape[0]} x {grey.shape[1]}", *counts, ""), strict=True,
         ):  # fmt: skip
-            axis.imshow(picture, interpolation="nearest")
+            axis.imshow(picture)
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_xlabel(below, fontsize=8)
