@@ -102,7 +102,7 @@ def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
         "Some images of train and test are of the same experiment; on another laboratory's images "
         "expect less.",
     ]
-    tissue = of.get(("ap50", "test, stained tissue"))
+    tissue = of.get(("ap50", "stained test"))
     if tissue is not None:
         trained = "few such images were trained on" if task.config.tissue else "none was trained on"
         lines.append(

@@ -61,7 +61,7 @@ def choose(valid: Sequence[Answer], *, marker: bool = True) -> Segmentation:
         Whether cores are used; without, objects are the components of the mask.
     """
     if marker:
-        grid = itertools.product((0.4, 0.5, 0.6), (0.4, 0.5, 0.6, 0.7), (6, 8, 12), (0, SMALLEST))
+        grid = itertools.product((0.4, 0.5, 0.6), (0.4, 0.5, 0.6, 0.7), (6, 12), (0, SMALLEST))
         chosen = [Segmentation("mask", "marker", a, b, reach, area, PERCENTILES)
                   for a, b, reach, area in grid]  # fmt: skip
     else:
@@ -157,7 +157,7 @@ def figures(
             base += report.as_baselines(object_metrics(objects(given, label), split), method)
     if test:
         tissue = [a for a in tests if a.field.kind != "fluo"]
-        rows = object_metrics(objects(tissue, lambda a: a.labels(settings)), "test, stained tissue")
+        rows = object_metrics(objects(tissue, lambda a: a.labels(settings)), "stained test")
         metrics += [dataclasses.replace(row, note="inverted; " + row.note) for row in rows
                     if row.name in ("ap50", "pq")]  # fmt: skip
     for split, rows in (

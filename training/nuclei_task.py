@@ -43,6 +43,9 @@ class Config:
         Of ours: crops to train on in all, their pixels a side, how many make a step.
     epoch
         Steps between two validations.
+    finer_crops, finer_batch, finer_epoch, finer_lr
+        The same of a second stage, which goes on from the best weights of the first with smaller
+        batches: more steps for the same work.
     tissue
         How much likelier an image of stained tissue, inverted, is drawn than one of fluorescence;
         0 leaves them out.
@@ -63,6 +66,10 @@ class Config:
     batch: int = 12
     epoch: int = 100
     lr: float = 3e-3
+    finer_crops: int = 10_000
+    finer_batch: int = 4
+    finer_epoch: int = 500
+    finer_lr: float = 2e-3
     weight_decay: float = 1e-3
     ema: float = 0.995
     tissue: float = 0.0

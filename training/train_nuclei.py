@@ -10,7 +10,8 @@ Preset ``course``: the course's network on its JPEGs / 255, masks / 255, Dice lo
 Its test images are scored, which decides nothing of the shipped model.
 
 Preset ``best``: a smaller network with a second output, the cores of nuclei, so that those which
-touch come apart. It learns on random crops of images scaled by percentiles, as it will be used.
+touch come apart. It learns on random crops of images scaled by percentiles, as it will be used, in
+two stages; the second has smaller batches.
 """
 
 from __future__ import annotations
@@ -56,23 +57,33 @@ def train(task: Task, folder: Path) -> tuple[NucleiUNet, Fit]:
     seed_everything(config.seed)
     network = NucleiUNet().to(device, memory_format=torch.channels_last)
     crops = task.crops()
+    history: list[dict[str, float]] = []
+    seconds, best_epoch = 0.0, 0
+    finer = (config.finer_crops, config.finer_batch, config.finer_epoch, config.finer_lr)
+    stages = ((config.crops, config.batch, config.epoch, config.lr), finer)
+    for number, (count, batch, epoch, lr) in enumerate(stages):
 
-    def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
-        images, targets = (torch.from_numpy(a).to(device) for a in crops(rng, config.batch))
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = model.logits(images)  # type: ignore[operator]
-        return loss_of(logits, targets.permute(0, 3, 1, 2).float() / 255)
+        def loss(model: nn.Module, rng: np.random.Generator, batch: int = batch) -> Tensor:
+            images, targets = (torch.from_numpy(a).to(device) for a in crops(rng, batch))
+            with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+                logits = model.logits(images)  # type: ignore[operator]
+            return loss_of(logits, targets.permute(0, 3, 1, 2).float() / 255)
 
-    epochs = 2 if config.smoke else max(1, config.crops // (config.batch * config.epoch))
-    steps = 4 if config.smoke else config.epoch
-    plan = FitConfig(
-        steps=epochs * steps, evaluate_every=steps, lr=config.lr,
-        weight_decay=config.weight_decay, ema=config.ema, monitor="ap", seed=config.seed,
-    )  # fmt: skip
-    result = fit(
-        network, loss, task.validate, plan, checkpoint=folder / "fit.pt", label="nuclei-unet"
-    )
-    return network, result
+        epochs, steps = (2, 3) if config.smoke else (max(1, count // (batch * epoch)), epoch)
+        plan = FitConfig(
+            steps=epochs * steps, evaluate_every=steps, lr=lr, weight_decay=config.weight_decay,
+            ema=config.ema, monitor="ap", seed=config.seed + number,
+        )  # fmt: skip
+        result = fit(
+            network, loss, task.validate, plan, checkpoint=folder / f"fit-{number}.pt",
+            label=f"nuclei-unet, stage {number + 1}",
+        )  # fmt: skip
+        before, steps_before = len(history), int(history[-1]["step"]) if history else 0
+        best_epoch = before + result.best_epoch
+        history += [row | {"epoch": before + row["epoch"], "step": steps_before + row["step"]}
+                    for row in result.history]  # fmt: skip
+        seconds += result.seconds
+    return network, Fit(network.eval(), history, best_epoch, seconds)
 
 
 def main(arguments: list[str] | None = None) -> None:
