@@ -69,7 +69,7 @@ def train(task: Task, folder: Path) -> tuple[NucleiUNet, Fit]:
                 logits = model.logits(images)  # type: ignore[operator]
             return loss_of(logits, targets.permute(0, 3, 1, 2).float() / 255)
 
-        epochs, steps = (2, 3) if config.smoke else (max(1, count // (batch * epoch)), epoch)
+        epochs, steps = (1, 4) if config.smoke else (max(1, count // (batch * epoch)), epoch)
         plan = FitConfig(
             steps=epochs * steps, evaluate_every=steps, lr=lr, weight_decay=config.weight_decay,
             ema=config.ema, monitor="ap", seed=config.seed + number,
