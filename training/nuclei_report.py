@@ -30,6 +30,7 @@ Counts = NDArray[np.float64]
 
 COURSE_TEST = "course test"
 SMALLEST = 20  # pixels; the source has no nucleus of fewer than 21
+SMALL = 45  # pixels
 GREEN, MAGENTA = (60, 230, 60), (255, 60, 255)
 PLAIN = Segmentation(min_area=SMALLEST)
 
@@ -102,6 +103,28 @@ def object_metrics(counts: Counts, split: str) -> list[Metric]:
     ]
 
 
+def recall_by_size(given: Sequence[Answer], settings: Segmentation, split: str) -> list[Metric]:
+    """Share of nuclei found, at IoU 0.5: of those of fewer than `SMALL` pixels, and of others."""
+    rows = []
+    for answer in given:
+        truth = answer.field.labels
+        areas = np.bincount(truth.ravel())[1:]
+        areas = areas[areas > 0]
+        iou = instances.overlaps(truth, answer.labels(settings))
+        found = iou.max(1, initial=0) >= THRESHOLDS[0]
+        small = areas < SMALL
+        rows.append([(found & small).sum(), small.sum(), (found & ~small).sum(), (~small).sum()])
+    counts = np.array(rows, np.float64)
+
+    def share(column: int) -> Callable[[Counts], Any]:
+        return lambda c: c[:, column].sum() / max(c[:, column + 1].sum(), 1)
+
+    return [
+        _metric("recall_small", split, counts, share(0), f"nuclei of fewer than {SMALL} pixels"),
+        _metric("recall_large", split, counts, share(2), f"of {SMALL} pixels or more"),
+    ]
+
+
 def pixel_metrics(areas: Counts, split: str) -> list[Metric]:
     """Dice and IoU of `instances.pixels` of images, shape (n, 3): mean over images, and pooled."""
     dice, iou = instances.dice, instances.iou
@@ -149,6 +172,7 @@ def figures(
         splits = {"test": [a for a in tests if a.field.kind == "fluo"], **splits}
     for split, given in splits.items():
         metrics += object_metrics(objects(given, lambda a: a.labels(settings)), split)
+        metrics += recall_by_size(given, settings, split)
         for method, label in (
             ("the same network, components of the mask", lambda a: a.labels(masks_alone)),
             ("Otsu's threshold, connected components",

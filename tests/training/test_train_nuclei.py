@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
+from seqtile.cards import Segmentation  # noqa: E402
 from training import (  # noqa: E402
     nuclei_course,
     nuclei_crops,
@@ -194,6 +195,17 @@ def test_thresholds_are_chosen_by_ap() -> None:
     assert rows["ap60"].value == 0
     assert rows["ap"].value == pytest.approx(0.1)
     assert rows["pq"].value == pytest.approx(0.5 / 1.5, abs=1e-4)
+
+
+def test_recall_by_size() -> None:
+    labels = np.zeros((20, 40), np.uint16)
+    labels[2:5, 2:5], labels[10:13, 2:5], labels[4:16, 20:36] = 3, 5, 9
+    mask = (labels > 3).astype(np.float32)  # one of the two small ones
+    answer = Answer(Field("a", "train", "fluo", None, mask.astype(np.uint8), labels), mask, mask)
+    empty = Answer(Field("b", "train", "fluo", None, answer.field.image, labels * 0), mask, mask)
+    small, large = nuclei_report.recall_by_size([answer, empty], Segmentation(), "x")
+    assert (small.name, small.value) == ("recall_small", 0.5)
+    assert (large.name, large.value) == ("recall_large", 1.0)
 
 
 def test_otsu() -> None:
