@@ -57,6 +57,8 @@ def test_tiles_give_what_the_whole_gives(
     np.testing.assert_allclose(found.probabilities["mask"], mask, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(found.labels, labels)
     assert len(found) == labels.max()
+    means = [mask[labels == i].mean() for i in range(1, len(found) + 1)]
+    np.testing.assert_allclose(found.objects["probability"], means, rtol=1e-4)
     assert found.objects["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
 
 
@@ -165,6 +167,11 @@ def test_few_images_are_open_at_a_time(cells: Predictor) -> None:
 def test_options_out_of_range(cells: Predictor, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         seqtile.segment(cells, blobs(8, 8), **options)
+
+
+def test_an_array_has_no_levels(cells: Predictor) -> None:
+    with pytest.raises(ValueError, match="level must be 0 for an array, not 1"):
+        seqtile.segment(cells, blobs(8, 8), level=1)
 
 
 @pytest.mark.parametrize(
