@@ -155,15 +155,26 @@ class Outlines {
     std::vector<bool> done_;
 };
 
-/// Appends a number as decimal digits.
-inline void append_number(std::string& out, std::int32_t value) {
-    std::array<char, 11> digits;
-    auto const end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-    out.append(digits.data(), end);
+/// What the pixels of the image are in pixels of another one.
+struct Scale {
+    double x = 1;
+    double y = 1;
+};
+
+/// Appends a number as decimal digits; of one that is scaled two behind the point.
+inline void append_number(std::string& out, std::int32_t value, double scale) {
+    std::array<char, 32> digits;
+    char* const begin = digits.data();
+    char* const limit = begin + digits.size();
+    auto const end =
+        scale == 1 ? std::to_chars(begin, limit, value).ptr
+                   : std::to_chars(begin, limit, value * scale, std::chars_format::fixed, 2).ptr;
+    out.append(begin, end);
 }
 
 /// Appends the coordinates of object `index` as those of a GeoJSON Polygon.
-inline void append_coordinates(std::string& out, Outlines const& outlines, std::size_t index) {
+inline void append_coordinates(std::string& out, Outlines const& outlines, std::size_t index,
+                               Scale scale = {}) {
     std::size_t const last = outlines.objects()[index + 1];
     char opening = '[';
     for (std::size_t ring = outlines.objects()[index]; ring < last; ++ring) {
@@ -175,9 +186,9 @@ inline void append_coordinates(std::string& out, Outlines const& outlines, std::
             out.push_back(before);
             before = ',';
             out.push_back('[');
-            append_number(out, point.x);
+            append_number(out, point.x, scale.x);
             out.push_back(',');
-            append_number(out, point.y);
+            append_number(out, point.y, scale.y);
             out.push_back(']');
         }
         out.push_back(']');

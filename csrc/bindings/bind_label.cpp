@@ -38,8 +38,10 @@ void py_grow(Array<Label>& labels, std::size_t reach) {
 }
 
 // `runs` (n, 3): row, begin, end, sorted by object; object i has the runs [first[i], first[i + 1]).
-// Returns the coordinates of their polygons as JSON, and where in it each object's begin and end.
-py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const& first) {
+// Returns the coordinates of their polygons, scaled, as JSON, and where in it each object's begin
+// and end.
+py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const& first,
+                      double scale_y, double scale_x) {
     static_assert(sizeof(Run) == 3 * sizeof(std::int32_t));
     if (runs.ndim() != 2 || runs.shape(1) != 3) throw py::value_error("runs must be (n, 3)");
     if (first.size() == 0) throw py::value_error("first must not be empty");
@@ -61,7 +63,7 @@ py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const
         for (std::size_t i = 0; i + 1 < bounds.size(); ++i) {
             outlines.add(source.subspan(static_cast<std::size_t>(bounds[i]),
                                         static_cast<std::size_t>(bounds[i + 1] - bounds[i])));
-            append_coordinates(text, outlines, i);
+            append_coordinates(text, outlines, i, {.x = scale_x, .y = scale_y});
             *++end = static_cast<std::int64_t>(text.size());
         }
     }
@@ -83,7 +85,8 @@ void bind_label(py::module_& module) {
         .def("add", &py_add, "mask"_a.noconvert(), "marker"_a.noconvert(), "out"_a.noconvert())
         .def("numbers", &py_numbers);
     module.def("grow", &py_grow, "labels"_a.noconvert(), "reach"_a);
-    module.def("outlines", &py_outlines, "runs"_a.noconvert(), "first"_a.noconvert());
+    module.def("outlines", &py_outlines, "runs"_a.noconvert(), "first"_a.noconvert(), "scale_y"_a,
+               "scale_x"_a);
 }
 
 }  // namespace seqtile::bindings

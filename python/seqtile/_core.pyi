@@ -233,7 +233,7 @@ class Components:
 
 def grow(labels: NDArray[np.uint32], reach: int) -> None: ...
 def outlines(
-    runs: NDArray[np.int32], first: NDArray[np.int64]
+    runs: NDArray[np.int32], first: NDArray[np.int64], scale_y: float, scale_x: float
 ) -> tuple[str, NDArray[np.int64]]: ...
 
 GENETIC_CODES: tuple[tuple[int, bool], ...]

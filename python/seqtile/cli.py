@@ -7,6 +7,7 @@ failure, 2 for a wrong call.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import signal
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
             signal.signal(number, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         status = command(options)
@@ -40,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
         return 130
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
+    except (
+        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, MemoryError,
+    ) as error:  # fmt: skip
         if options.debug:
             raise
         print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
@@ -313,8 +318,13 @@ def _predict(options: argparse.Namespace) -> int:
         raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
     images = predictor.takes == "images"
     failed: list[Exception] = []
+
+    def fail(error: Exception) -> None:
+        failed.append(error)
+        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+
     if images:
-        items = _image_predictions(predictor, options, inputs, failed)
+        items = _image_predictions(predictor, options, inputs, fail)
     else:
         if len(options.sources) > 1 or options.crop is not None or options.resize:
             raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
@@ -325,25 +335,29 @@ def _predict(options: argparse.Namespace) -> int:
         write_predictions(
             items, options.output, card=predictor.card, as_json=options.jsonl, advance=advance
         )
-    for error in failed:
-        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
     return 1 if failed else 0
 
 
 def _image_predictions(
-    predictor: Any, options: argparse.Namespace, inputs: Any, failed: list[Exception]
+    predictor: Any,
+    options: argparse.Namespace,
+    inputs: Any,
+    failed: Callable[[Exception], object],
 ) -> Any:
     from .images import find_images
 
     if inputs:
         raise ValueError(f"{predictor.name} takes images alone, no --input")
+    paths = find_images(options.sources)
+    for path in paths:
+        _refuse_overwrite(str(path), [options.output])
     return predictor.predict_images(
-        find_images(options.sources),
+        paths,
         batch_size=_batch_size(options),
         crop=options.crop,
         resize=options.resize,
         embed=options.embed,
-        failed=failed.append,
+        failed=failed,
     )
 
 

@@ -16,7 +16,10 @@ __all__ = ["Diagnosis", "diagnose"]
 
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "amx_tile",
              "asimd", "sve")  # fmt: skip
-_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "rich", "pyarrow", "matplotlib")
+_PACKAGES = (
+    "numpy", "onnxruntime", "onnxruntime-gpu", "rich", "pyarrow", "matplotlib",
+    "opencv-python-headless", "opencv-python", "tifffile", "imagecodecs", "pyvips",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ def diagnose(device: str = "auto") -> Diagnosis:
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
         problems.append("onnxruntime and onnxruntime-gpu are both installed and share one module")
         mend = f"pip uninstall -y onnxruntime onnxruntime-gpu && {_install(device != 'cpu')}"
+    if versions["opencv-python"] and versions["opencv-python-headless"]:
+        problems.append("opencv-python and opencv-python-headless are both installed and share one "
+                        "module")  # fmt: skip
+        wheels = "opencv-python opencv-python-headless"
+        mend = mend or f"pip uninstall -y {wheels} && pip install opencv-python-headless"
     try:
         from .session import thread_count
     except ImportError as error:

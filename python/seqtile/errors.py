@@ -120,6 +120,10 @@ class ImageError(SeqtileError, ValueError):
         super().__init__(f"{self.path}: {message}")
 
 
+# What one image's file can raise; the others go on.
+IMAGE_FAILURES = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
+
+
 class IntervalError(SeqtileError, ValueError):
     """An interval that does not lie in its sequence: ``0 <= start <= end <= length`` is broken."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError
-from .images import read_image, to_channels
+from .images import open_image, to_channels
 from .inputs import ImageInput
 
 __all__ = ["Fitting"]
@@ -46,29 +46,30 @@ class Fitting:
         ValueError
             ``resize`` for a model that takes images of any size.
         """
-        image = to_channels(read_image(path), wanted.channels)
-        if self.crop is not None:
-            image = self._cropped(path, image)
-        if self.resize:
-            image = _resized(image, wanted)
-        if image.dtype != np.uint8:
-            raise ImageError(path, f"expected 8 bits per channel, found {image.dtype}")
-        height, width = wanted.shape
-        if height is not None and width is not None and image.shape[:2] != (height, width):
-            raise ImageError(
-                path,
-                f"{image.shape[0]} x {image.shape[1]} pixels (height x width), the model takes "
-                f"{height} x {width}: crop or resize it (--crop N, --resize)",
-            )
-        return image
+        with open_image(path) as file:
+            top, bottom, left, right = self._box(path, file.height, file.width)
+            if file.dtype != np.uint8:
+                raise ImageError(path, f"expected 8 bits per channel, found {file.dtype}")
+            shape = (bottom - top, right - left)
+            if not self.resize and None not in wanted.shape and shape != wanted.shape:
+                raise ImageError(
+                    path,
+                    f"{shape[0]} x {shape[1]} pixels (height x width), the model takes "
+                    f"{wanted.shape[0]} x {wanted.shape[1]}: crop or resize it (--crop N, "
+                    "--resize)",
+                )
+            kept = np.ascontiguousarray(file.rows(top, bottom)[:, left:right])
+            image = to_channels(kept, wanted.channels)
+        return _resized(image, wanted) if self.resize else image
 
-    def _cropped(self, path: str | PathLike[str], image: NDArray[Any]) -> NDArray[Any]:
-        assert self.crop is not None
-        height, width = image.shape[:2]
+    def _box(self, path: str | PathLike[str], height: int, width: int) -> tuple[int, int, int, int]:
+        """Rows and columns that are kept; no others are read."""
+        if self.crop is None:
+            return 0, height, 0, width
         if min(height, width) < self.crop:
             raise ImageError(path, f"{height} x {width} pixels, too small to crop {self.crop}")
         top, left = (height - self.crop) // 2, (width - self.crop) // 2
-        return image[top : top + self.crop, left : left + self.crop]
+        return top, top + self.crop, left, left + self.crop
 
 
 def _resized(image: NDArray[Any], wanted: ImageInput) -> NDArray[Any]:

@@ -6,6 +6,7 @@ memory; both give the same pixels.
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import tempfile
@@ -66,11 +67,12 @@ class VipsImage(ImageFile):
         load = getattr(pyvips.Image, f"{kind.lower()}load_source")
         try:
             with path.open("rb") as file:
-                self._source = pyvips.Source.new_from_descriptor(file.fileno())
-            image = load(self._source, access="sequential", fail_on="warning")
+                source = pyvips.Source.new_from_descriptor(file.fileno())
+            image = load(source, access="sequential", fail_on="warning")
         except pyvips.Error as error:
             raise self._damage(path, error) from error
         self._image: pyvips.Image | None = image
+        self._source: pyvips.Source | None = source  # has a descriptor of its own
         self._check(path, image)
         channels = KINDS[image.interpretation]
         dtype = np.dtype(np.uint16 if image.format == "ushort" else np.uint8)
@@ -127,7 +129,7 @@ class VipsImage(ImageFile):
                 self._file = self._decode_to_file(image)
         except self._error as error:
             raise self._damage(self.path, error) from error
-        self._image = None
+        self._image = self._source = None
 
     def _decode_to_file(self, image: pyvips.Image) -> BinaryIO:
         import pyvips
@@ -136,13 +138,13 @@ class VipsImage(ImageFile):
         folder = tempfile.gettempdir()
         free = shutil.disk_usage(folder).free
         if free < size:
-            raise ImageError(
-                self.path,
-                f"its pixels take {size:,} bytes, and the folder for temporary files, {folder}, "
-                f"has {free:,} left: set TMPDIR to a larger one",
-            )
+            raise self._no_room(size, folder, f"has {free:,} left")
         file: Any = tempfile.TemporaryFile()  # noqa: SIM115
         try:
+            try:  # now: libvips does not tell a full disk from a damaged image
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                raise self._no_room(size, folder, f"cannot hold them ({error.strerror})") from error
             image.rawsave_target(pyvips.Target.new_to_descriptor(file.fileno()))
         except BaseException:
             file.close()
@@ -150,8 +152,15 @@ class VipsImage(ImageFile):
         binary: BinaryIO = file
         return binary
 
+    def _no_room(self, size: int, folder: str, reason: str) -> ImageError:
+        return ImageError(
+            self.path,
+            f"its pixels take {size:,} bytes, and the folder for temporary files, {folder}, "
+            f"{reason}: set TMPDIR to a larger one",
+        )
+
     def close(self) -> None:
-        self._image = self._pixels = None
+        self._image = self._source = self._pixels = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -166,10 +175,14 @@ class BmpImage(ImageFile):
 
         data = path.read_bytes()
         _check_bmp(path, data)
+        log = cv2.utils.logging
+        level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # or else it prints what is wrong
         try:
             pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
         except cv2.error as error:
             raise ImageError(path, f"a damaged BMP ({error.err})") from error
+        finally:
+            log.setLogLevel(level)
         if pixels is None:
             raise ImageError(path, "a damaged BMP")
         if pixels.ndim == 3:

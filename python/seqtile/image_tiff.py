@@ -1,4 +1,9 @@
-"""TIFF images by rows: only the tiles or strips are decoded that the rows lie in."""
+"""TIFF images by rows: only the tiles or strips are decoded that the rows lie in.
+
+A compressed strip that is as tall as the image is decoded whole. Cut-off files are found out when
+they are opened; bytes changed inside a tile may go unnoticed, as most compressions of TIFF, JPEG
+among them, have no checksum.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,8 @@ from numpy.typing import NDArray
 
 from .errors import ImageError
 from .image_file import ImageFile, Pixels, check_bomb, check_level, read_at
-from .image_scale import pixel_size
 from .outputs import require
+from .pixel_size import pixel_size
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage, TiffPageSeries
@@ -50,10 +55,10 @@ def open_tiff(path: Path, *, level: int = 0) -> ImageFile:
     import tifffile
 
     logging.getLogger("tifffile").addHandler(_silence)
-    with _damage(path, "TIFF"):
+    with _blame(path, "damaged TIFF"):
         tiff = tifffile.TiffFile(path)
     try:
-        with _damage(path, "TIFF"):
+        with _blame(path, "damaged TIFF"):
             series = _one_plane(path, tiff)
             check_level(path, level, len(series.levels))
             _check_directory(path, tiff, series.levels[level].keyframe)
@@ -64,14 +69,14 @@ def open_tiff(path: Path, *, level: int = 0) -> ImageFile:
 
 
 @contextmanager
-def _damage(path: Path, what: str) -> Iterator[None]:
+def _blame(path: Path, problem: str) -> Iterator[None]:
     """Name the file in the errors of the parser and of the decoders, which are of many classes."""
     try:
         yield
     except (ImageError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:
-        raise ImageError(path, f"damaged {what}: {error}") from error
+        raise ImageError(path, f"{problem}: {error}") from error
 
 
 def _size(page: TiffPage) -> tuple[int, int]:
@@ -192,7 +197,7 @@ class TiffImage(ImageFile):
 
     def _rows(self, begin: int, stop: int) -> Pixels:
         shape = (stop - begin, self.width, self._planes * self._samples)
-        with self._lock, _damage(self.path, "pixels"):
+        with self._lock, _blame(self.path, "pixels that cannot be decoded"):
             raw = self._plain_rows(begin, stop) if self._plain else np.empty(shape, self._raw_dtype)
             if not self._plain:
                 self._decoded_rows(begin, stop, raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     ----------
     sources
         Files; folders, of which the files with one of `SUFFIXES` (in any case) are taken, sorted by
-        name, without subfolders and without names that begin with a dot; patterns with ``*``,
-        ``?``, ``[...]`` and ``**``, of which the files are taken that match, sorted. What exists
-        under its name is never taken as a pattern.
+        name, without subfolders and without names that begin with a dot, but with links that lead
+        nowhere, so that opening them says so; patterns with ``*``, ``?``, ``[...]`` and ``**``, of
+        which the files are taken that match, sorted. What exists under its name is never taken as
+        a pattern.
 
     Returns
     -------
@@ -68,7 +70,8 @@ def _found(source: str) -> Iterator[Path]:
         files = [
             file
             for file in sorted(path.iterdir())
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            if file.is_file() or not file.exists()
         ]
         if not files:
             raise ImageError(path, f"a folder without images ({' '.join(sorted(SUFFIXES))})")
@@ -100,22 +103,26 @@ def open_image(path: str | os.PathLike[str], *, level: int = 0) -> ImageFile:
     FileNotFoundError, IsADirectoryError, PermissionError
         A file that cannot be opened.
     ImageError
-        A file that is empty, no image, truncated, of a kind of pixels that is not supported
-        (float, CMYK, several pages, channels other than 1, 3 and 4), or without this level.
+        What is no file (a pipe), or a file that is empty, no image, truncated, of a kind of pixels
+        that is not supported (float, CMYK, several pages, channels other than 1, 3 and 4), or
+        without this level.
     ImportError
         A library of the extra ``images`` is missing.
     """
     path = Path(path)
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # opening a pipe may wait for ever
+        raise ImageError(path, "expected a file, found a pipe or a device")
     with path.open("rb") as file:
         head = file.read(32)
     if not head:
         raise ImageError(path, "expected an image, found an empty file")
     if is_tiff(head):
         return open_tiff(path, level=level)
-    kind = raster_format(head)
-    if kind is None:
+    format_ = raster_format(head)
+    if format_ is None:
         raise ImageError(path, "expected a PNG, JPEG, GIF, BMP or TIFF image, found none of them")
-    return open_raster(path, kind, level=level)
+    return open_raster(path, format_, level=level)
 
 
 def read_image(path: str | os.PathLike[str], *, level: int = 0) -> Pixels:

@@ -6,7 +6,7 @@ Both are written strip by strip: memory does not grow with the image's height.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,6 @@ _TILE = 256
 _LARGEST_TIFF = (1 << 32) - (1 << 25)
 _STRIP_PIXELS = 1 << 22  # outlined at a time
 _BUFFER = 1 << 24  # bytes of tiles that threads compress at a time
-_COLOUR = [0, 200, 255]
 
 
 def write_label_tiff(
@@ -38,7 +37,6 @@ def write_label_tiff(
     target: Path | None = None,
     pixel_size: tuple[float, float] | None = None,
     threads: int = 1,
-    progress: Callable[[int], object] | None = None,
 ) -> None:
     """Write labels as a TIFF of one grey channel.
 
@@ -57,8 +55,6 @@ def write_label_tiff(
         Height and width of a pixel in micrometres: becomes the resolution, in pixels per cm.
     threads
         That compress; their number does not change the file.
-    progress
-        Called with the number of rows done.
 
     Raises
     ------
@@ -82,7 +78,7 @@ def write_label_tiff(
         tifffile.TiffWriter(path, bigtiff=padded > _LARGEST_TIFF) as file,
     ):
         file.write(
-            _tiles(labels, dtype, progress or (lambda done: None)),
+            _tiles(labels, dtype),
             shape=labels.shape,
             dtype=dtype,
             tile=(_TILE, _TILE),
@@ -97,9 +93,7 @@ def write_label_tiff(
         )
 
 
-def _tiles(
-    labels: LabelMap, dtype: np.dtype[Any], progress: Callable[[int], object]
-) -> Iterator[NDArray[Any]]:
+def _tiles(labels: LabelMap, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
     """The tiles in order, those at the right and lower border filled up with background."""
     height, width = labels.shape
     across = -(-width // _TILE) * _TILE
@@ -107,7 +101,6 @@ def _tiles(
         bottom = min(top + _TILE, height)
         rows = np.zeros((_TILE, across), dtype)
         rows[: bottom - top, :width] = labels.rows(top, bottom)
-        progress(bottom)  # now: nothing asks for what comes after the last tile
         for left in range(0, across, _TILE):
             yield rows[:, left : left + _TILE]
 
@@ -118,8 +111,7 @@ def write_geojson(
     *,
     target: Path | None = None,
     columns: Mapping[str, NDArray[Any]] | None = None,
-    name: str = "",
-    progress: Callable[[int], object] | None = None,
+    scale: tuple[float, float] = (1.0, 1.0),
 ) -> None:
     """Write the objects' outlines as GeoJSON that QuPath opens as detections.
 
@@ -139,34 +131,28 @@ def write_geojson(
     columns
         Arrays of shape (labels.count,) by name, as `ObjectTable.columns` gives them: they become
         the measurements, but for ``label``, with 6 digits behind the point.
-    name
-        Class of the objects, for example ``"nucleus"``; none if empty.
-    progress
-        Called with the number of rows done.
+    scale
+        Height and width of a pixel in those of the file's full resolution, in which QuPath counts.
 
     Raises
     ------
     OutputError
         The file cannot be written.
     """
-    fixed = '"objectType":"detection"'
-    if name:
-        fixed += f',"classification":{{"name":{json.dumps(name)},"color":{_COLOUR}}}'
     measures = {key: column for key, column in (columns or {}).items() if key != "label"}
     between = ""
     with output_errors(target or path), path.open("w", encoding="utf-8") as file:
         file.write('{"type":"FeatureCollection","features":[')
-        for objects, polygons, done in _polygons(labels):
+        for objects, polygons in _polygons(labels, scale):
             values = _measurements(measures, objects - 1)
             for label, polygon, row in zip(objects.tolist(), polygons, values, strict=True):
                 measured = f',"measurements":{json.dumps(row)}' if row else ""
                 file.write(
                     f'{between}\n{{"type":"Feature","geometry":{{"type":"Polygon","coordinates":'
-                    f'{polygon}}},"properties":{{{fixed},"name":"{label}"{measured}}}}}'
+                    f'{polygon}}},"properties":{{"objectType":"detection",'
+                    f'"name":"{label}"{measured}}}}}'
                 )
                 between = ","
-            if progress is not None:
-                progress(done)
         file.write("\n]}\n")
 
 
@@ -182,28 +168,39 @@ def _measurements(
         yield {key: value for key, value in zip(columns, row, strict=True) if value - value == 0}
 
 
-def _polygons(labels: LabelMap) -> Iterator[tuple[NDArray[np.int64], list[str], int]]:
-    """Objects that end in a strip, their coordinates as JSON, and the rows done.
+def _polygons(
+    labels: LabelMap, scale: tuple[float, float]
+) -> Iterator[tuple[NDArray[np.int64], list[str]]]:
+    """Objects that end in a strip, and their coordinates as JSON.
 
     An object hangs together, so it has ended if it has no pixel in the strip's last row; the runs
-    of those that have one wait for the next strip.
+    of those that have one wait for the next strip. What waits is kept by the strip that it is of,
+    and only the strips from the first one of an object that ends are gone through: an object as
+    high as the image is not moved with each strip.
     """
     height, width = labels.shape
     step = max(1, _STRIP_PIXELS // width)
-    waiting = np.empty((0, 4), np.int64)
-    for top in range(0, height, step):
+    waiting: list[NDArray[np.int64]] = []
+    began = np.zeros(labels.count + 1, np.int64)  # strip, of the objects that wait
+    cut = np.empty(0, np.int64)  # the objects that wait
+    for strip, top in enumerate(range(0, height, step)):
         bottom = min(top + step, height)
-        table = np.concatenate([waiting, _runs(labels.runs(top, bottom), top)])
+        runs = _runs(labels.runs(top, bottom), top)
+        in_last = (runs[:, 1] == bottom - 1) & (bottom < height)
+        before, cut = cut, np.unique(runs[in_last, 0])
         goes_on = np.zeros(labels.count + 1, np.bool_)
-        if bottom < height:
-            goes_on[table[table[:, 1] == bottom - 1, 0]] = True
-        waits = goes_on[table[:, 0]]
-        waiting, ended = table[waits], table[~waits]
+        goes_on[cut] = True
+        began[np.setdiff1d(cut, before, assume_unique=True)] = strip
+        since = int(began[before[~goes_on[before]]].min(initial=strip))
+        parts = [*waiting[since:], runs]
+        waits = [goes_on[part[:, 0]] for part in parts]
+        waiting[since:] = [part[kept] for part, kept in zip(parts, waits, strict=True)]
+        ended = np.concatenate([part[~kept] for part, kept in zip(parts, waits, strict=True)])
         ended = ended[np.argsort(ended[:, 0], kind="stable")]  # in an object the raster's order
         objects, first = np.unique(ended[:, 0], return_index=True)
         bounds = np.append(first, len(ended))
-        text, ends = _core.outlines(ended[:, 1:].astype(np.int32), bounds)
-        yield objects, [text[a:b] for a, b in pairwise(ends.tolist())], bottom
+        text, ends = _core.outlines(ended[:, 1:].astype(np.int32), bounds, *scale)
+        yield objects, [text[a:b] for a, b in pairwise(ends.tolist())]
 
 
 def _runs(runs: Runs, top: int) -> NDArray[np.int64]:

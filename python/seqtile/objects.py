@@ -21,7 +21,7 @@ from .outputs import output_errors, require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["TABLE_SUFFIXES", "ObjectTable", "check_table_suffix", "write_objects"]
+__all__ = ["ObjectTable", "check_table_suffix", "write_objects"]
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 _CSV_ROWS = 1 << 14  # written at a time

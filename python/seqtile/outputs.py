@@ -14,7 +14,14 @@ from typing import Any
 
 from .errors import OutputError
 
-__all__ = ["AtomicOutputs", "output_errors", "require", "sha256_of", "write_manifest"]
+__all__ = [
+    "AtomicOutputs",
+    "check_target",
+    "output_errors",
+    "require",
+    "sha256_of",
+    "write_manifest",
+]
 
 
 class AtomicOutputs:
@@ -35,14 +42,8 @@ class AtomicOutputs:
 
     def path_for(self, target: Path) -> Path:
         """The temporary path to write for a final path."""
-        folder = target.parent
-        if not folder.is_dir():
-            raise OutputError(f"{target}: the folder {folder} does not exist")
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder, expected a file name")
-        if not os.access(folder, os.W_OK):
-            raise OutputError(f"{target}: the folder {folder} is not writable")
-        temporary = folder.resolve() / f".{target.name}.{os.getpid()}.part"
+        check_target(target)
+        temporary = target.parent.resolve() / f".{target.name}.{os.getpid()}.part"
         if temporary in self._files.values():
             raise OutputError(f"{target}: given twice")
         self._files[target] = temporary
@@ -61,15 +62,28 @@ class AtomicOutputs:
             try:
                 for target, temporary in self._files.items():
                     temporary.replace(target)
-            except OSError as failure:
+            except BaseException as failure:  # Ctrl-C too
                 self._remove()
-                raise OutputError(f"cannot finish the output: {failure}") from failure
+                if isinstance(failure, OSError):
+                    raise OutputError(f"cannot finish the output: {failure}") from failure
+                raise
         else:
             self._remove()
 
     def _remove(self) -> None:
         for temporary in self._files.values():
             temporary.unlink(missing_ok=True)
+
+
+def check_target(target: Path) -> None:
+    """Raise `OutputError` if a file cannot be made there: no folder, a read-only one, a folder."""
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"{target}: the folder {folder} does not exist")
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder, expected a file name")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{target}: the folder {folder} is not writable")
 
 
 @contextmanager

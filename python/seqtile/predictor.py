@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
-from .errors import ImageError, ModelIntegrityError, ShapeError
+from .errors import IMAGE_FAILURES, ModelIntegrityError, ShapeError
 from .fasta import FastaSource, read_fasta
 from .inputs import ImageInput, Labels, Limit, ModelInput, SequenceInput
 from .session import Session
@@ -351,7 +351,7 @@ class Predictor:
         crop: int | None = None,
         resize: bool = False,
         embed: bool = False,
-        failed: Callable[[ImageError], object] | None = None,
+        failed: Callable[[Exception], object] | None = None,
     ) -> Iterator[Prediction]:
         """Predict image files, with the memory of one batch.
 
@@ -365,7 +365,8 @@ class Predictor:
         embed
             Give the embedding instead of the answers.
         failed
-            Called for a file that cannot be read, which is left out; without it that is raised.
+            Called with the error of a file that cannot be read, which is left out; without it
+            that is raised.
 
         Yields
         ------
@@ -374,7 +375,9 @@ class Predictor:
         Raises
         ------
         ImageError
-            A file that cannot be read, or is no image that the model takes.
+            A file that is damaged, or no image that the model takes.
+        FileNotFoundError, IsADirectoryError, PermissionError
+            A file that cannot be opened.
         TypeError
             The model takes sequences, or has no embedding to give.
         """
@@ -387,7 +390,7 @@ class Predictor:
             for path in paths:
                 try:
                     yield fspath(path), fitting.read(path, wanted)
-                except ImageError as error:
+                except IMAGE_FAILURES as error:
                     if failed is None:
                         raise
                     failed(error)

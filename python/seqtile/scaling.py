@@ -11,7 +11,15 @@ from .errors import ShapeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["GreyLevels", "scale"]
+__all__ = ["GreyLevels", "check_percentiles", "scale"]
+
+
+def check_percentiles(low: float, high: float) -> None:
+    """Raise `ValueError` unless ``0 <= low < high <= 100``."""
+    if not 0 <= low < high <= 100:
+        raise ValueError(
+            f"percentiles must be two numbers, 0 <= low < high <= 100, not {low}, {high}"
+        )
 
 
 class GreyLevels:
@@ -46,10 +54,7 @@ class GreyLevels:
         ValueError
             Not ``0 <= low < high <= 100``; no pixels were added.
         """
-        if not 0 <= low < high <= 100:
-            raise ValueError(
-                f"percentiles must be two numbers, 0 <= low < high <= 100, not {low}, {high}"
-            )
+        check_percentiles(low, high)
         if not (total := int(self.counts.sum())):
             raise ValueError("no pixels, no percentiles")
         until = np.cumsum(self.counts)

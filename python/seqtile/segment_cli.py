@@ -12,11 +12,13 @@ from typing import Any, TextIO
 
 from .errors import OutputError
 from .images import find_images
+from .outputs import check_target
 from .predictor import Predictor
 from .segment_files import (
     FORMATS,
     SegmentReport,
     check_format,
+    earlier_images,
     segment_files,
     write_segment_manifest,
 )
@@ -42,10 +44,10 @@ class Targets:
     Raises
     ------
     ValueError
-        Files for several images, a folder and files at once, an unknown format, an output that
-        would overwrite an input, two images whose files would have one name.
+        Files for several images, a folder and files at once, an unknown format, one given twice,
+        an output that would overwrite an input, two images whose files would have one name.
     OutputError
-        A folder that cannot be made.
+        A folder that is missing, cannot be made or written.
     """
 
     def __init__(
@@ -63,13 +65,22 @@ class Targets:
             )
         self._outputs = [Path(output) for output in outputs]
         self._folder = folder
-        self._suffixes = [f".{name.strip()}" for name in formats.split(",")] if folder else []
+        names = [name.strip().removeprefix(".").lower() for name in formats.split(",")]
+        self._suffixes = [f".{name}" for name in names] if folder else []
         kinds: set[str] = set()
-        for target in [*self._outputs, *(Path(f"x{suffix}") for suffix in self._suffixes)]:
-            kind = check_format(target)
-            if kind in kinds and folder:
+        for name, suffix in zip(names, self._suffixes, strict=False):
+            if suffix not in FORMATS:
+                known = ", ".join(known.removeprefix(".") for known in FORMATS)
+                raise ValueError(f"--formats: expected some of {known}, not {name!r}")
+            kind = check_format(Path(f"--formats{suffix}"))
+            if kind in kinds:
                 raise ValueError(f"--formats: {kind} twice")
             kinds.add(kind)
+        for i, output in enumerate(self._outputs):
+            check_format(output)
+            check_target(output)
+            if os.path.realpath(output) in map(os.path.realpath, self._outputs[:i]):
+                raise ValueError(f"{output}: given twice")
         owner: dict[str, Path] = {os.path.realpath(image): image for image in images}
         for image in images:
             for target in self(image):
@@ -81,6 +92,7 @@ class Targets:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise OutputError(f"{folder}: cannot make the folder: {error.strerror}") from error
+            check_target(folder / "x")
 
     def __call__(self, image: Path) -> list[Path]:
         """The files of one image."""
@@ -108,10 +120,6 @@ def run(
     images = find_images(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
-    if options.skip_done:
-        if folder is None:
-            raise ValueError("--skip-done goes with a folder (-d)")
-        images = [image for image in images if not all(t.exists() for t in targets(image))]
     chosen = SegmentOptions(
         tile=options.tile,
         overlap=options.overlap,
@@ -123,13 +131,21 @@ def run(
         min_area=options.min_area,
         batch_size="auto" if options.batch_size is None else options.batch_size,
     )
-    reports = []
-    for report in segment_files(predictor, images, targets, chosen, progress=progress):
-        reports.append(report)
-        if report.error:
-            print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
-    if targets.manifest is not None and reports:
-        write_segment_manifest(targets.manifest, predictor, chosen, reports)
+    earlier: list[dict[str, Any]] = []
+    if options.skip_done:
+        if folder is None or targets.manifest is None:
+            raise ValueError("--skip-done goes with a folder (-d)")
+        earlier = earlier_images(targets.manifest, predictor, chosen)
+        images = [image for image in images if not all(t.exists() for t in targets(image))]
+    reports: list[SegmentReport] = []
+    try:
+        for report in segment_files(predictor, images, targets, chosen, progress=progress):
+            reports.append(report)
+            if report.error:
+                print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
+    finally:  # what is done is done, if the rest is not
+        if targets.manifest is not None and reports:
+            write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier)
     return reports
 
 

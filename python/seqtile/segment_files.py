@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import ImageError
+from .errors import IMAGE_FAILURES, ImageError
 from .object_files import write_geojson, write_label_tiff
-from .objects import ObjectTable, write_objects
-from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_manifest
+from .objects import ObjectTable, check_table_suffix, write_objects
+from .outputs import AtomicOutputs, output_errors, sha256_of, write_manifest
 from .overlay import Overlay
 from .predictor import Predictor
 from .segmentation import SegmentOptions, Work, card_of, segmented
 from .session import runtime_wheels
 
-__all__ = ["FORMATS", "SegmentReport", "check_format", "segment_files", "write_segment_manifest"]
-
-# Errors of one image, which do not end the others.
-_FAILURES = (ImageError, FileNotFoundError, IsADirectoryError, PermissionError)
+__all__ = [
+    "FORMATS",
+    "SegmentReport",
+    "check_format",
+    "earlier_images",
+    "segment_files",
+    "write_segment_manifest",
+]
 
 # Suffix of an output file, and what is written.
 FORMATS = {
@@ -56,6 +61,8 @@ class SegmentReport:
         Wall time since the image before.
     outputs
         Files written.
+    sha256
+        Of the image file.
     error
         What went wrong, empty if nothing; the other figures are 0 then.
     """
@@ -68,6 +75,7 @@ class SegmentReport:
     covered: float = 0.0
     seconds: float = 0.0
     outputs: tuple[str, ...] = ()
+    sha256: str = ""
     error: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,8 +96,8 @@ def check_format(target: Path) -> str:
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise ValueError(f"{target}: expected a file name that ends in {', '.join(FORMATS)}")
-    if target.suffix.lower() == ".parquet":
-        require("pyarrow", f"{target}: Parquet")
+    if kind == "table":
+        check_table_suffix(target)
     return kind
 
 
@@ -128,19 +136,21 @@ def segment_files(
     OutputError
         A file that cannot be written.
     """
-    card_of(predictor)
+    card = card_of(predictor)
+    options.settings(card)
+    options.plan(card, 1, 1)
     for image in images:
         for target in targets(image):
             check_format(target)
     works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
     for work in segmented(
-        predictor, works, options.batch_size, failures=_FAILURES, progress=progress
+        predictor, works, options.batch_size, failures=IMAGE_FAILURES, progress=progress
     ):
         with work:
             try:
                 report = _written(work, targets(Path(work.name)))
-            except _FAILURES as error:
+            except IMAGE_FAILURES as error:
                 report = SegmentReport(work.name, error=_line(error))
         now = time.perf_counter()
         yield SegmentReport(**{**asdict(report), "seconds": now - started})
@@ -166,15 +176,15 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
     with AtomicOutputs() as files:
         for target in targets:
             path, kind = files.path_for(target), check_format(target)
-            with output_errors(target):
-                if kind == "labels":
-                    write_label_tiff(path, labels, pixel_size=work.pixel_size)
-                elif kind == "outlines":
-                    write_geojson(path, labels, columns=columns)
-                elif kind == "table":
-                    write_objects(path, target, columns)
-                elif overlay is not None:
-                    overlay.write(path)
+            if kind == "labels":
+                size = work.pixel_size
+                write_label_tiff(path, labels, target=target, pixel_size=size, threads=work.threads)
+            elif kind == "outlines":
+                write_geojson(path, labels, target=target, columns=columns, scale=work.scale)
+            elif kind == "table":
+                write_objects(path, target, columns)
+            elif overlay is not None:
+                overlay.write(path, target=target)
     areas = columns["area"]
     return SegmentReport(
         work.name,
@@ -184,6 +194,7 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
         float(np.median(areas)) if len(areas) else 0.0,
         float(areas.sum()) / (image.height * image.width),
         outputs=tuple(map(str, targets)),
+        sha256=sha256_of(work.name),
     )
 
 
@@ -198,15 +209,19 @@ def write_segment_manifest(
     predictor: Predictor,
     options: SegmentOptions,
     reports: Sequence[SegmentReport],
+    earlier: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """What was run on which images, as JSON: model and images by SHA-256, parameters, versions."""
+    """What was run on which images, as JSON: model and images by SHA-256, parameters, versions.
+
+    ``earlier`` are entries of `earlier_images`; those of an image that has a new report are left
+    out.
+    """
     from . import __version__
 
-    card = card_of(predictor)
+    again = {report.image for report in reports}
     content = {
         "seqtile": __version__,
-        "model": {"name": predictor.name, "sha256": predictor.sha256},
-        "parameters": asdict(options) | {"settings": asdict(options.settings(card))},
+        **_what(predictor, options),
         "device": predictor.device,
         "providers": list(predictor.providers),
         "threads": predictor.threads,
@@ -216,9 +231,48 @@ def write_segment_manifest(
             **runtime_wheels(),
         },
         "images": [
-            report.to_dict() | ({} if report.error else {"sha256": sha256_of(report.image)})
-            for report in reports
+            *(entry for entry in earlier if entry["image"] not in again),
+            *(report.to_dict() for report in reports),
         ],
     }
     with AtomicOutputs() as files, output_errors(path):
         write_manifest(files.path_for(path), content)
+
+
+def _what(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]:
+    """Model and parameters, as JSON has them; what does not change the result is left out."""
+    parameters = asdict(options)
+    del parameters["batch_size"]
+    parameters["settings"] = asdict(options.settings(card_of(predictor)))
+    content = {
+        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "parameters": parameters,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain
+
+
+def earlier_images(
+    path: Path, predictor: Predictor, options: SegmentOptions
+) -> list[dict[str, Any]]:
+    """Entries of the manifest of an earlier run that this one goes on with; none without a file.
+
+    Raises
+    ------
+    ValueError
+        It is no manifest, or of another model or other parameters.
+    """
+    if not path.exists():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images: list[dict[str, Any]] = [entry for entry in content["images"] if entry["image"]]
+        same = all(content[key] == value for key, value in _what(predictor, options).items())
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a manifest of seqtile segment") from None
+    if not same:
+        raise ValueError(
+            f"{path}: made with another model or other parameters: choose another folder, or do "
+            "without --skip-done"
+        )
+    return images

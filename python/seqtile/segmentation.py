@@ -26,14 +26,16 @@ from .images import open_image, to_channels, to_grey
 from .labelling import LabelMap, StripLabeller
 from .objects import ObjectTable
 from .predictor import Arrays, BatchSize, Predictor
-from .scaling import GreyLevels
+from .scaling import GreyLevels, check_percentiles
 from .stitching import Stitcher
 from .tiling import Strip, TilePlan
 
 __all__ = ["Pixels", "SegmentOptions", "Segmented", "Work", "segment", "segmented"]
 
-# Pixels of tiles that are cut before they go through the model: some batches.
+# Pixels of tiles that are cut before they go through the model, some batches; and images that are
+# open meanwhile.
 _GATHERED = 1 << 22
+_OPEN = 32
 # Rows of an image that are read together where only its pixels are wanted.
 _ROWS = 256
 
@@ -46,6 +48,7 @@ class Pixels(Protocol):
     channels: int
     dtype: np.dtype[Any]
     pixel_size: float | None
+    levels: tuple[tuple[int, int], ...]
 
     def rows(self, begin: int, stop: int) -> NDArray[Any]:
         """Rows ``[begin, stop)``, shape (rows, W), or (rows, W, 3) in colour."""
@@ -67,6 +70,7 @@ class _Array:
         self.height, self.width = image.shape[:2]
         self.channels = 3 if image.ndim == 3 else 1
         self.dtype = image.dtype
+        self.levels: tuple[tuple[int, int], ...] = ((self.height, self.width),)
 
     def rows(self, begin: int, stop: int) -> NDArray[Any]:
         return self._image[begin:stop]
@@ -79,8 +83,8 @@ class SegmentOptions:
     Attributes
     ----------
     tile
-        Height and width of a tile, a multiple of the network's stride; an image that fits in one is
-        not cut.
+        Largest height and width of a tile, a multiple of the network's stride. Tiles are made as
+        small as their number allows; an image that fits in one is not cut.
     overlap
         Pixels that neighbouring tiles share, a multiple of the network's stride and smaller than
         ``tile``. Default: twice the radius of the receptive field, with which tiles give what the
@@ -119,6 +123,8 @@ class SegmentOptions:
         for name in ("mask_threshold", "marker_threshold"):
             if given[name] is not None and not 0 <= given[name] <= 1:
                 raise ValueError(f"{name} must be 0 to 1, not {given[name]}")
+        low, high = card.segmentation.percentiles if self.percentiles is None else self.percentiles
+        check_percentiles(low, high)
         if given["min_area"] is not None and given["min_area"] < 0:
             raise ValueError(f"min_area must not be negative, not {given['min_area']}")
         chosen = {name: value for name, value in given.items() if value is not None}
@@ -146,11 +152,20 @@ class SegmentOptions:
             raise ValueError(
                 f"overlap must be smaller than tile, not {overlap} with tile {self.tile}"
             )
-        sides = [max(-(-side // stride) * stride, card.inputs[0].min_length)
-                 for side in (height, width)]  # fmt: skip
-        size = tuple(min(self.tile, side) for side in sides)
-        shared = tuple(overlap if side > self.tile else 0 for side in sides)
-        return TilePlan((height, width), (size[0], size[1]), (shared[0], shared[1]), stride)
+        least = card.inputs[0].min_length
+        axes = [_axis(side, self.tile, overlap, stride, least) for side in (height, width)]
+        size, shared = ((rows, columns) for rows, columns in zip(*axes, strict=True))
+        return TilePlan((height, width), size, shared, stride)
+
+
+def _axis(side: int, tile: int, overlap: int, stride: int, least: int) -> tuple[int, int]:
+    """Size and overlap of the tiles along an axis: as few as can be, and those as small as can."""
+    padded = max(-(-side // stride) * stride, least)
+    if padded <= tile:
+        return padded, 0
+    count = -(-(padded - overlap) // (tile - overlap))
+    wanted = -(-(padded + (count - 1) * overlap) // count)
+    return min(tile, max(-(-wanted // stride) * stride, least)), overlap
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +206,8 @@ class Work:
         The grey levels at the percentiles of its contrast.
     error
         What went wrong with this image; it is left out then.
+    threads
+        For what is not the model's.
     """
 
     def __init__(
@@ -211,8 +228,20 @@ class Work:
         self._options = options
         self._settings = options.settings(self._card)
         self._channels = predictor.image_input.channels
+        self.threads = predictor.threads
         self._keep = keep
         self._stack = ExitStack()
+
+    @property
+    def mask(self) -> str:
+        """Name of the output that is the mask."""
+        return self._settings.mask
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Height and width of a pixel in those of the file's full resolution."""
+        height, width = self.image.levels[0]
+        return height / self.image.height, width / self.image.width
 
     @property
     def pixel_size(self) -> tuple[float, float] | None:
@@ -223,6 +252,8 @@ class Work:
     def strips(self) -> Iterator[tuple[Work, NDArray[np.uint8]]]:
         """The tiles of each strip, uint8, shape (n, th, tw) or (n, th, tw, 3), from the top."""
         if isinstance(self.source, np.ndarray):
+            if self._options.level:
+                raise ValueError(f"level must be 0 for an array, not {self._options.level}")
             self.image = _Array(self.source)
         else:
             self.image = self._stack.enter_context(
@@ -232,7 +263,9 @@ class Work:
         self._stitchers: dict[str, Stitcher] = {}
         self._plan = plan
         self._row = 0
-        self._labeller = self._stack.enter_context(StripLabeller(self.image.width, self._settings))
+        self._labeller = self._stack.enter_context(
+            StripLabeller(self.image.width, self._settings, threads=self.threads)
+        )
         self._table = self._contrast()
         strips = list(plan.strips())
         self.left = len(strips)
@@ -260,8 +293,9 @@ class Work:
             done[name] = self._stitchers[name].add(tiles)
             if self._keep is not None:
                 whole = (self.image.height, self.image.width)
-                kept = self._keep.setdefault(name, np.empty(whole, np.float32))
-                kept[self._row : self._row + len(done[name])] = done[name]
+                if name not in self._keep:
+                    self._keep[name] = np.empty(whole, np.float32)
+                self._keep[name][self._row : self._row + len(done[name])] = done[name]
         settings = self._settings
         self._labeller.add(done[settings.mask], done[settings.marker] if settings.marker else None)
         self._row += len(done[settings.mask])
@@ -336,6 +370,9 @@ def segmented(
             except failures as error:
                 work.error = error
                 gathered = [piece for piece in gathered if piece[0] is not work]
+            if len(open_works) >= _OPEN:
+                done += _run(predictor, gathered, batch_size)
+                progress(done)
             while open_works and (open_works[0].error or open_works[0].left == 0):
                 yield open_works.pop(0)
         done += _run(predictor, gathered, batch_size)
@@ -418,5 +455,6 @@ def segment(
             pass
         labels = work.labels.rows(0, work.image.height)
         table = ObjectTable(work.labels.count, pixel_size=work.pixel_size)
-        table.add(0, labels, work.image.rows(0, work.image.height))
+        mask = probabilities[work.mask]
+        table.add(0, labels, work.image.rows(0, work.image.height), mask)
         return Segmented(labels, probabilities, table.columns())

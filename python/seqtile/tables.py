@@ -119,7 +119,11 @@ def write_predictions(
             _write_arrays(items, path, output, advance)
             return
         name = "standard output" if path is None else output
-        opened = nullcontext(sys.stdout) if path is None else path.open("w", encoding="utf-8")
+        opened = (
+            nullcontext(sys.stdout)
+            if path is None  # file names need not be UTF-8: they are written as they are
+            else path.open("w", encoding="utf-8", errors="surrogateescape")
+        )
         with opened as file:
             for count, item in enumerate(items, 1):
                 with output_errors(name) if path else nullcontext():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import tracemalloc
 import zlib
@@ -67,8 +68,9 @@ def declared(height: int, width: int, **options: Any) -> Write:
     return write
 
 
-def bmp(*, width: int = 51, height: int = 67, compression: int = 0) -> bytes:
+def bmp(*, width: int = 51, height: int = 67, compression: int = 0, header: int = 40) -> bytes:
     content = bytearray(encoded(COLOUR, "BMP"))
+    struct.pack_into("<I", content, 14, header)
     struct.pack_into("<ii", content, 18, width, height)
     struct.pack_into("<I", content, 30, compression)
     return bytes(content)
@@ -138,6 +140,7 @@ BAD: dict[str, tuple[bytes | Write, str]] = {
     ),
     "tall.bmp": (bmp(height=68), "truncated: 10,[0-9]{3} bytes, its header says 10,[0-9]{3}"),
     "no-width.bmp": (bmp(width=0), "a damaged BMP: 67 x 0 pixels of 24 bits"),
+    "no-header.bmp": (bmp(header=0), "a damaged BMP"),
     "run-lengths.bmp": (bmp(compression=1), "a BMP with run lengths"),
 }  # fmt: skip
 
@@ -173,6 +176,13 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         open_image(tmp_path / "none.png")
     with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         open_image(tmp_path)
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", Path("/dev/zero")):
+        with pytest.raises(ImageError, match=f"{path}: expected a file, found a pipe or a device"):
+            open_image(path)
 
 
 HUGE: dict[str, bytes | Write] = {

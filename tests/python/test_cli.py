@@ -376,9 +376,20 @@ def test_doctor_finds_clashing_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_version", lambda package: "1.0")
     found = diagnose("cpu")
     assert found.problems == [
-        "onnxruntime and onnxruntime-gpu are both installed and share one module"
+        "onnxruntime and onnxruntime-gpu are both installed and share one module",
+        "opencv-python and opencv-python-headless are both installed and share one module",
     ]
     assert found.mend == ("pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime")
+
+
+def test_doctor_finds_both_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = doctor._version
+    both = ("opencv-python", "opencv-python-headless")
+    monkeypatch.setattr(doctor, "_version", lambda name: "5.0" if name in both else version(name))
+    assert diagnose("cpu").mend == (
+        "pip uninstall -y opencv-python opencv-python-headless && "
+        "pip install opencv-python-headless"
+    )
 
 
 def test_doctor_without_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_predict_with_a_table(folder: Path, fasta: Path, table: Path) -> None:
     result = run("predict", folder, fasta, "--input", f"accessibility={table}", "--jsonl")
     first = json.loads(result.stdout.splitlines()[0])
     assert first == {
-        "name": "a", "totals": [6, 7], "tops": [[1, 0], [0, 1], [0, 0], [0, 0]],
+        "name": "a", "totals": {"known": 6, "sum": 7}, "tops": [[1, 0], [0, 1], [0, 0], [0, 0]],
         "tops_letters": "AC",
     }  # fmt: skip
 

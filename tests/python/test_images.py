@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -174,6 +176,32 @@ def test_no_room_for_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         image.read()
 
 
+def test_a_disk_that_fills_up_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_raster, "IN_MEMORY", 0)
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(COLOUR, "PNG"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open_image(path) as image:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with pytest.raises(ImageError, match=r"15,189 bytes.*File too large.*TMPDIR"):
+                image.read()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        np.testing.assert_array_equal(image.read(), COLOUR)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_decoded_image_holds_no_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(encoded(COLOUR, kind))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    image = open_image(path)
+    image.rows(0, 1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    image.close()
+
+
 @pytest.mark.parametrize(("begin", "stop"), [(-1, 3), (3, 2), (0, 62), (62, 62)])
 def test_rows_outside_the_image(begin: int, stop: int, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
@@ -213,6 +241,12 @@ class TestFindImages:
     def test_folder(self, folder: Path) -> None:
         assert self.names(folder, ".") == ["a.TIF", "b.png", "c.ome.tif", "f[1].png"]
         assert self.names(folder, "sub", "d.txt") == ["sub/e.jpg", "d.txt"]
+
+    def test_links_that_lead_nowhere_are_found(self, folder: Path) -> None:
+        (folder / "sub" / "a.png").symlink_to("none.png")
+        (folder / "sub" / "b.png").mkdir()
+        os.mkfifo(folder / "sub" / "c.png")
+        assert self.names(folder, "sub") == ["sub/a.png", "sub/e.jpg"]
 
     def test_patterns(self, folder: Path) -> None:
         assert self.names(folder, "*.png") == ["b.png", "f[1].png"]

@@ -151,6 +151,22 @@ def test_a_failed_rename_leaves_no_temporary_file(
     assert names(folder) == set()
 
 
+def test_an_interrupted_rename_leaves_no_temporary_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    def write_and_finish() -> None:
+        with AtomicOutputs() as files:
+            files.path_for(folder / "a").write_text("x")
+            monkeypatch.setattr(Path, "replace", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_finish()
+    assert names(folder) == set()
+
+
 # a disk that is full
 
 

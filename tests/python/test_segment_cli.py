@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,10 @@ import pytest
 import tifffile
 
 import seqtile
+from seqtile.image_items import Fitting
+from seqtile.image_tiff import TiffImage
+from seqtile.segment_cli import Targets
+from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder
 from tests.python.test_segmentation import blobs
@@ -112,6 +117,14 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
     before = (out / "a.objects.csv").stat().st_mtime_ns
     result = run("segment", model, images, "-d", out, "--formats", "csv", "--skip-done")
     assert "2 images" in result.stdout
+    manifest = json.loads((out / "segment.manifest.json").read_text())
+    assert [Path(entry["image"]).stem for entry in manifest["images"]] == ["a", "b", "c"]
+    result = run("segment", model, images, "-d", out, "--skip-done", "--min-area", "5")
+    assert result.returncode == 1
+    assert "made with another model or other parameters" in result.stderr
+    (out / "segment.manifest.json").write_text("[]")
+    result = run("segment", model, images, "-d", out, "--skip-done")
+    assert "segment.manifest.json: not a manifest of seqtile segment" in result.stderr
     assert (out / "a.objects.csv").stat().st_mtime_ns == before
     assert {p.name for p in out.glob("*.csv")} == {f"{n}.objects.csv" for n in "abc"}
 
@@ -122,7 +135,9 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
         (["images/a.png", "images/b.tif", "-o", "x.tif"], "-o is for a single image, here are 2"),
         (["images/a.png", "-o", "x.tif", "-d", "out"], "give files (-o) or a folder (-d)"),
         (["images/a.png", "-o", "x.jpg"], "x.jpg: expected a file name that ends in .tif, .tiff"),
-        (["images", "-d", "out", "--formats", "tif,doc"], "x.doc: expected a file name that ends"),
+        (["images", "-d", "out", "--formats", "tif,doc"], "geojson, csv, parquet, png, not 'doc'"),
+        (["images", "-d", "out", "--formats", "a.tif"], "--formats: expected some of tif, tiff"),
+        (["images/a.png", "-o", "x.csv", "-o", "./x.csv"], "x.csv: given twice"),
         (["images", "-d", "out", "--formats", "csv,parquet"], "--formats: table twice"),
         (["images/a.png", "-o", "images/a.png"], "images/a.png would overwrite what is of"),
         (["images", "same/a.tif", "-d", "out"], "a.labels.tif: same/a.tif would overwrite what is"),
@@ -148,6 +163,38 @@ def test_refused(
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_formats_may_have_dots_and_capitals(model: Path, images: Path, tmp_path: Path) -> None:
+    run("segment", model, images / "a.png", "-d", tmp_path / "out", "--formats", ".TIF, csv")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"a.labels.tif", "a.objects.csv", "segment.manifest.json"}
+
+
+def test_outputs_are_refused_before_work(images: Path, tmp_path: Path) -> None:
+    for output in ("no/x.tif", "images/x.tif/y.csv"):
+        with pytest.raises(seqtile.OutputError, match="does not exist"):
+            Targets([images / "a.png"], [str(tmp_path / output)], None, "")
+
+
+def test_outlines_of_a_level_are_in_pixels_of_the_full_resolution(
+    model: Path, tmp_path: Path
+) -> None:
+    full = blobs(64, 96, 5).repeat(2, 0).repeat(2, 1)
+    with tifffile.TiffWriter(tmp_path / "p.tif") as file:
+        file.write(full, tile=(64, 64), subifds=1)
+        file.write(full[::2, ::2], tile=(64, 64), subfiletype=1)
+    result = run("segment", model, tmp_path / "p.tif", "--level", 1, "-o", tmp_path / "o.geojson")
+    assert (result.returncode, result.stderr) == (0, "")
+    features = json.loads((tmp_path / "o.geojson").read_text())["features"]
+    found = expected(model, tmp_path / "p.tif", level=1)
+    assert found.labels.shape == (64, 96)
+    assert len(features) == len(found) > 1
+    for feature in features:
+        box = np.array(feature["geometry"]["coordinates"][0])
+        at = int(feature["properties"]["name"]) - 1
+        assert box[:, 0].max() == 2 * found.objects["x1"][at]
+        assert box[:, 1].max() == 2 * found.objects["y1"][at]
 
 
 def test_a_folder_that_cannot_be_written(model: Path, images: Path, tmp_path: Path) -> None:
@@ -230,6 +277,29 @@ def test_crop_and_resize(colours: Path, photos: Path) -> None:
     assert result.stdout.splitlines()[1].split("\t")[1] == "red"
 
 
+def test_only_rows_of_the_crop_are_read(
+    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "slide.tif"
+    image = np.random.default_rng(0).integers(0, 256, (100, 60, 3), np.uint8)
+    tifffile.imwrite(path, image, tile=(16, 16), compression="deflate")
+    asked = []
+    rows = TiffImage.rows
+    monkeypatch.setattr(
+        TiffImage, "rows", lambda self, *span: asked.append(span) or rows(self, *span)
+    )
+    wanted = seqtile.load(colours, device="cpu").image_input
+    with pytest.raises(seqtile.ImageError, match="100 x 60 pixels .* the model takes 6 x 5"):
+        Fitting().read(path, wanted)
+    with pytest.raises(seqtile.ImageError, match="6 x 6 pixels .* the model takes 6 x 5"):
+        Fitting(crop=6).read(path, wanted)
+    assert asked == []
+    got = Fitting(crop=30, resize=True).read(path, wanted)
+    assert asked == [(35, 65)]
+    expected = cv2.resize(image[35:65, 15:45], (5, 6), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(got, expected)
+
+
 def test_good_images_are_predicted_and_bad_ones_named(colours: Path, photos: Path) -> None:
     (photos / "cut.png").write_bytes((photos / "red.png").read_bytes()[:-20])
     result = run("predict", colours, photos)
@@ -240,6 +310,50 @@ def test_good_images_are_predicted_and_bad_ones_named(colours: Path, photos: Pat
     cut, large = result.stderr.splitlines()
     assert cut.startswith(f"seqtile: error: {photos}/cut.png: ")
     assert "60 x 60 pixels (height x width), the model takes 6 x 5: crop or resize" in large
+
+
+def test_a_file_that_vanished_does_not_end_the_others(colours: Path, photos: Path) -> None:
+    gone = photos / "gone.png"
+    failed: list[Exception] = []
+    predictor = seqtile.load(colours, device="cpu")
+    rows = list(predictor.predict_images([gone, photos / "red.png"], failed=failed.append))
+    assert [row.name for row in rows] == [str(photos / "red.png")]
+    (error,) = failed
+    assert isinstance(error, FileNotFoundError)
+    with pytest.raises(FileNotFoundError, match=r"gone\.png"):
+        list(predictor.predict_images([gone]))
+
+
+def test_a_file_name_need_not_be_utf_8(model: Path, colours: Path, photos: Path) -> None:
+    name = b"\xff\xfe.png"
+    Path(os.fsdecode(bytes(photos) + b"/" + name)).write_bytes((photos / "red.png").read_bytes())
+    for environment in ({"LC_ALL": "C.UTF-8"}, {"LC_ALL": "C"}):
+        for arguments in (
+            ["predict", colours, photos, "-o", photos / "x.tsv"],
+            ["predict", colours, photos, "-o", photos / "x.npz"],
+            ["predict", colours, photos, "--jsonl"],
+            ["segment", model, photos, "-d", photos / "out"],
+        ):
+            result = subprocess.run(
+                [*SEQTILE, *map(str, arguments)],
+                capture_output=True,
+                env=os.environ | environment,
+            )
+            assert b"codec" not in result.stderr
+            assert b"Traceback" not in result.stderr
+            assert arguments[0] == "predict" or name in result.stdout
+        assert name in (photos / "x.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("source", ["photos", "photos/r*.png"])
+def test_predictions_do_not_overwrite_an_image_of_a_folder(
+    colours: Path, photos: Path, source: str
+) -> None:
+    before = (photos / "red.png").read_bytes()
+    result = run("predict", colours, source, "-o", "photos/red.png", cwd=photos.parent)
+    assert result.returncode == 1
+    assert "photos/red.png: the output would overwrite the input" in result.stderr
+    assert (photos / "red.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(

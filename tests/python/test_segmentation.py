@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,8 @@ def test_tiles_give_what_the_whole_gives(
     np.testing.assert_allclose(found.probabilities["mask"], mask, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(found.labels, labels)
     assert len(found) == labels.max()
+    means = [mask[labels == i].mean() for i in range(1, len(found) + 1)]
+    np.testing.assert_allclose(found.objects["probability"], means, rtol=1e-4)
     assert found.objects["area"].tolist() == np.bincount(labels.ravel())[1:].tolist()
 
 
@@ -130,6 +133,22 @@ def test_tiles_of_many_images_go_together(
         work.close()
 
 
+def test_few_images_are_open_at_a_time(cells: Predictor) -> None:
+    opened: list[Work] = []
+
+    def works() -> Iterator[Work]:
+        for seed in range(200):
+            opened.append(Work(blobs(8, 8, seed), cells, SegmentOptions()))
+            yield opened[-1]
+
+    ahead = 0
+    for count, work in enumerate(segmented(cells, works()), 1):
+        ahead = max(ahead, len(opened) - count + 1)
+        work.close()
+    assert count == 200
+    assert 2 <= ahead <= 64
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -148,6 +167,11 @@ def test_tiles_of_many_images_go_together(
 def test_options_out_of_range(cells: Predictor, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         seqtile.segment(cells, blobs(8, 8), **options)
+
+
+def test_an_array_has_no_levels(cells: Predictor) -> None:
+    with pytest.raises(ValueError, match="level must be 0 for an array, not 1"):
+        seqtile.segment(cells, blobs(8, 8), level=1)
 
 
 @pytest.mark.parametrize(

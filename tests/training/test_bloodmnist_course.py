@@ -1,0 +1,204 @@
+"""The document's runs: the softmax by mistake, and that the paragraph says what the runs found."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("onnxscript", reason="export needs onnxscript")
+pytest.importorskip("matplotlib", reason="pictures need matplotlib")
+
+from training import bloodmnist_course as course  # noqa: E402
+from training import train_bloodmnist  # noqa: E402
+from training.bloodmnist_course import Row  # noqa: E402
+from training.datasets.source import DataError  # noqa: E402
+
+COMMITTED = Path(__file__).parents[2] / "training" / "studies" / "bloodmnist_course.csv"
+FOUR = [(n, o) for n in ("plain", "pooled") for o in ("logits", "softmax")]
+
+
+def test_the_floor_of_the_loss() -> None:
+    """Minimised by torch: cross entropy of a softmax, the right logit as large as may be."""
+    logits = torch.zeros(1, 8)
+    logits[0, 3] = 200.0
+    loss = torch.nn.functional.cross_entropy(torch.softmax(logits, 1), torch.tensor([3]))
+    assert float(loss) == pytest.approx(course.FLOOR, abs=1e-5)
+    assert pytest.approx(1.2740, abs=1e-4) == course.FLOOR
+
+
+def table(path: Path) -> dict[tuple[str, str, int], list[dict[str, float]]]:
+    """Epochs by network, output and seed, read without the study's own reader."""
+    found: dict[tuple[str, str, int], list[dict[str, float]]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            key = (row.pop("network"), row.pop("output"), int(row.pop("seed")))
+            found.setdefault(key, []).append({k: float(v) for k, v in row.items()})
+    return found
+
+
+def check_paragraph(text: str, path: Path) -> None:
+    """Every claim of the paragraph against the numbers of the file."""
+    runs = table(path)
+    assert "log(e + 7) - 1 = 1.274" in text
+    claims = re.findall(
+        r"test accuracy of the (plain|pooled) network is (.+?)(?=\. (?:With|Pooling))", text
+    )
+    assert [network for network, _ in claims] == ["plain", "pooled"]
+    for network, said in claims:
+        seeds = sorted({seed for n, _, seed in runs if n == network})
+        parts = said.split("; ")
+        assert len(parts) == len(seeds)
+        for seed, part in zip(seeds, parts, strict=True):
+            match = re.match(
+                r"([\d.]+) against ([\d.]+) with logits after (\d+) epochs \(seed (\d+), train "
+                r"loss ([\d.]+)\)(, stuck at its start)?$", part,
+            )  # fmt: skip
+            assert match is not None, part
+            epochs = int(match[3])
+            a, b = (runs[network, output, seed] for output in ("logits", "softmax"))
+            assert epochs == min(len(a), len(b))
+            assert int(match[4]) == seed
+            assert float(match[1]) == pytest.approx(b[epochs - 1]["test_accuracy"], abs=6e-4)
+            assert float(match[2]) == pytest.approx(a[epochs - 1]["test_accuracy"], abs=6e-4)
+            assert float(match[5]) == pytest.approx(b[epochs - 1]["train_loss"], abs=6e-4)
+            assert float(match[5]) >= 1.274
+            curve = [row["test_accuracy"] for row in b[:epochs]]
+            assert (match[6] is not None) == (np.ptp(curve) < 0.002)
+    pooling = re.search(
+        r"Pooling, with logits: (\d+) times fewer parameters and (\d+) times less time an epoch; "
+        r"after (\d+) epochs test accuracy is ([\d.]+) against ([\d.]+), at its highest ([\d.]+) "
+        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+?)\.(?: By|$)", text,
+    )  # fmt: skip
+    assert pooling is not None
+    plain, pooled = runs["plain", "logits", 0], runs["pooled", "logits", 0]
+    epochs = int(pooling[3])
+    assert epochs == min(len(plain), len(pooled))
+    assert int(pooling[1]) == round(25_785_672 / 390_472)  # counted by hand from the layers
+    assert int(pooling[2]) == round(plain[0]["seconds"] / pooled[0]["seconds"])
+    last = [pooled[epochs - 1], plain[epochs - 1]]
+    best = [max(row["test_accuracy"] for row in run[:epochs]) for run in (pooled, plain)]
+    expected = [*(r["test_accuracy"] for r in last), *best, *(r["train_loss"] for r in last)]
+    for i, value in enumerate(expected):
+        assert float(pooling[4 + i]) == pytest.approx(value, abs=6e-4)
+    timed = re.search(
+        r"in the (\d+) s of .+ at ([\d.]+), the pooled one can do (\d+) epochs in (\d+) s, and is "
+        r"at ([\d.]+)\.$", text,
+    )  # fmt: skip
+    fits = min(int(plain[0]["seconds"] / pooled[0]["seconds"]), len(pooled))
+    assert (timed is None) == (fits == 0)
+    if timed:
+        assert int(timed[3]) == fits
+        assert float(timed[1]) == pytest.approx(plain[0]["seconds"], abs=0.6)
+        assert float(timed[4]) == pytest.approx(fits * pooled[0]["seconds"], abs=0.6)
+        assert float(timed[2]) == pytest.approx(plain[0]["test_accuracy"], abs=6e-4)
+        assert float(timed[5]) == pytest.approx(pooled[fits - 1]["test_accuracy"], abs=6e-4)
+    assert ("no cheaper" in pooling[10]) == (plain[0]["seconds"] <= pooled[0]["seconds"])
+    assert ("no better" in pooling[10]) == (best[0] <= best[1])
+    assert ("less by heart" in pooling[10]) == (last[0]["train_loss"] > last[1]["train_loss"])
+
+
+def test_the_committed_paragraph_follows_from_the_committed_numbers() -> None:
+    rows = course.read_csv(COMMITTED)
+    check_paragraph(course.conclude(rows), COMMITTED)
+    for network, output in FOUR:
+        run = course.one(rows, network, output)
+        assert [r.epoch for r in run] == list(range(1, len(run) + 1))
+    lengths = {len(course.one(rows, *which)) for which in FOUR}
+    assert len(lengths) == 1  # the same number of epochs for all four
+
+
+def test_another_outcome_gives_another_paragraph(tmp_path: Path) -> None:
+    """The paragraph is made from the numbers: swap the two networks' names, and it says so."""
+    rows = course.read_csv(COMMITTED)
+    names = {"plain": "pooled", "pooled": "plain"}
+    swapped = [Row(names[r.network], r.output, 0, r.epoch, r.train_loss, r.valid_accuracy,
+                   r.test_accuracy, r.seconds) for r in rows if r.seed == 0]  # fmt: skip
+    course.write_csv(tmp_path / "swapped.csv", swapped)
+    text = course.conclude(course.read_csv(tmp_path / "swapped.csv"))
+    check_paragraph(text, tmp_path / "swapped.csv")
+    assert "no cheaper" in text
+    assert "no cheaper" not in course.conclude(rows)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder of runs: four of seed 0, one pair of seed 1, one that goes on, one of smoke."""
+    rng = np.random.default_rng(0)
+    for model in ("cnn", "cnn-pool"):
+        for name in ("seed0", "seed1", "smoke") if model == "cnn-pool" else ("seed0",):
+            folder = tmp_path / f"bloodmnist-{model}" / f"course-{name}"
+            folder.mkdir(parents=True)
+            for output in ("logits", "softmax"):
+                epochs = 3 if (model, output) == ("cnn", "softmax") else 4
+                history = [
+                    {"epoch": i, "step": 9 * i, "train_loss": 1.3 + rng.uniform(),
+                     "accuracy": rng.uniform(), "test_accuracy": rng.uniform()}
+                    for i in range(1, epochs + 1)
+                ]  # fmt: skip
+                torch.save({"history": history, "seconds": 5.0}, folder / f"fit-{output}.pt")
+    return tmp_path
+
+
+def test_the_clock() -> None:
+    """Pooling is faster by far; an epoch has 187 batches."""
+    cpu = torch.device("cpu")
+    pooled, plain = (
+        course.clock("pooled", "softmax", cpu, 4),
+        course.clock("plain", "logits", cpu, 2),
+    )
+    assert 0.2 < pooled < plain / 3
+
+
+def test_figure_and_table_of_runs(runs: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(
+        course, "clock", lambda network, *_: {"plain": 75.04, "pooled": 7.5}[network]
+    )
+    call = ["--runs", str(runs), "--out", str(runs / "out"), "--device", "cpu", "--threads", "1"]
+    course.main(call)
+    said = capsys.readouterr().out
+    check_paragraph(said.split("\n\n")[1].splitlines()[0], runs / "out" / "bloodmnist_course.csv")
+    assert (runs / "out" / "bloodmnist_course.png").read_bytes()[:4] == b"\x89PNG"
+    found = table(runs / "out" / "bloodmnist_course.csv")
+    assert len(found) == 6
+    assert {len(run) for run in found.values()} == {3}
+    written = torch.load(runs / "bloodmnist-cnn-pool" / "course-seed1" / "fit-logits.pt")
+    for row, epoch in zip(found["pooled", "logits", 1], written["history"], strict=False):
+        for name, key in (("valid_accuracy", "accuracy"), ("train_loss", "train_loss")):
+            assert row[name] == pytest.approx(epoch[key], abs=5e-5)
+    lines = [line for line in said.splitlines() if line.startswith("| p")]
+    assert [tuple(part.strip() for part in line.split("|")[1:3]) for line in lines] == FOUR
+    assert ["| 3 | 75.0 |" in line for line in lines] == [True, True, False, False]
+    assert ["| 3 | 7.5 |" in line for line in lines] == [False, False, True, True]
+    (runs / "bloodmnist-cnn" / "course-seed0" / "fit-softmax.pt").unlink()
+    with pytest.raises(DataError, match="no run of plain, softmax: .*--model cnn --preset course"):
+        course.main(call)
+
+
+def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> None:
+    """Both runs of the pooled network on some real rows; test is not read."""
+    monkeypatch.setenv("SEQTILE_DATA", str(data_root))
+    asked = []
+    load = train_bloodmnist.bloodmnist_report.bloodmnist.load
+    monkeypatch.setattr(
+        "training.datasets.bloodmnist.load", lambda *a: (asked.append(a[0]), load(*a))[1]
+    )
+    train_bloodmnist.main(
+        ["--model", "cnn-pool", "--preset", "course", "--smoke", "--runs", str(tmp_path),
+         "--device", "cpu", "--threads", "1"]
+    )  # fmt: skip
+    assert set(asked) == {"train", "valid"}
+    folder = tmp_path / "bloodmnist-cnn-pool" / "course-smoke"
+    losses = {}
+    for output in ("logits", "softmax"):
+        with (folder / f"{output}.csv").open(newline="") as file:
+            history = list(csv.DictReader(file))
+        assert [row["epoch"] for row in history] == ["1", "2"]
+        losses[output] = float(history[-1]["train_loss"])
+        assert float(history[-1]["train_loss"]) < float(history[0]["train_loss"])
+    assert 1.274 < losses["softmax"] < np.log(8) + 0.01
+    assert losses["logits"] != pytest.approx(losses["softmax"], abs=0.01)
