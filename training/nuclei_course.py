@@ -159,7 +159,7 @@ def run(task: Task, folder: Path) -> None:
             "seconds": np.array([f.seconds for f in fits])[:, None],
         }
     metrics = [
-        _metric(name, split, figures[kind][name].mean(0), f"rotation: {kind}; {repeats} networks")
+        _metric(name, split, figures[kind][name].mean(0), f"rotation: {kind}; networks: {repeats}")
         for kind in ROTATIONS for name in ("dice", "iou", "turning_error")
     ]  # fmt: skip
     metrics += [
@@ -171,7 +171,7 @@ def run(task: Task, folder: Path) -> None:
     report.write(folder / "report.json", metrics, [], networks=_networks(figures))
     compare_histories(
         folder / "rotation.png", histories, ("train_loss", "valid_loss", "dice"),
-        f"the course's U-Net, mean of {repeats} networks each; dice of validation",
+        f"the course's U-Net, networks each: {repeats}; dice of validation",
     )  # fmt: skip
 
 
