@@ -19,6 +19,7 @@ PACKAGE = Path(seqtile.__file__).parent
 SOURCES = sorted(PACKAGE.glob("*.py"))
 TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
+IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = [
     "errors", "outputs", "batch", "sequence", "kmers", "kmer_table", "translation", "compression",
@@ -79,7 +80,7 @@ def loaded(code: str, *arguments: object) -> set[str]:
 
 def test_importing_seqtile_is_cheap() -> None:
     modules = loaded("import seqtile")
-    assert modules & (OPTIONAL | TRAINING) == set()
+    assert modules & (OPTIONAL | TRAINING | IMAGES) == set()
     assert {"seqtile", "numpy"} <= modules
 
 
@@ -103,7 +104,7 @@ def test_predicting_needs_onnxruntime_alone(name: str) -> None:
         "predictor.predict(numpy.full((1, *shape), ord('A'), 'uint8'), **further)"
     )
     modules = loaded(code, name)
-    assert modules & (OPTIONAL | TRAINING) == {"onnxruntime"}
+    assert modules & (OPTIONAL | TRAINING | IMAGES) == {"onnxruntime"}
 
 
 def test_a_third_party_model_needs_onnxruntime_alone(tmp_path: Path) -> None:

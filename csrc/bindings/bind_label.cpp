@@ -5,6 +5,7 @@
 #include "../components.hpp"
 #include "../grow.hpp"
 #include "../outline.hpp"
+#include "../run_levels.hpp"
 #include "arrays.hpp"
 
 namespace seqtile::bindings {
@@ -70,6 +71,40 @@ py::tuple py_outlines(Array<std::int32_t> const& runs, Array<std::int64_t> const
     return py::make_tuple(py::str(text), std::move(ends));
 }
 
+// `runs` (n, 3): object, first pixel, length; `image` (pixels, channels); the others (objects,).
+template <class Level>
+void py_add_run_levels(Array<Level> const& image, std::size_t channel,
+                       Array<std::int64_t> const& runs, Array<double>& sum, Array<double>& smallest,
+                       Array<double>& largest) {
+    static_assert(sizeof(LevelRun) == 3 * sizeof(std::int64_t));
+    if (image.ndim() != 2 || channel >= static_cast<std::size_t>(image.shape(1))) {
+        throw py::value_error("image must be (pixels, channels)");
+    }
+    if (runs.ndim() != 2 || runs.shape(1) != 3) throw py::value_error("runs must be (n, 3)");
+    check_size("smallest", smallest.size(), static_cast<std::size_t>(sum.size()));
+    check_size("largest", largest.size(), static_cast<std::size_t>(sum.size()));
+    std::span const source(reinterpret_cast<LevelRun const*>(runs.data()),
+                           static_cast<std::size_t>(runs.shape(0)));
+    for (LevelRun const& run : source) {
+        bool const inside = run.object >= 0 && run.object < sum.size() && run.start >= 0 &&
+                            run.length > 0 && run.length <= image.shape(0) - run.start;
+        if (!inside) throw py::value_error("runs must lie in the image and be of known objects");
+    }
+    Level const* const first = image.data() + channel;
+    auto const step = static_cast<std::size_t>(image.shape(1));
+    LevelTotals const totals{sum.mutable_data(), smallest.mutable_data(), largest.mutable_data()};
+    py::gil_scoped_release const unlocked;
+    add_run_levels(first, step, source, totals);
+}
+
+template <class Level>
+void def_add_run_levels(py::module_& module) {
+    using namespace py::literals;
+    module.def("add_run_levels", &py_add_run_levels<Level>, "image"_a.noconvert(), "channel"_a,
+               "runs"_a.noconvert(), "sum"_a.noconvert(), "smallest"_a.noconvert(),
+               "largest"_a.noconvert());
+}
+
 Components components(std::size_t width, float mask_threshold, float marker_threshold) {
     if (width == 0) throw py::value_error("width must be positive");
     return {width, mask_threshold, marker_threshold};
@@ -84,6 +119,10 @@ void bind_label(py::module_& module) {
         .def(py::init(&components), "width"_a, "mask_threshold"_a, "marker_threshold"_a)
         .def("add", &py_add, "mask"_a.noconvert(), "marker"_a.noconvert(), "out"_a.noconvert())
         .def("numbers", &py_numbers);
+    def_add_run_levels<std::uint8_t>(module);
+    def_add_run_levels<std::uint16_t>(module);
+    def_add_run_levels<float>(module);
+    def_add_run_levels<double>(module);
     module.def("grow", &py_grow, "labels"_a.noconvert(), "reach"_a);
     module.def("outlines", &py_outlines, "runs"_a.noconvert(), "first"_a.noconvert(), "scale_y"_a,
                "scale_x"_a);

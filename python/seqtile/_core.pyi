@@ -232,6 +232,14 @@ class Components:
     def numbers(self) -> NDArray[np.uint32]: ...
 
 def grow(labels: NDArray[np.uint32], reach: int) -> None: ...
+def add_run_levels(
+    image: NDArray[Any],
+    channel: int,
+    runs: NDArray[np.int64],
+    sum: NDArray[np.float64],
+    smallest: NDArray[np.float64],
+    largest: NDArray[np.float64],
+) -> None: ...
 def outlines(
     runs: NDArray[np.int32], first: NDArray[np.int64], scale_y: float, scale_x: float
 ) -> tuple[str, NDArray[np.int64]]: ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _core
 from .errors import ShapeError
 from .label_rows import Runs, runs_of
 from .outputs import output_errors, require
@@ -66,7 +67,7 @@ class ObjectTable:
     def add(
         self,
         first_row: int,
-        labels_rows: NDArray[np.uint32],
+        labels_rows: NDArray[np.uint32] | Runs,
         image_rows: NDArray[Any] | None,
         probability_rows: NDArray[np.float32] | None = None,
     ) -> None:
@@ -77,7 +78,8 @@ class ObjectTable:
         first_row
             The image row that these begin with.
         labels_rows
-            uint32 (rows, W): 0 for the background, no label above ``count``.
+            uint32 (rows, W), or the runs of such rows: 0 for the background, no label above
+            ``count``.
         image_rows
             (rows, W) or (rows, W, C), of any real dtype; None if the image is not to be measured.
         probability_rows
@@ -88,38 +90,40 @@ class ObjectTable:
         ShapeError
             Arrays that do not fit each other or those before; a label above ``count``.
         """
-        height, width = labels_rows.shape
-        planes = _planes(image_rows, (height, width))
-        if probability_rows is not None and probability_rows.shape != (height, width):
-            raise ShapeError(
-                f"probability_rows must have shape {(height, width)}, not {probability_rows.shape}"
-            )
+        runs = (
+            labels_rows
+            if isinstance(labels_rows, Runs)
+            else runs_of(np.ascontiguousarray(labels_rows))
+        )
+        width = runs.shape[1]
+        image = None if image_rows is None else _pixels("image_rows", image_rows, runs.shape)
+        channels = 0 if image is None else image.shape[1]
+        chance = None
+        if probability_rows is not None:
+            chance = _pixels("probability_rows", probability_rows, runs.shape)
         if self._channels is None:
-            self._channels = [_Levels(self._count, plane.dtype) for plane in planes]
-            if probability_rows is not None:
-                self._probability = _Levels(self._count, probability_rows.dtype)
-        if len(self._channels) != len(planes):
+            self._channels = [_Levels(self._count) for _ in range(channels)]
+            self._probability = None if chance is None else _Levels(self._count)
+        if len(self._channels) != channels:
             raise ShapeError(
                 f"image_rows must have the {len(self._channels)} channels of those before, "
-                f"not {len(planes)}"
+                f"not {channels}"
             )
-        if (self._probability is None) != (probability_rows is None):
+        if (self._probability is None) != (chance is None):
             raise ShapeError("probability_rows must come with every strip or with none")
-        runs = runs_of(np.ascontiguousarray(labels_rows))
         inside = runs.labels > 0
-        if not inside.any():
-            return
         objects = runs.labels[inside].astype(np.int64) - 1
-        if objects.max() >= self._count:
+        if objects.max(initial=-1) >= self._count:
             raise ShapeError(
                 f"labels_rows must hold labels up to {self._count}, not {objects.max() + 1}"
             )
         starts, lengths = runs.starts[inside], runs.lengths[inside]
         self._add_places(objects, first_row + starts // width, starts % width, lengths)
-        for levels, plane in zip(self._channels, planes, strict=True):
-            levels.add(objects, runs, inside, plane)
-        if self._probability is not None and probability_rows is not None:
-            self._probability.add(objects, runs, inside, probability_rows)
+        table = np.stack([objects, starts, lengths], 1)
+        for channel, levels in enumerate(self._channels):
+            levels.add(table, image, channel)
+        if self._probability is not None:
+            self._probability.add(table, chance, 0)
 
     def _add_places(
         self,
@@ -191,43 +195,28 @@ class ObjectTable:
 class _Levels:
     """Sum, smallest and largest level of each object in one channel."""
 
-    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, count: int) -> None:
         self.sum = np.zeros(count, np.float64)
         self.min = np.full(count, np.inf)
         self.max = np.full(count, -np.inf)
 
-    def add(
-        self,
-        objects: NDArray[np.int64],
-        runs: Runs,
-        inside: NDArray[np.bool_],
-        plane: NDArray[Any],
-    ) -> None:
-        levels = plane.reshape(-1)
-        kind = np.float64 if levels.dtype.kind == "f" else np.int64
-        sums = np.add.reduceat(levels, runs.starts, dtype=kind)[inside]
-        np.add.at(self.sum, objects, sums.astype(np.float64))
-        for ufunc, out in ((np.minimum, self.min), (np.maximum, self.max)):
-            part = ufunc.reduceat(levels, runs.starts)[inside]
-            with np.errstate(invalid="ignore"):  # NaN in, NaN out
-                ufunc.at(out, objects, part.astype(np.float64))
+    def add(self, runs: NDArray[np.int64], image: NDArray[Any] | None, channel: int) -> None:
+        """Take runs (object, first pixel, length) of an image of shape (pixels, channels)."""
+        assert image is not None
+        _core.add_run_levels(image, channel, runs, self.sum, self.min, self.max)
 
 
-def _planes(image_rows: NDArray[Any] | None, shape: tuple[int, int]) -> list[NDArray[Any]]:
-    """The channels, each C-contiguous."""
-    if image_rows is None:
-        return []
-    if image_rows.ndim not in (2, 3) or image_rows.shape[:2] != shape:
-        raise ShapeError(
-            f"image_rows must have shape {shape} or {(*shape, 'C')}, not {image_rows.shape}"
-        )
-    if image_rows.dtype.kind not in "buif":
-        raise ShapeError(f"image_rows must be real numbers, not {image_rows.dtype}")
-    if image_rows.dtype.kind == "b":
-        image_rows = image_rows.view(np.uint8)
-    if image_rows.ndim == 2:
-        return [np.ascontiguousarray(image_rows)]
-    return [np.ascontiguousarray(image_rows[..., c]) for c in range(image_rows.shape[2])]
+def _pixels(name: str, rows: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Rows as pixels, shape (rows * W, channels), of a dtype that the kernel takes."""
+    if rows.ndim not in (2, 3) or rows.shape[:2] != shape:
+        raise ShapeError(f"{name} must have shape {shape} or {(*shape, 'C')}, not {rows.shape}")
+    if rows.dtype.kind not in "buif":
+        raise ShapeError(f"{name} must be real numbers, not {rows.dtype}")
+    if rows.dtype.kind == "b":
+        rows = rows.view(np.uint8)
+    if rows.dtype not in (np.uint8, np.uint16, np.float32):
+        rows = rows.astype(np.float64)
+    return np.ascontiguousarray(rows).reshape(shape[0] * shape[1], -1)
 
 
 def _suffixes(channels: int) -> list[str]:

@@ -30,6 +30,8 @@ __all__ = [
     "write_segment_manifest",
 ]
 
+_STRIP_PIXELS = 1 << 22  # measured and drawn at a time
+
 # Suffix of an output file, and what is written.
 FORMATS = {
     ".tif": "labels",
@@ -167,11 +169,13 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
     overlay = None
     if "overlay" in kinds:
         overlay = Overlay((image.height, image.width), levels=work.levels)
-    for first, numbers in labels.strips():
-        rows = image.rows(first, first + len(numbers))
-        table.add(first, numbers, rows)
+    step = max(1, _STRIP_PIXELS // image.width)
+    for first in range(0, image.height, step):
+        stop = min(first + step, image.height)
+        runs, rows = labels.runs(first, stop), image.rows(first, stop)
+        table.add(first, runs, rows)
         if overlay is not None:
-            overlay.add(rows, numbers)
+            overlay.add(rows, runs.pixels())
     columns = table.columns()
     with AtomicOutputs() as files:
         for target in targets:

@@ -260,14 +260,16 @@ class Work:
                 open_image(self.source, level=self._options.level)
             )
         plan = self._options.plan(self._card, self.image.height, self.image.width)
-        self._stitchers: dict[str, Stitcher] = {}
         self._plan = plan
-        self._row = 0
+        self._stitchers: dict[str, Stitcher] = {}
+        self._rows: dict[str, NDArray[np.float32]] = {}  # stitched: of a strip, or all to be kept
         self._labeller = self._stack.enter_context(
             StripLabeller(self.image.width, self._settings, threads=self.threads)
         )
         self._table = self._contrast()
         strips = list(plan.strips())
+        self._written = (strip.write for strip in strips)
+        self._most = max(strip.write[1] - strip.write[0] for strip in strips)
         self.left = len(strips)
         for strip in strips:
             yield self, self._cut(plan, strip)
@@ -282,23 +284,23 @@ class Work:
 
     def _cut(self, plan: TilePlan, strip: Strip) -> NDArray[np.uint8]:
         rows = to_channels(self.image.rows(*strip.read), self._channels)
-        return plan.cut(np.take(self._table, rows), strip)
+        return plan.cut(np.take(self._table, rows), strip, threads=self.threads)
 
     def take(self, outputs: Arrays) -> None:
         """The model's answers for the tiles of the next strip; with the last one the labels."""
+        begin, stop = next(self._written)
         done: dict[str, NDArray[np.float32]] = {}
         for name, tiles in outputs.items():
             if name not in self._stitchers:
-                self._stitchers[name] = Stitcher(self._plan)
-            done[name] = self._stitchers[name].add(tiles)
-            if self._keep is not None:
-                whole = (self.image.height, self.image.width)
-                if name not in self._keep:
-                    self._keep[name] = np.empty(whole, np.float32)
-                self._keep[name][self._row : self._row + len(done[name])] = done[name]
+                self._stitchers[name] = Stitcher(self._plan, threads=self.threads)
+                height = self._most if self._keep is None else self.image.height
+                self._rows[name] = np.empty((height, self.image.width), np.float32)
+            place = slice(0, stop - begin) if self._keep is None else slice(begin, stop)
+            done[name] = self._stitchers[name].add(tiles, out=self._rows[name][place])
+        if self._keep is not None:
+            self._keep.update(self._rows)
         settings = self._settings
         self._labeller.add(done[settings.mask], done[settings.marker] if settings.marker else None)
-        self._row += len(done[settings.mask])
         self.left -= 1
         if self.left == 0:
             self.labels = self._labeller.finish()
@@ -453,8 +455,8 @@ def segment(
     with Work(source, predictor, options, keep=probabilities) as work:
         for _ in segmented(predictor, [work], options.batch_size):
             pass
-        labels = work.labels.rows(0, work.image.height)
+        runs = work.labels.runs(0, work.image.height)
         table = ObjectTable(work.labels.count, pixel_size=work.pixel_size)
         mask = probabilities[work.mask]
-        table.add(0, labels, work.image.rows(0, work.image.height), mask)
-        return Segmented(labels, probabilities, table.columns())
+        table.add(0, runs, work.image.rows(0, work.image.height), mask)
+        return Segmented(runs.pixels(), probabilities, table.columns())
