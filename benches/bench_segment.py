@@ -26,7 +26,8 @@ from benches.compare import Ratio, peers, record, seconds, speed_ratio
 from seqtile.images import ImageFile, open_image, to_grey
 from seqtile.scaling import scale
 from seqtile.segment_files import segment_files
-from seqtile.segmentation import SegmentOptions, segment
+from seqtile.segment_options import SegmentOptions
+from seqtile.segmentation import segment
 
 SLIDE = Path("histology_large/her2st_C5_HE_9272x9901.jpg")
 MODEL = os.environ.get("SEQTILE_BENCH_MODEL", "nuclei-unet")

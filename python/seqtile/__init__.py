@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from .predictor import Predictor
     from .scaling import scale
     from .scanner import ScanBlock, scan
-    from .segmentation import Segmented, SegmentOptions, segment
+    from .segment_options import SegmentOptions
+    from .segmentation import Segmented, segment
     from .stitching import Stitcher, stitch
     from .tiling import TilePlan, Tiles, tile
     from .translation import translate
@@ -62,7 +63,7 @@ _LAZY = {
     "Predictor": "predictor",
     "Record": "fasta",
     "ScanBlock": "scanner",
-    "SegmentOptions": "segmentation",
+    "SegmentOptions": "segment_options",
     "Segmented": "segmentation",
     "Stitcher": "stitching",
     "TilePlan": "tiling",

@@ -205,7 +205,8 @@ class TiffImage(ImageFile):
 
     @property
     def _raw_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self._page.dtype).newbyteorder("=")
+        kind: np.dtype[Any] = np.dtype(self._page.dtype).newbyteorder("=")
+        return kind
 
     def _plain_rows(self, begin: int, stop: int) -> NDArray[Any]:
         """Rows of pixels that lie in the file as they are: (rows, W, samples)."""

@@ -22,7 +22,7 @@ from .segment_files import (
     segment_files,
     write_segment_manifest,
 )
-from .segmentation import SegmentOptions
+from .segment_options import SegmentOptions
 
 __all__ = ["Targets", "print_report", "run"]
 

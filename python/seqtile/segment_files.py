@@ -18,7 +18,8 @@ from .objects import ObjectTable, check_table_suffix, write_objects
 from .outputs import AtomicOutputs, output_errors, sha256_of, write_manifest
 from .overlay import Overlay
 from .predictor import Predictor
-from .segmentation import SegmentOptions, Work, card_of, segmented
+from .segment_options import SegmentOptions
+from .segmentation import Work, card_of, segmented
 from .session import runtime_wheels
 
 __all__ = [

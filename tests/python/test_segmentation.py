@@ -15,7 +15,8 @@ import seqtile
 from seqtile import Predictor, scale
 from seqtile.errors import ShapeError
 from seqtile.labelling import label_objects
-from seqtile.segmentation import SegmentOptions, Work, segmented
+from seqtile.segment_options import SegmentOptions
+from seqtile.segmentation import Work, segmented
 from tests.python.models import IMAGE_CARD, colour_folder, image_folder, image_mean, model_folder
 
 
