@@ -1,7 +1,7 @@
 // How large, small and much in all the levels of objects are, from runs of their pixels.
 #pragma once
 
-#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -37,19 +37,16 @@ void add_run_levels(Level const* image, std::size_t step, std::span<LevelRun con
         for (std::int64_t i = 0; i < run.length; ++i, level += step) {
             Level const value = *level;
             sum += value;
-            if constexpr (std::is_integral_v<Level>) {
-                smallest = std::min(smallest, value);
-                largest = std::max(largest, value);
-            } else {  // whatever is not at least as large is smaller, or NaN
-                if (!(value >= smallest)) smallest = value;
-                if (!(value <= largest)) largest = value;
-            }
+            if (value < smallest || value != value) smallest = value;  // NaN stays
+            if (value > largest || value != value) largest = value;
         }
         double& low = totals.smallest[run.object];
         double& high = totals.largest[run.object];
         totals.sum[run.object] += static_cast<double>(sum);
-        if (!(static_cast<double>(smallest) >= low)) low = static_cast<double>(smallest);
-        if (!(static_cast<double>(largest) <= high)) high = static_cast<double>(largest);
+        auto const least = static_cast<double>(smallest);
+        auto const most = static_cast<double>(largest);
+        if (least < low || std::isnan(least)) low = least;
+        if (most > high || std::isnan(most)) high = most;
     }
 }
 

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 
@@ -5,6 +6,7 @@
 #include "components.hpp"
 #include "grow.hpp"
 #include "outline.hpp"
+#include "run_levels.hpp"
 
 namespace seqtile {
 namespace {
@@ -150,8 +152,31 @@ void unit_coordinates() {
     append_coordinates(text, outlines, 1);
     CHECK_EQUAL(text, "[[[0,0],[3,0],[3,3],[0,3],[0,0]],[[1,1],[1,2],[2,2],[2,1],[1,1]]]");
     text.clear();
-    append_number(text, std::numeric_limits<std::int32_t>::min());
+    append_coordinates(text, outlines, 0, {.x = 4, .y = 2.125});
+    CHECK_EQUAL(text, "[[[12.00,10.62],[16.00,10.62],[16.00,12.75],[12.00,12.75],[12.00,10.62]]]");
+    text.clear();
+    append_number(text, std::numeric_limits<std::int32_t>::min(), 1);
     CHECK_EQUAL(text, "-2147483648");
+}
+
+void unit_run_levels() {
+    std::vector<std::uint8_t> const pixels{9, 1, 200, 2, 100, 3, 7, 4};  // two channels
+    std::vector<LevelRun> const runs{{1, 0, 2}, {0, 2, 1}, {1, 3, 1}};
+    std::vector<double> sum(2);
+    std::vector<double> low(2, 1e9);
+    std::vector<double> high(2, -1e9);
+    add_run_levels(pixels.data(), 2, runs, {sum.data(), low.data(), high.data()});
+    CHECK_EQUAL(sum, (std::vector<double>{100, 216}));
+    CHECK_EQUAL(low, (std::vector<double>{100, 7}));
+    CHECK_EQUAL(high, (std::vector<double>{100, 200}));
+
+    double const nan = std::numeric_limits<double>::quiet_NaN();
+    std::vector<double> const levels{1, nan, 2, 5};
+    add_run_levels(levels.data(), 1, std::vector<LevelRun>{{0, 0, 3}, {1, 3, 1}},
+                   {sum.data(), low.data(), high.data()});
+    CHECK(std::isnan(sum[0]) && std::isnan(low[0]) && std::isnan(high[0]));
+    CHECK_EQUAL(sum[1], 221.0);
+    CHECK_EQUAL(low[1], 5.0);
 }
 
 /// The runs of the objects of random images: areas, and no ring that passes a point twice.
@@ -208,6 +233,7 @@ int main() {
     seqtile::agreement_grow();
     seqtile::unit_outline();
     seqtile::unit_coordinates();
+    seqtile::unit_run_levels();
     seqtile::property_outlines();
     return seqtile::test::result();
 }
