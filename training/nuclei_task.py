@@ -66,7 +66,7 @@ class Config:
     batch: int = 12
     epoch: int = 100
     lr: float = 3e-3
-    finer_crops: int = 10_000
+    finer_crops: int = 32_000
     finer_batch: int = 4
     finer_epoch: int = 500
     finer_lr: float = 2e-3
