@@ -17,7 +17,6 @@ from . import export, report
 from .datasets import mnist
 from .datasets.mnist import Digits
 from .figures import canvas, confusion_matrix
-from .metrics import bootstrap
 from .mnist_task import NAME, Task
 from .models.digits import DigitNet, Shifted
 
@@ -31,13 +30,10 @@ DOCUMENT = "the document's network"
 
 def accuracy(labels: NDArray[np.integer], answers: NDArray[np.integer], split: str) -> Metric:
     """Share of right answers, its interval by resampling rows, and the number of errors."""
-    n, errors = len(labels), int((labels != answers).sum())
-    low, high = bootstrap(
-        lambda truth, given: float((truth == given).mean()), labels, answers, by_class=False
-    )
-    value = round(1 - errors / n, 4)
-    interval = (min(round(low, 4), value), max(round(high, 4), value))
-    return Metric("accuracy", split, n, value, interval, f"{errors} errors")
+    return report.metric(
+        "accuracy", split, lambda truth, given: float((truth == given).mean()), labels, answers,
+        note=f"{(labels != answers).sum()} errors", by_class=False,
+    )  # fmt: skip
 
 
 def answers(task: Task, network: Any, parts: Parts) -> dict[str, Probability]:

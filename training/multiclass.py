@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from seqtile.cards import Metric
 
-from . import metrics
-from .metrics import bootstrap
+from . import metrics, report
 
 Floats = NDArray[np.floating]
 
@@ -79,15 +78,12 @@ def figures(
     note
         Of the accuracy.
     """
-    found = []
-    for name, score, further in (
+    chosen = (
         ("accuracy", accuracy, note),
         ("roc_auc", roc_auc, "mean over the classes, each against the rest"),
         ("f1", f1, "mean over the classes"),
-    ):
-        low, high = bootstrap(score, labels, probability, rounds=rounds, by_class=False)
-        value = round(score(labels, probability), 4)
-        # Rounded outward to the value, should a small sample's percentiles miss it.
-        interval = (min(round(low, 4), value), max(round(high, 4), value))
-        found.append(Metric(name, split, len(labels), value, interval, further))
-    return found
+    )
+    return [
+        report.metric(name, split, score, labels, probability, rounds, further, by_class=False)
+        for name, score, further in chosen
+    ]

@@ -17,7 +17,6 @@ from . import instances, report
 from .datasets.nuclei import Pictures
 from .figures import compare_histories, write_history
 from .loop import Fit, FitConfig, Shuffled, fit, mean_history, seed_everything
-from .metrics import bootstrap
 from .models.unet import CourseUNet
 from .nuclei_task import ROTATIONS, Task
 
@@ -186,6 +185,6 @@ def _networks(figures: dict[str, dict[str, NDArray[Any]]]) -> list[dict[str, Any
 
 def _metric(name: str, split: str, values: NDArray[Any], note: str) -> Metric:
     """The mean over images, shape (n,), with its interval."""
-    low, high = bootstrap(lambda v, _: float(v.mean()), values, values, by_class=False)
-    return Metric(name, split, len(values), round(float(values.mean()), 4),
-                  (round(low, 4), round(high, 4)), note)  # fmt: skip
+    return report.metric(
+        name, split, lambda v, _: float(v.mean()), values, values, note=note, by_class=False
+    )

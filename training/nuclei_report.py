@@ -23,7 +23,6 @@ from . import instances, report
 from .datasets import nuclei
 from .datasets.nuclei_dsb2018 import Field
 from .figures import canvas
-from .metrics import bootstrap
 from .nuclei_task import PERCENTILES, THRESHOLDS, Task, predict, prepared
 
 Counts = NDArray[np.float64]
@@ -141,10 +140,9 @@ def _metric(
     name: str, split: str, counts: Counts, score: Callable[[Counts], Any], note: str
 ) -> Metric:
     """A figure of counts of images; the images are resampled."""
-    low, high = bootstrap(lambda c, _: float(score(c)), counts, counts, by_class=False)
-    value = round(float(score(counts)), 4)
-    interval = (min(round(low, 4), value), max(round(high, 4), value))
-    return Metric(name, split, len(counts), value, interval, note)
+    return report.metric(
+        name, split, lambda c, _: float(score(c)), counts, counts, note=note, by_class=False
+    )
 
 
 def otsu(image: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -63,7 +63,7 @@ def binary(
             ("recall", lambda y, s: figures.recall(y, s, threshold), note),
             ("f1", lambda y, s: figures.f1(y, s, threshold), note),
         ]
-    return [_metric(name, split, score, labels, scores, rounds, note)
+    return [metric(name, split, score, labels, scores, rounds, note)
             for name, score, note in chosen]  # fmt: skip
 
 
@@ -92,14 +92,15 @@ def regression(
         ("spearman", figures.spearman),
         ("mse", figures.mse),
     ]
-    return [_metric(name, split, score, targets, predictions, rounds, "", by_class=False)
+    return [metric(name, split, score, targets, predictions, rounds, "", by_class=False)
             for name, score in chosen]  # fmt: skip
 
 
-def _metric(
-    name: str, split: str, score: Score, truth: Floats, given: Floats, rounds: int, note: str,
-    *, by_class: bool = True,
+def metric(
+    name: str, split: str, score: Score, truth: NDArray[Any], given: NDArray[Any],
+    rounds: int = 1000, note: str = "", *, by_class: bool = True,
 ) -> Metric:  # fmt: skip
+    """A figure of rows, ``score(truth, given)``, and the interval of resampling these."""
     low, high = bootstrap(score, truth, given, rounds=rounds, by_class=by_class)
     value = round(score(truth, given), 4)
     # Rounded outward to the value, should a small sample's percentiles miss it.

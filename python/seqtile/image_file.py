@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .closing import Closing
 from .errors import ImageError, IntervalError
 
 __all__ = ["ImageFile", "Pixels", "check_bomb", "check_level", "read_at"]
@@ -23,7 +23,7 @@ BOMB_BYTES = 1 << 28
 MAX_RATIO = 10_000
 
 
-class ImageFile(ABC):
+class ImageFile(Closing):
     """An image whose rows can be read in any order; a context manager.
 
     Coordinates are those of the stored pixels: row 0 on top, 0-based, half-open. An orientation
@@ -106,17 +106,6 @@ class ImageFile(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the file and drop what was decoded."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r}, {self.shape}, {self.dtype})"

@@ -18,7 +18,7 @@ from .errors import AlphabetError
 from .fasta import Record, read_fasta
 from .kmer_table import KmerTable, kmer_letters
 from .kmers import KmerCounter
-from .outputs import AtomicOutputs, output_errors, require
+from .outputs import AtomicOutputs, check_suffix, output_errors
 
 __all__ = ["Counted", "count_files", "print_counted", "write_tables"]
 
@@ -116,11 +116,8 @@ def check_outputs(outputs: Sequence[str]) -> None:
         Parquet without pyarrow.
     """
     for output in outputs:
-        suffix = Path(output).suffix.lower()
-        if output != "-" and suffix not in _FORMATS:
-            raise ValueError(f"{output}: expected one of {', '.join(_FORMATS)}, found {suffix!r}")
-        if suffix == ".parquet":
-            require("pyarrow", f"{output}: {suffix}")
+        if output != "-":
+            check_suffix(Path(output), _FORMATS)
 
 
 def write_tables(table: KmerTable, outputs: Sequence[str]) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from threading import Lock
-from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from .closing import Closing
 from .outputs import output_errors
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def runs_of(rows: NDArray[np.uint32]) -> Runs:
     return Runs((rows.shape[0], rows.shape[1]), rows.reshape(-1)[starts], starts)
 
 
-class LabelRows:
+class LabelRows(Closing):
     """A temporary file of rows of labels, written once from top to bottom, read in any order.
 
     Holds 8 bytes per row in memory, and the runs themselves as long as they are few.
@@ -134,14 +134,3 @@ class LabelRows:
     def close(self) -> None:
         """Remove the file."""
         self._file.close()
-
-    def __enter__(self) -> LabelRows:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

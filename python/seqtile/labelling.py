@@ -21,13 +21,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import _core
 from .cards import Segmentation
+from .closing import Closing
 from .errors import ShapeError
 from .label_rows import LabelRows, Runs, runs_of
 
@@ -80,7 +80,7 @@ def label_objects(
     return out
 
 
-class StripLabeller:
+class StripLabeller(Closing):
     """Labels an image that comes as strips of rows; the result is that of `label_objects`.
 
     Memory is that of the strips, of a few numbers per object and of 8 bytes per row. Labels go to a
@@ -211,17 +211,6 @@ class StripLabeller:
         self._rows.close()
         if self._grown is not None:
             self._grown.close()
-
-    def __enter__(self) -> StripLabeller:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class LabelMap:

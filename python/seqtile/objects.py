@@ -17,12 +17,12 @@ import numpy as np
 from . import _core
 from .errors import ShapeError
 from .label_rows import Runs, runs_of
-from .outputs import output_errors, require
+from .outputs import check_suffix, output_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ObjectTable", "check_table_suffix", "write_objects"]
+__all__ = ["ObjectTable", "write_objects"]
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 _CSV_ROWS = 1 << 14  # written at a time
@@ -225,24 +225,6 @@ def _suffixes(channels: int) -> list[str]:
     return [""] if channels == 1 else [f"_{c}" for c in range(channels)]
 
 
-def check_table_suffix(target: Path) -> str:
-    """The format of a table, by its name's suffix.
-
-    Raises
-    ------
-    ValueError
-        A suffix that is none of `TABLE_SUFFIXES`.
-    ImportError
-        The format's library is not installed.
-    """
-    suffix = target.suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise ValueError(f"{target}: expected one of {', '.join(TABLE_SUFFIXES)}, not {suffix!r}")
-    if suffix == ".parquet":
-        require("pyarrow", f"{target}: .parquet")
-    return suffix
-
-
 def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]]) -> None:
     """Write a table of objects.
 
@@ -266,7 +248,7 @@ def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]])
     OutputError
         The file cannot be written.
     """
-    suffix = check_table_suffix(target)
+    suffix = check_suffix(target, TABLE_SUFFIXES)
     with output_errors(target):
         if suffix == ".parquet":
             import pyarrow as pa

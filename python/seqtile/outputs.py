@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +16,7 @@ from .errors import OutputError
 
 __all__ = [
     "AtomicOutputs",
+    "check_suffix",
     "check_target",
     "output_errors",
     "require",
@@ -104,6 +105,24 @@ def require(module: str, purpose: str, *, package: str = "") -> None:
     """
     if find_spec(module) is None:
         raise ImportError(f"{purpose} needs {module}: pip install {package or module}")
+
+
+def check_suffix(path: Path, suffixes: Collection[str]) -> str:
+    """The format of an output path: its suffix, in small letters.
+
+    Raises
+    ------
+    ValueError
+        A suffix that is none of these.
+    ImportError
+        ``.parquet`` without pyarrow.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        raise ValueError(f"{path}: expected one of {', '.join(suffixes)}, found {suffix!r}")
+    if suffix == ".parquet":
+        require("pyarrow", f"{path}: {suffix}")
+    return suffix
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -18,12 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from .outputs import AtomicOutputs, output_errors, require, sha256_of, write_manifest
+from .outputs import (
+    AtomicOutputs,
+    check_suffix,
+    output_errors,
+    require,
+    sha256_of,
+    write_manifest,
+)
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan, ScanBlock
 from .session import runtime_wheels
-from .tracks import PeakTrack, TrackWriter, check_suffix, open_track
+from .tracks import SUFFIXES, PeakTrack, TrackWriter, open_track
 
 __all__ = ["Checksum", "ScanReport", "write_scan"]
 
@@ -147,7 +154,7 @@ def write_scan(
         raise ValueError(f"{os.fspath(plot)}: a figure is a .png file")
     paths = [Path(output) for output in outputs if os.fspath(output) != "-"]
     for path in paths:
-        check_suffix(path)
+        check_suffix(path, SUFFIXES)
     if plot is not None:
         require("matplotlib", f"{os.fspath(plot)}: a figure")
     started = time.perf_counter()

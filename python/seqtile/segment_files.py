@@ -14,8 +14,8 @@ import numpy as np
 
 from .errors import IMAGE_FAILURES, ImageError
 from .object_files import write_geojson, write_label_tiff
-from .objects import ObjectTable, check_table_suffix, write_objects
-from .outputs import AtomicOutputs, output_errors, sha256_of, write_manifest
+from .objects import ObjectTable, write_objects
+from .outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest
 from .overlay import Overlay
 from .predictor import Predictor
 from .segment_options import SegmentOptions
@@ -99,8 +99,7 @@ def check_format(target: Path) -> str:
     kind = FORMATS.get(target.suffix.lower())
     if kind is None:
         raise ValueError(f"{target}: expected a file name that ends in {', '.join(FORMATS)}")
-    if kind == "table":
-        check_table_suffix(target)
+    check_suffix(target, FORMATS)
     return kind
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
+from .closing import Closing
 from .errors import ShapeError
 from .images import open_image, to_channels, to_grey
 from .labelling import LabelMap, StripLabeller
@@ -100,7 +101,7 @@ class Segmented:
         return len(self.objects["label"])
 
 
-class Work:
+class Work(Closing):
     """One image on its way through a model.
 
     Attributes
@@ -217,12 +218,6 @@ class Work:
     def close(self) -> None:
         """Close the image and remove temporary files."""
         self._stack.close()
-
-    def __enter__(self) -> Work:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def card_of(predictor: Predictor) -> ModelCard:

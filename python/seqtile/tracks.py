@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bigwig import BigWigTrack
-from .outputs import require
+from .outputs import check_suffix
 from .peaks import Peak
 from .scanner import ScanBlock
 
@@ -227,25 +227,6 @@ _FORMATS: dict[str, Any] = {
     ".npz": NpzTrack,
 }
 SUFFIXES = tuple(_FORMATS)
-_MODULES = {".parquet": "pyarrow"}
-
-
-def check_suffix(path: Path) -> str:
-    """The format of an output path, by its suffix.
-
-    Raises
-    ------
-    ValueError
-        A suffix that is none of `SUFFIXES`.
-    ImportError
-        The format's library is not installed.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise ValueError(f"{path}: expected one of {', '.join(SUFFIXES)}, found {suffix!r}")
-    if suffix in _MODULES:
-        require(_MODULES[suffix], f"{path}: {suffix}")
-    return suffix
 
 
 def open_track(path: Path, target: Path, lengths: Mapping[str, int]) -> TrackWriter:
@@ -260,5 +241,5 @@ def open_track(path: Path, target: Path, lengths: Mapping[str, int]) -> TrackWri
     lengths
         Name and length of every sequence, in order.
     """
-    writer: TrackWriter = _FORMATS[check_suffix(target)](path, lengths)
+    writer: TrackWriter = _FORMATS[check_suffix(target, SUFFIXES)](path, lengths)
     return writer
