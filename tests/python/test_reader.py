@@ -63,7 +63,6 @@ def test_a_reader_dropped_midway_leaves_no_thread(path: Path, taken: int) -> Non
         iterator = read_fasta(path)
         for _ in range(taken):
             next(iterator)
-        assert taken == 0 or threads() >= before
         del iterator
     gc.collect()
     assert wait_for(lambda: threads() <= before)
