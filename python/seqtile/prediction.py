@@ -1,83 +1,80 @@
-"""Predictions by the block: the names of many records, and an array per output."""
+"""What a model answers for records and files: one at a time, or many."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Outputs", "PredictionBlock", "blocks"]
+from .execution import Outputs
 
-Outputs: TypeAlias = dict[str, NDArray[np.float32]]
+__all__ = ["Prediction", "PredictionBlock", "joined"]
+
+
+class Prediction(NamedTuple):
+    """Outputs of one FASTA record or image file, by name; without the batch axis."""
+
+    name: str
+    outputs: Outputs
 
 
 @dataclass(frozen=True)
 class PredictionBlock:
-    """Outputs of n records, whose shapes are the same.
+    """Outputs of consecutive records, files or items.
 
     Attributes
     ----------
     names
-        Of the records, n of them.
+        Of the records or files; empty for items that have none.
     outputs
-        float32 arrays of shape (n, ...) by the output's name, row i for ``names[i]``.
-
-    Raises
-    ------
-    ValueError
-        An array of another number of rows than there are names.
+        By name, float32 of shape (n, ...).
     """
 
     names: Sequence[str]
     outputs: Outputs
 
-    def __post_init__(self) -> None:
-        for name, values in self.outputs.items():
-            if len(values) != len(self.names):
-                raise ValueError(
-                    f"output {name!r} has {len(values)} rows, expected one for each of "
-                    f"{len(self.names)} names"
-                )
+    def rows(self) -> Iterator[Outputs]:
+        """Outputs of each, without the batch axis."""
+        for i in range(len(next(iter(self.outputs.values())))):
+            yield {name: values[i] for name, values in self.outputs.items()}
 
-    def __len__(self) -> int:
-        return len(self.names)
+    def __iter__(self) -> Iterator[Prediction]:
+        return map(Prediction, self.names, self.rows())
 
 
-def blocks(
-    predictions: Iterable[tuple[str, Outputs]], size: int = 1024
+def joined(
+    names: Sequence[str], count: int, parts: Iterable[tuple[NDArray[np.int64], Outputs]]
 ) -> Iterator[PredictionBlock]:
-    """Blocks of neighbours whose outputs have the same shapes.
+    """Answers of some rows each, in the order of the rows: a block, or one a row if shapes differ.
 
     Parameters
     ----------
-    predictions
-        A name and arrays without a batch axis each.
-    size
-        Records of a block at most; they are held back until there are so many, the shapes change
-        or the predictions end.
-
-    Yields
-    ------
-    Blocks of at least one record, in order.
+    names
+        Of all rows, or none.
+    count
+        Number of rows.
+    parts
+        Places of rows, and their outputs.
     """
-    names: list[str] = []
-    rows: list[Outputs] = []
-    for name, outputs in predictions:
-        if rows and (len(rows) == size or _shapes(rows[0]) != _shapes(outputs)):
-            yield _stack(names, rows)
-            names, rows = [], []
-        names.append(name)
-        rows.append(outputs)
-    if rows:
-        yield _stack(names, rows)
-
-
-def _shapes(outputs: Outputs) -> dict[str, tuple[int, ...]]:
-    return {name: values.shape for name, values in outputs.items()}
-
-
-def _stack(names: list[str], rows: list[Outputs]) -> PredictionBlock:
-    return PredictionBlock(names, {name: np.stack([row[name] for row in rows]) for name in rows[0]})
+    parts = list(parts)
+    if len(parts) == 1 and count:
+        yield PredictionBlock(names, parts[0][1])
+    elif len({tuple(v.shape[1:] for v in outputs.values()) for _, outputs in parts}) == 1:
+        whole = {
+            name: np.empty((count, *values.shape[1:]), np.float32)
+            for name, values in parts[0][1].items()
+        }
+        for rows, outputs in parts:
+            for name, values in outputs.items():
+                whole[name][rows] = values
+        yield PredictionBlock(names, whole)
+    else:
+        found: list[Outputs] = [{}] * count
+        for rows, outputs in parts:
+            for i, row in enumerate(rows.tolist()):
+                found[row] = {name: values[i : i + 1] for name, values in outputs.items()}
+        for row, outputs in enumerate(found):
+            yield PredictionBlock(names[row : row + 1], outputs)
