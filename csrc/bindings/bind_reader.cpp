@@ -62,10 +62,10 @@ class Reader {
         return records_->next();
     }
 
-    RecordBatch next_batch(std::size_t least) {
+    RecordBatch next_batch(std::size_t least, std::size_t most) {
         check_process();
         py::gil_scoped_release const unlocked;
-        return batches_.next(least);
+        return batches_.next(least, most);
     }
 
   private:
@@ -101,8 +101,9 @@ py::list next_records(Reader& reader) {
 }
 
 // (letters, names) of records; None is the end.
-py::object next_batch(Reader& reader, std::size_t least) {
-    RecordBatch batch = reader.next_batch(least);
+py::object next_batch(Reader& reader, std::size_t least, std::size_t most) {
+    if (most == 0) throw py::value_error("most must be at least 1");
+    RecordBatch batch = reader.next_batch(least, most);
     if (batch.names.empty()) return py::none();
     Texts names(std::move(batch.names), batch.slabs);
     return py::make_tuple(std::make_unique<Batch>(std::move(batch.letters), std::move(batch.slabs)),
@@ -179,7 +180,7 @@ void bind_reader(py::module_& module) {
              }),
              "blocks"_a, "alphabet"_a, "expected"_a, "format"_a, "pieces"_a)
         .def("records", &next_records)
-        .def("batch", &next_batch, "least"_a)
+        .def("batch", &next_batch, "least"_a, "most"_a)
         .def("pieces", &next_pieces);
 }
 

@@ -147,13 +147,15 @@ class FastaInput:
         """
         return self._parse(alphabet, _core.RecordReader.records)
 
-    def batches(self, least: int = 1) -> Iterator[RecordBatch]:
+    def batches(self, least: int = 1, most: int = sys.maxsize) -> Iterator[RecordBatch]:
         """Whole records by the block, of which no Python object is made.
 
         Parameters
         ----------
         least
             Blocks of the file (about 1 MB) are merged until there are so many records, or 16 MB.
+        most
+            They are cut where there are more records than this.
 
         Yields
         ------
@@ -163,10 +165,14 @@ class FastaInput:
         ------
         FastaParseError
             As `read_fasta`, after the batch of the records before the error.
+        ValueError
+            ``most`` below 1.
         """
+        if most < 1:
+            raise ValueError(f"most must be at least 1, not {most}")
 
         def take(reader: _core.RecordReader) -> RecordBatch | None:
-            found = reader.batch(least)
+            found = reader.batch(least, most)
             return None if found is None else RecordBatch(*found)
 
         return self._parse(None, take)
