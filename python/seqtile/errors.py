@@ -19,6 +19,7 @@ __all__ = [
     "ModelIntegrityError",
     "ModelNotFoundError",
     "MotifParseError",
+    "OutOfMemoryError",
     "OutputError",
     "ProviderError",
     "SeqtileError",
@@ -174,6 +175,10 @@ class MotifParseError(SeqtileError, ValueError):
 
 class ProviderError(SeqtileError, RuntimeError):
     """The device asked for cannot run here; the message says what is missing and the mend."""
+
+
+class OutOfMemoryError(ProviderError, MemoryError):
+    """The device's memory does not suffice for this batch; a smaller one may go through."""
 
 
 class OutputError(SeqtileError, OSError):
