@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from .bucketing import Bucketing, Key, Shape
 from .errors import OutOfMemoryError, ProviderError, SeqtileError
 from .locks import DEVICE
+from .pipeline import Profile
 
 if TYPE_CHECKING:
     from .session import Session
 
-__all__ = ["BoundRunner", "Timer"]
+__all__ = ["BoundRunner"]
 
 log = logging.getLogger(__name__)
 
@@ -32,16 +33,10 @@ _T = TypeVar("_T")
 # hundred batches, and a last batch or an odd image comes once.
 _RUNS_BEFORE_CAPTURE = 3
 _BUCKETS = 8
+# Runs until a replay is certain: onnxruntime takes one or two in the ordinary way, then captures.
+_RUNS_TO_REPLAY = 4
 # How far a replay may be from the run it replays, as part of the largest value.
 _SAME = 1e-2
-
-
-class Timer(Protocol):
-    """Takes the seconds that each stage of a run was busy."""
-
-    def add(self, stage: str, seconds: float, /) -> None:
-        """Count the seconds to the stage."""
-        ...
 
 
 @dataclass
@@ -103,7 +98,7 @@ class BoundRunner:
         feeds: Mapping[str, NDArray[Any]],
         outputs: Sequence[str] | None = None,
         *,
-        profile: Timer | None = None,
+        profile: Profile | None = None,
     ) -> list[NDArray[Any]]:
         """Outputs for one batch, in the order of ``outputs`` (default: the graph's).
 
@@ -181,7 +176,7 @@ class BoundRunner:
         self,
         feeds: Mapping[str, NDArray[Any]],
         outputs: Sequence[str] | None,
-        profile: Timer | None,
+        profile: Profile | None,
         *,
         capture: bool,
     ) -> list[NDArray[Any]]:
@@ -209,7 +204,7 @@ class BoundRunner:
         feeds: Mapping[str, NDArray[Any]],
         rows: int,
         key: Key,
-        profile: Timer | None,
+        profile: Profile | None,
     ) -> list[NDArray[Any]]:
         with DEVICE.shared():
             bucket = self._buckets.pop(key, None)
@@ -297,7 +292,7 @@ class BoundRunner:
                 for name, host in bucket.hosts.items():
                     fixed.hosts[name][...] = host
                 self._guarded(lambda: self._send(fixed))
-                for _ in range(2):  # the first run captures, the second replays
+                for _ in range(_RUNS_TO_REPLAY):
                     self._guarded(lambda: session.run_with_iobinding(fixed.binding))
                     found = self._guarded(lambda: self._fetch(fixed, names, rows))
                     if not all(map(_same, found, expected)):

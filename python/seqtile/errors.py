@@ -19,7 +19,6 @@ __all__ = [
     "ModelIntegrityError",
     "ModelNotFoundError",
     "MotifParseError",
-    "OutOfMemoryError",
     "OutputError",
     "ProviderError",
     "SeqtileError",
@@ -178,7 +177,7 @@ class ProviderError(SeqtileError, RuntimeError):
 
 
 class OutOfMemoryError(ProviderError, MemoryError):
-    """The device's memory does not suffice for this batch; a smaller one may go through."""
+    """The device has not the memory for a batch."""
 
 
 class OutputError(SeqtileError, OSError):

@@ -9,18 +9,20 @@ import importlib.metadata
 import io
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .binding import BoundRunner, Timer
+from .binding import BoundRunner
 from .devices import CPU, CUDA, check_precision, parse_devices, providers
 from .errors import ModelIntegrityError, ProviderError
 from .failures import explain, is_out_of_memory, reason
 from .locks import DEVICE
 from .memory import CudaMemory, HostMemory, Memory
+from .pipeline import Profile
 from .placement import OF_SHAPES, Graphs, graphs_verdict, placement
 from .threads import thread_count
 
@@ -88,12 +90,22 @@ def check_cuda() -> None:
 
 
 @functools.cache
-def _preload() -> list[str]:
-    """Load the CUDA and cuDNN libraries once; what onnxruntime prints of those it misses."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # it prints its failures, where tables go
+def _preload() -> None:
+    """Load the CUDA and cuDNN libraries, once."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its failures, where tables go
         ort.preload_dlls()
-    return [line for line in said.getvalue().splitlines() if line.startswith("Failed to load")]
+    ort.set_default_logger_severity(4)  # what is wrong is raised
+
+
+def _load_failure() -> str:
+    """Why onnxruntime's CUDA library does not load; onnxruntime only logs it."""
+    library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        if "undefined symbol" not in str(error):  # of onnxruntime itself, which loads it otherwise
+            return str(error)
+    return "its CUDA library did not load"
 
 
 class Session:
@@ -156,6 +168,7 @@ class Session:
             raise ValueError(f"a session runs on one device, not on {device!r}")
         (self.device,) = devices
         self.precision = check_precision(precision, self.device)
+        self.version = str(ort.__version__)
         self.source = source
         self.threads = thread_count(threads)
         if self.device != "cpu":
@@ -224,10 +237,9 @@ class Session:
         wanted = CPU if self.device == "cpu" else CUDA
         providers = session.get_providers()
         if providers[0] != wanted:
-            missed = "; ".join(_preload()[:1]) or "the CUDA or cuDNN libraries did not load"
             raise ProviderError(
-                f"{self.source}: cannot run on {self.device}: {missed}, and onnxruntime took "
-                f"{providers[0]} (seqtile doctor says what is missing)"
+                f"{self.source}: cannot run on {self.device}: {_load_failure()} (seqtile doctor "
+                "says what is missing)"
             )
         if wanted == CUDA:
             left = sorted(placement(session).get(CPU, ()))
@@ -279,7 +291,7 @@ class Session:
         feeds: Mapping[str, NDArray[Any]],
         outputs: Sequence[str] | None = None,
         *,
-        profile: Timer | None = None,
+        profile: Profile | None = None,
     ) -> list[NDArray[Any]]:
         """Outputs for one batch, in the order of ``outputs`` (default: the graph's).
 
