@@ -193,6 +193,7 @@ class BoundRunner:
             self._buckets.clear()  # their memory may be what lacks
         if results is None:  # outside of `except`, whose error holds on to the memory that was had
             results = self._run_in_bucket(feeds, rows, key, profile)
+        self._bucketing.largest = max(self._bucketing.largest, rows)
         bucket = self._buckets[key]
         bucket.runs += 1
         if self._fixed and not bucket.fixed and (capture or bucket.runs >= _RUNS_BEFORE_CAPTURE):
@@ -296,7 +297,7 @@ class BoundRunner:
                     self._guarded(lambda: session.run_with_iobinding(fixed.binding))
                     found = self._guarded(lambda: self._fetch(fixed, names, rows))
                     if not all(map(_same, found, expected)):
-                        raise ProviderError(f"{self._owner.source}: its replay differs")
+                        raise ProviderError("its replay gives other numbers")
             except SeqtileError as error:
                 self._give_up(error)
                 return

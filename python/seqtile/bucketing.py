@@ -48,6 +48,11 @@ class Bucketing:
     source
         Name of the model, for errors.
 
+    Attributes
+    ----------
+    largest
+        Rows of the largest batch that went through; kept by the caller.
+
     Raises
     ------
     ProviderError
@@ -109,7 +114,6 @@ class Bucketing:
         rows = bucket = self._sizes(shapes).get(self._batch or "", 0)
         if rows and all(map(self.batched, names)):
             bucket = min(1 << (rows - 1).bit_length(), max(self.largest, rows))
-        self.largest = max(self.largest, rows)
         there = tuple(
             (name, (bucket, *shape[1:]) if self.batched(name) else shape)
             for name, shape in shapes.items()
