@@ -21,7 +21,8 @@ _DRIVER_TOO_OLD = re.compile(
 )
 _NO_DEVICE = re.compile(r"no CUDA-capable device|cudaErrorNoDevice|CUDA (?:failure|error) 100\b")
 _NO_SUCH_DEVICE = re.compile(
-    r"Invalid device id\. Device id should be less than total number of devices \((\d+)\)"
+    r"Invalid device ID: \d+, must be between 0 \(inclusive\) and (?P<count>\d+) "
+    r"|Invalid device id\. Device id should be less than total number of devices"
     r"|invalid device ordinal|cudaErrorInvalidDevice\b|CUDA (?:failure|error) 101\b"
 )
 _NO_KERNEL = re.compile(
@@ -86,8 +87,8 @@ def explain(error: BaseException, *, source: str, device: str, doing: str) -> Pr
             "the GPU through, as `--gpus all`), or use device='cpu'"
         )
     elif match := _NO_SUCH_DEVICE.search(text):
-        there = f": there are {match[1]}, from cuda:0 on" if match[1] else ""
-        mend = f"no such GPU{there} (nvidia-smi -L lists them)"
+        there = f", this machine has {match['count']}" if match["count"] else ""
+        mend = f"no such GPU{there}: nvidia-smi -L lists them, and the first is cuda:0"
     elif _NO_KERNEL.search(text):
         mend = "this onnxruntime-gpu has no kernels for this GPU: install another version of it"
     if mend:

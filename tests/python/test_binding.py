@@ -239,12 +239,14 @@ def test_a_replay_that_differs_is_found_out(
     runner = BoundRunner(session, fixed=True)
     batch = letters(4, 8)
     if insisted:
-        with pytest.raises(ProviderError, match="^tiny: graphs=True, but its replay gives other numbers$"):
+        with pytest.raises(
+            ProviderError, match="^tiny: graphs=True, but its replay gives other numbers$"
+        ):
             runner.warm_up({"sequence": batch})
-    else:
-        runner.warm_up({"sequence": batch})
-        assert runner.graphs == session.graphs == "off: its replay gives other numbers"
-        assert "tiny: CUDA graphs off: its replay gives other numbers" in caplog.text
+        return
+    runner.warm_up({"sequence": batch})
+    assert runner.graphs == session.graphs == "off: its replay gives other numbers"
+    assert "tiny: CUDA graphs off: its replay gives other numbers" in caplog.text
     for _ in range(5):
         np.testing.assert_allclose(runner.run({"sequence": batch})[0], scores(batch), atol=1e-6)
     assert fixed_rows(runner) == {}
