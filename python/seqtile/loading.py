@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
 from .certificate import PRECISION_KEY, Certificate, check_precision, tolerances
+from .engine import Engine
 from .errors import (
     ModelCardError,
     ModelIntegrityError,
@@ -25,7 +26,7 @@ from .errors import (
 )
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .predictor import Predictor
-from .session import Session, open_session
+from .session import Session
 from .zoo import model_folder, read_card
 
 __all__ = ["load"]
@@ -101,7 +102,7 @@ def load(
     card = read_card(folder)
     model = model_bytes(folder, card, precision)
     golden = read_golden(folder / "golden.npz")
-    predictor = _with_card(model, card, card.sha256, device, threads)
+    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
     if missing := sorted({t.name for t in card.outputs} - golden.keys()):
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
@@ -180,10 +181,10 @@ def _read_model(path: Path) -> bytes:
 def _with_card(
     model: bytes, card: ModelCard, digest: str, device: str, threads: int | None
 ) -> Predictor:
-    session = open_session(model, device, threads=threads, source=card.name)
-    _check_contract(session, card)
+    engine = Engine(model, device, threads=threads, source=card.name)
+    _check_contract(engine, card)
     takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
-    return Predictor(session, name=card.name, sha256=digest, takes=takes, card=card)
+    return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
 
 
 def _image_input(card: ModelCard) -> ModelInput:
@@ -212,11 +213,11 @@ def _sequence_input(card: ModelCard) -> ModelInput:
     return sequence
 
 
-def _check_contract(session: Session, card: ModelCard) -> None:
+def _check_contract(engine: Engine, card: ModelCard) -> None:
     """Names, types and fixed axes of the graph must be the card's."""
     for kind, actual, tensors in (
-        ("input", session.inputs, card.inputs),
-        ("output", session.outputs, card.outputs),
+        ("input", engine.inputs, card.inputs),
+        ("output", engine.outputs, card.outputs),
     ):
         if set(actual) != {t.name for t in tensors}:
             raise ModelCardError(
@@ -260,11 +261,11 @@ def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
 
 def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec) -> Predictor:
     model = _read_model(path)
-    session = open_session(model, device, threads=threads, source=str(path))
-    name = spec.name or next(iter(session.inputs), "")
-    if name not in session.inputs:
-        raise ModelCardError(f"{path}: no input {name!r}; it has {list(session.inputs)}")
-    type_name, shape = session.inputs[name]
+    engine = Engine(model, device, threads=threads, source=str(path))
+    name = spec.name or next(iter(engine.inputs), "")
+    if name not in engine.inputs:
+        raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")
+    type_name, shape = engine.inputs[name]
     rank, wanted = (2, "tensor(uint8)") if spec.layout == "bytes" else (3, "tensor(float)")
     if type_name != wanted or len(shape) != rank:
         raise ModelCardError(
@@ -285,4 +286,4 @@ def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec)
         raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
     sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
     digest = hashlib.sha256(model).hexdigest()
-    return Predictor(session, name=path.stem, sha256=digest, takes=sequence, card=None)
+    return Predictor(engine, name=path.stem, sha256=digest, takes=sequence, card=None)
