@@ -22,7 +22,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from seqtile import certificate
+from seqtile import certificate, parity
 from seqtile.cards import ModelCard
 from seqtile.certificate import Certificate, ParityRow, Precision
 from seqtile.errors import ModelIntegrityError, SeqtileError
@@ -89,14 +89,14 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
     reference = _Reference(model, card)
     for precision, other, emulated in runs:
         session = Session(other, threads=1, source=f"{card.name} ({precision})")
-        rows += certificate.compare(
+        rows += parity.compare(
             card, golden, precision, reference, _run(session, card), provider=CPU, emulated=emulated
         )
     passed = all(row.passed for row in rows if row.precision == "fp16")
     return Proof({"fp16": file} if passed else {}, rows)
 
 
-def _run(session: Session, card: ModelCard) -> certificate.Run:
+def _run(session: Session, card: ModelCard) -> parity.Run:
     names = [tensor.name for tensor in card.outputs]
     return lambda feeds: session.run(feeds, names)
 

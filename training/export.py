@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile import certificate
+from seqtile import parity
 from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
 from seqtile.certificate import ParityRow
 from seqtile.errors import SeqtileError, ShapeError
@@ -249,7 +249,7 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
         devices.append("cuda")
     except SeqtileError:
         pass
-    cases = certificate.cases(card, examples)
+    cases = parity.cases(card, examples)
     rows = []
     for device in devices:
         for level in LEVELS:
@@ -266,7 +266,7 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
 def _compare(
     session: Session, level: str, network: nn.Module, card: ModelCard, case: Arrays
 ) -> Iterator[ParityRow]:
-    n, size = certificate.case_size(card, case)
+    n, size = parity.case_size(card, case)
     where = f"{card.name}: batch {n}, " + ", ".join(f"{axis} {m}" for axis, m in size.items())
     expected = _torch(network, card, case)
     try:
@@ -275,7 +275,7 @@ def _compare(
         raise ExportError(f"{where}, optimisation {level}: {str(error)[:300]}") from error
     for name, want, got in zip(_outputs(card), expected, actual, strict=True):
         try:
-            largest, relative = certificate.difference(want, got)
+            largest, relative = parity.difference(want, got)
         except ShapeError as error:
             raise ExportError(f"{where}: output {name!r}: {error}") from None
         yield ParityRow(

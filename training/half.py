@@ -150,8 +150,8 @@ def _single(values: NDArray[np.floating]) -> Array:
 
 def _rank(graph: Graph, name: str) -> int:
     inferred = onnx.shape_inference.infer_shapes(graph.model).graph
-    shapes = {value.name: value.type.tensor_type.shape for value in inferred.value_info}
-    return len(shapes[name].dim)
+    values = (*inferred.input, *inferred.output, *inferred.value_info)
+    return next(len(v.type.tensor_type.shape.dim) for v in values if v.name == name)
 
 
 def plan(graph: Graph) -> set[str]:
