@@ -132,7 +132,7 @@ def test_the_graph_is_sound(graph: onnx.ModelProto, card: ModelCard) -> None:
 
 def test_the_graph_names_no_place_it_was_made_at(folder: Path) -> None:
     content = (folder / "model.onnx").read_bytes()
-    assert [place for place in places if place.encode() in content] == []
+    assert [place for place in PLACES if place.encode() in content] == []
 
 
 def test_the_input_is_raw_bytes(graph: onnx.ModelProto, card: ModelCard) -> None:
