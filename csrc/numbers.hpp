@@ -22,7 +22,7 @@ inline constexpr std::size_t kReprBytes = 32;
 namespace detail {
 
 inline char* put(char* out, std::string_view text) noexcept {
-    std::memcpy(out, text.data(), text.size());
+    if (!text.empty()) std::memcpy(out, text.data(), text.size());
     return out + text.size();
 }
 

