@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from . import __version__, _core
 from .cuda import cuda_indices, examine_cuda, install_command
 from .errors import ProviderError, SeqtileError
+from .machine import cpu_info, processor_name
 from .zoo import list_models, model_folder
 
 __all__ = ["Diagnosis", "diagnose", "probe"]
@@ -195,16 +195,10 @@ def _version(package: str) -> str | None:
 
 
 def _processor() -> dict[str, Any]:
-    info: dict[str, str] = {}
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            info.setdefault(key.strip(), value.strip())
-    except OSError:
-        pass
+    info = cpu_info()
     flags = set((info.get("flags") or info.get("Features") or "").split())
     return {
-        "name": info.get("model name") or platform.processor() or platform.machine(),
+        "name": processor_name(),
         "features": [feature for feature in _FEATURES if feature in flags],
         "isa": _core.isa(),
     }
