@@ -143,16 +143,14 @@ def needed(library: str | Path) -> list[str]:
     ValueError
         Not a 64-bit little-endian ELF file.
     """
-    with (
-        Path(library).open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        if data[:6] != b"\x7fELF\x02\x01":
+    with Path(library).open("rb") as file:
+        if file.read(6) != b"\x7fELF\x02\x01":
             raise ValueError(f"{library}: not a 64-bit little-endian ELF file")
-        try:
-            return _needed(data)
-        except struct.error:
-            raise ValueError(f"{library}: a truncated ELF file") from None
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            try:
+                return _needed(data)
+            except struct.error:
+                raise ValueError(f"{library}: a truncated ELF file") from None
 
 
 def _needed(data: mmap.mmap) -> list[str]:
@@ -170,6 +168,8 @@ def _needed(data: mmap.mmap) -> list[str]:
     for tag, value in dynamic:
         if tag == 1:
             end = data.find(b"\0", at + value)
+            if end < 0:
+                raise struct.error
             names.append(data[at + value : end].decode())
     return names
 

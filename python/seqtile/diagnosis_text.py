@@ -15,6 +15,7 @@ from .doctor import Diagnosis
 __all__ = ["print_diagnosis"]
 
 _NAMES = 12  # columns of the names
+_WHEELS = "/site-packages/"
 _PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "the CPU"}
 
 
@@ -36,8 +37,16 @@ def print_diagnosis(found: Diagnosis) -> None:
         _row(console, "problem", problem, width, "bold red")
     if found.mend and found.problems:
         console.print()
-        console.print(Text("to mend it:", "bold"))
-        console.print(Text(f"  {found.mend}"))
+        if _is_command(found):
+            console.print(Text("to mend it:", "bold"))
+            console.print(Text(f"  {found.mend}"))
+        else:
+            _row(console, "to mend it", found.mend, width, "bold")
+
+
+def _is_command(found: Diagnosis) -> bool:
+    faults = found.cuda["faults"] if found.cuda else []
+    return not any(f["mend"] == found.mend and not f["command"] for f in faults)
 
 
 def _section(console: Console, title: str, rows: Iterator[tuple[str, str]], width: int) -> None:
@@ -88,6 +97,9 @@ def _cuda(cuda: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "cards", "none that CUDA shows"
     if driver["visible"] is not None:
         yield "visible", f"CUDA_VISIBLE_DEVICES={driver['visible']!r}"
+    places = {path.partition(_WHEELS)[0] for path in _paths(cuda) if _WHEELS in path}
+    for place in sorted(places):
+        yield "wheels", f"in {place}{_WHEELS.rstrip('/')}"
     for library in cuda["libraries"]:
         yield library["name"].partition(".so")[0][3:], _library(library)
     for line in cuda["preload"]:
@@ -115,7 +127,13 @@ def _library(library: dict[str, Any]) -> str:
         rarely = "; no shipped model needs it" if library["use"] == "rarely" else ""
         return f"no: {library['failure']}{rarely}"
     number = library["version"] or "of unknown version"
-    return f"{number} from {library['source'] or 'an unknown place'} ({library['path']})"
+    folder, _, _ = (library["path"] or "").rpartition("/")
+    short = folder.partition(_WHEELS)[2] or folder
+    return f"{number} from {library['source'] or 'an unknown place'} in {short}"
+
+
+def _paths(cuda: dict[str, Any]) -> list[str]:
+    return [library["path"] for library in cuda["libraries"] if library["path"]]
 
 
 def _devices(found: Diagnosis) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -237,34 +238,45 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
     """What `probe` says in a process of its own: CUDA's state, each device's, how it ended."""
     code = f"from seqtile.doctor import probe; probe({device!r})"
     command = [sys.executable, "-P", "-c", code]
+    status: int | None = None
     try:
         run = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
         output, errors, status = run.stdout, run.stderr, run.returncode
     except subprocess.TimeoutExpired as expired:
-        output, errors, status = expired.stdout or b"", b"", None
+        output, errors = expired.stdout or b"", expired.stderr or b""
+    logged = _logged(errors.decode(errors="replace"))
     state: dict[str, Any] | None = None
     answers: dict[str, dict[str, Any]] = {}
     for line in output.splitlines():
         try:
             content = json.loads(line)
-        except ValueError:
+        except ValueError:  # a library that prints
             continue
         if "faults" in content:
             state = content
-        else:
-            answers[content["device"]] = content
-    return state, answers, _death(status, errors.decode(errors="replace"))
+            continue
+        answers[content["device"]] = content
+        if content["state"] != "ok":
+            content["state"] += logged
+    return state, answers, _death(status) + logged
 
 
-def _death(status: int | None, errors: str) -> str:
+def _logged(errors: str) -> str:
+    """The first error that onnxruntime logged, which its exceptions lack; else the last line."""
+    match = re.search(r"\[E:onnxruntime:[^\]]*\](.*)", errors)
+    if match is not None:
+        return f"; onnxruntime logs: {match[1].rpartition(' FAIL : ')[2].strip()[:400]}"
+    lines = errors.strip().splitlines()
+    return f": {lines[-1][:400]}" if lines else ""
+
+
+def _death(status: int | None) -> str:
     """Why the process gave no answer."""
     if status is None:
-        return f"gave no answer in {_PATIENCE} s"
-    last = errors.strip().splitlines()[-1:]
-    said = f": {last[0][:300]}" if last else ""
+        return f"the process that tried CUDA gave no answer in {_PATIENCE} s"
     if status < 0:
-        return f"the process that tried it died of {signal.Signals(-status).name}{said}"
-    return f"the process that tried it ended with status {status}{said}"
+        return f"the process that tried CUDA died of {signal.Signals(-status).name}"
+    return f"the process that tried CUDA ended with status {status}"
 
 
 def probe(device: str) -> None:
