@@ -300,6 +300,6 @@ def probe(device: str) -> None:
 
 
 def _nodes(device: str, model: str) -> dict[str, int]:
-    from .placement import nodes_by_provider
+    from .node_providers import nodes_by_provider
 
     return nodes_by_provider(model_folder(model), device)

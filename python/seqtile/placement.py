@@ -1,65 +1,74 @@
-"""Which of onnxruntime's providers really runs each node of a model."""
+"""Where onnxruntime put a model's operators, and what that allows."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-import warnings
-from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
-import numpy as np
+__all__ = ["OF_SHAPES", "Graphs", "graphs_verdict", "placement"]
 
-from .cuda import cuda_indices, preload
+Graphs: TypeAlias = Literal["auto"] | bool
 
-__all__ = ["nodes_by_provider"]
+# What may stay on the CPU beside a model on CUDA: sums on shapes, a few numbers per batch.
+# onnxruntime puts them there on purpose, as their results are wanted on the CPU.
+_NAMES = (
+    "Add Cast Ceil Concat ConstantOfShape Div Equal Expand Floor Gather Greater Identity Less Max "
+    "Min Mod Mul Neg Range ReduceProd Reshape Shape Size Slice Split Squeeze Sub Transpose "
+    "Unsqueeze Where"
+)
+OF_SHAPES = frozenset(_NAMES.split())
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 
-_RAN = "_kernel_time"
+
+def placement(session: Any) -> dict[str, set[str]]:
+    """Execution provider to the operators it runs, of an `onnxruntime.InferenceSession`.
+
+    The session was made with ``session.record_ep_graph_assignment_info``; empty where this
+    onnxruntime cannot tell.
+    """
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return {}
+    placed: dict[str, set[str]] = {}
+    for group in session.get_provider_graph_assignment_info():
+        operators = placed.setdefault(group.ep_name, set())
+        operators.update(node.op_type for node in group.get_nodes())
+    return placed
 
 
-def nodes_by_provider(folder: Path, device: str) -> dict[str, int]:
-    """Run a model folder's golden inputs once and count the nodes that ran, by provider.
+def graphs_verdict(wanted: Graphs, device: str, operators: set[str]) -> str:
+    """Whether batches of a model may be replayed as CUDA graphs.
 
-    The session may fall back to the CPU, unlike those of `seqtile.load`, so that what does not run
-    on the device is seen. The counts are those of onnxruntime's own profile of the run: of the
-    graph after its optimisation, without what was folded into constants.
+    A graph is a recording of the kernels that one batch launched; to replay it costs one launch.
 
     Parameters
     ----------
-    folder
-        A model folder: ``model.onnx`` and ``golden.npz``.
+    wanted
+        ``"auto"``, True (even where it is doubtful) or False.
     device
-        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        ``"cpu"`` or ``"cuda:N"``.
+    operators
+        The model's operators.
 
     Returns
     -------
-    dict
-        Number of nodes for each provider, the most first.
-    """
-    import onnxruntime as ort
+    str
+        ``"on"``, or ``"off: "`` and why.
 
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu":
-        preload()
-        chosen = {
-            "device_id": str(cuda_indices(device)[0]),
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "arena_extend_strategy": "kSameAsRequested",
-        }
-        providers.insert(0, ("CUDAExecutionProvider", chosen))
-    options = ort.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    options.enable_profiling = True
-    with tempfile.TemporaryDirectory(prefix="seqtile-") as scratch:
-        options.profile_file_prefix = str(Path(scratch) / "profile")
-        with warnings.catch_warnings():  # that CUDA is not there is what the counts say
-            warnings.simplefilter("ignore", UserWarning)
-            session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=providers)
-        with np.load(folder / "golden.npz") as golden:
-            feeds = {node.name: golden[node.name] for node in session.get_inputs()}
-        session.run(None, feeds)
-        events = json.loads(Path(session.end_profiling()).read_text())
-    ran = [e for e in events if e.get("cat") == "Node" and e["name"].endswith(_RAN)]
-    return dict(Counter(event["args"]["provider"] for event in ran).most_common())
+    Raises
+    ------
+    ValueError
+        ``wanted`` is none of these.
+    """
+    if wanted not in ("auto", True, False):
+        raise ValueError(f"graphs must be 'auto', True or False, not {wanted!r}")
+    if wanted is False:
+        return "off: graphs=False"
+    if device == "cpu":
+        return "off: device cpu"
+    if found := sorted(operators & _CONTROL_FLOW):
+        return f"off: control flow ({', '.join(found)})"
+    if wanted == "auto" and (found := sorted(operators & _RECURRENT)):
+        # onnxruntime hands cuDNN the lengths of the rows through memory of the host that it may
+        # use again before a replay reads it.
+        return f"off: recurrent operators ({', '.join(found)}); graphs=True tries"
+    return "on"

@@ -18,7 +18,7 @@ from seqtile import _core, doctor
 from seqtile.cuda import check_cuda
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
-from seqtile.placement import nodes_by_provider
+from seqtile.node_providers import nodes_by_provider
 from seqtile.session import thread_count
 from seqtile.zoo import list_models, model_folder
 from tests.python.command import check_refused
