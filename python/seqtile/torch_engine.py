@@ -272,7 +272,8 @@ def _check_precision(precision: str, device: str) -> str:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if precision != "fp32" and device == "cpu":
         raise ProviderError(
-            f"precision {precision!r} of the torch engine needs device='cuda'; on the CPU use 'fp32'"
+            f"precision {precision!r} of the torch engine needs device='cuda'; "
+            "on the CPU use 'fp32'"
         )
     return precision
 

@@ -99,9 +99,10 @@ def build_module(
                     state.name_constant(name, result)
     outputs = [_output(state, value.name) for value in model.graph.output]
     state.graph.output(tuple(output.node for output in outputs))
-    state.graph.eliminate_dead_code()
-    state.graph.lint()
     module = fx.GraphModule(state.root, state.graph, class_name="OnnxModule")
+    module.graph.eliminate_dead_code()
+    module.graph.lint()
+    module.recompile()
     return module.eval().to(device=device, dtype=float_dtype)
 
 

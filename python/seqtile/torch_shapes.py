@@ -8,8 +8,8 @@ from __future__ import annotations
 import operator as python
 
 import torch
-from torch.nn import functional
 from onnx import numpy_helper
+from torch.nn import functional
 
 from .torch_node import Node, Sizes, Value, as_sizes, operator
 
