@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -127,7 +128,9 @@ class TorchEngine:
         }
 
     def _compile(self) -> Callable[..., Any]:
-        from torch._inductor import compile_fx
+        with warnings.catch_warnings():  # torch's own code, of which it disapproves
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch._inductor import compile_fx
 
         if self.device == "cpu":
             _check_compiler()
