@@ -42,7 +42,7 @@ class TorchEngine:
 
     Call it with arrays by input name; it gives the graph's outputs in their order. It may be called
     from any thread, but from one at a time: threads and TF32 are settings of the whole process,
-    which it makes at each call (TF32 is put back after it, the count of threads is not).
+    which it makes at each call (TF32, on CUDA, is put back after it, the count of threads is not).
 
     Attributes
     ----------
@@ -103,9 +103,11 @@ class TorchEngine:
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
         try:
-            with torch.inference_mode(), _tf32(self.precision == "tf32"):
-                inputs = [self._to_device(feeds[name]) for name in self.inputs]
-                return self._to_host(self._run(*inputs))
+            with torch.inference_mode():
+                if self.device == "cpu":
+                    return self._run_on_cpu(feeds)
+                with _tf32(self.precision == "tf32"):
+                    return self._run_on_cuda(feeds)
         except Exception as error:  # torch's own errors share no base but Exception
             doing = "torch" if self.compiled is None else "torch.compile"
             reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
@@ -147,10 +149,17 @@ class TorchEngine:
 
         run = torch.compile(self.module, backend=backend, fullgraph=True, dynamic=False)
 
+        seen = set()
+
         def compiled(*inputs: Any) -> Any:
+            shapes = tuple(tensor.shape for tensor in inputs)
+            if shapes in seen:
+                return run(*inputs)
             # LSTM is refused by default; with it torch calls its own kernel from the whole graph.
             with torch._dynamo.config.patch(allow_rnn=True, recompile_limit=MOST_SHAPES):
-                return run(*inputs)
+                result = run(*inputs)
+            seen.add(shapes)
+            return result
 
         return compiled
 
@@ -171,22 +180,29 @@ class TorchEngine:
                     f"not {array.dtype} {_shown(array.shape)}"
                 )
 
-    def _to_device(self, array: NDArray[Any]) -> torch.Tensor:
-        # torch takes no negative strides, and warns of arrays that may not be written to
-        host = torch.from_numpy(np.require(array, requirements=["C", "W"]))
-        if self.device == "cpu":
-            return host
-        return host.pin_memory().to(self.device, non_blocking=True)
+    def _run_on_cpu(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        inputs = [_host_tensor(feeds[name]) for name in self.inputs]
+        results = [result.contiguous() for result in self._run(*inputs)]
+        lent = {tensor.untyped_storage().data_ptr() for tensor in inputs}
+        return [
+            (result.clone() if result.untyped_storage().data_ptr() in lent else result).numpy()
+            for result in results
+        ]
 
-    def _to_host(self, results: tuple[torch.Tensor, ...]) -> list[NDArray[np.float32]]:
-        if self.device == "cpu":
-            return [result.contiguous().numpy() for result in results]
+    def _run_on_cuda(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        pinned = [_host_tensor(feeds[name]).pin_memory() for name in self.inputs]
+        results = self._run(*(tensor.to(self.device, non_blocking=True) for tensor in pinned))
         hosts = []
         for result in results:
             host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
             hosts.append(host.copy_(result, non_blocking=True))
         torch.cuda.synchronize(self.device)
         return [host.numpy() for host in hosts]
+
+
+def _host_tensor(array: NDArray[Any]) -> torch.Tensor:
+    # torch takes no negative strides, and warns of arrays that may not be written to
+    return torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def load_torch(

@@ -110,7 +110,7 @@ def build_module(
 def _output(state: GraphState, name: str) -> fx.Proxy:
     value: Value = state.values[name]
     if isinstance(value, torch.Tensor):
-        value = state.live(value)
+        value = state.live(value).clone()  # the caller may write to its answer
     elif isinstance(value, Sizes):
         raise UnsupportedOperatorError(state.source, "Shape", name, "an output of sizes")
     if state.kinds[name][0] == _FLOAT and state.float_dtype != torch.float32:

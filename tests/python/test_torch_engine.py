@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from tests.python.models import GOLDEN, motif_model, motif_score, rich_model
 
 pytest.importorskip("onnx", reason="the torch engine needs onnx")
 torch = pytest.importorskip("torch", reason="the torch engine needs torch")
+
+from onnx import TensorProto, helper  # noqa: E402
 
 from seqtile.torch_engine import TorchEngine, load_torch  # noqa: E402
 
@@ -167,6 +170,25 @@ def test_arrays_as_they_come(motif: bytes) -> None:
     assert engine({"sequence": LETTERS})[0].all()
 
 
+def test_answers_share_no_memory() -> None:
+    """Neither with the inputs, where a graph passes one through, nor with a constant of it."""
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "yc"]
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("Constant", [], ["c"], value_floats=[1.0, 2.0]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", [x], outputs)
+    opsets = [helper.make_opsetid("", 18)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+    engine, given = load_torch(content), np.array([3, 4], np.float32)
+    for _ in range(2):
+        for found, expected in zip(engine({"x": given}), ([3, 4], [1, 2]), strict=True):
+            np.testing.assert_array_equal(found, np.float32(expected))
+            found[:] = 0
+    assert given.tolist() == [3, 4]
+
+
 @pytest.mark.parametrize(
     ("feeds", "why"),
     [
@@ -212,30 +234,23 @@ def test_threads_are_set_at_each_call(motif: bytes) -> None:
 
 
 @pytest.mark.parametrize("before", ["tf32", "ieee"])
-def test_tf32_is_put_back(before: str, motif: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("allowed", [True, False])
+def test_tf32_is_put_back(allowed: bool, before: str) -> None:
+    from seqtile.torch_engine import _tf32
+
     settings = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
     usual = [setting.fp32_precision for setting in settings]
-    seen = []
-
-    def sigmoid(x: Any) -> Any:
-        seen.extend(setting.fp32_precision for setting in settings)
-        return torch.sigmoid(x)
-
-    monkeypatch.setitem(
-        sys.modules["seqtile.torch_node"].OPERATORS,
-        "Sigmoid",
-        lambda node, x: node.call(sigmoid, node.tensor(x)),
-    )
-    engine = load_torch(motif, threads=1)
     try:
         for setting in settings:
             setting.fp32_precision = before
-        engine({"sequence": LETTERS})
+        with contextlib.suppress(KeyError), _tf32(allowed):
+            within = [setting.fp32_precision for setting in settings]
+            raise KeyError
+        assert within == ["tf32" if allowed else "ieee"] * 3
         assert [setting.fp32_precision for setting in settings] == [before] * 3
     finally:
         for setting, value in zip(settings, usual, strict=True):
             setting.fp32_precision = value
-    assert seen == ["ieee"] * 3
 
 
 # errors of loading
