@@ -77,7 +77,8 @@ def _shape(node: Node, x: Value) -> Value:
 def _reshape(node: Node, x: Value, sizes: Value) -> Value:
     target = node.sizes(sizes, "the shape")
     zero_is_zero = node.expect("allowzero", 0, 1)
-    if isinstance(x, Sizes) and target in ([], [-1], [len(x.items)]):
+    known = all(isinstance(size, int) for size in target)
+    if isinstance(x, Sizes) and known and target in ([], [-1], [len(x.items)]):
         return Sizes(x.items, scalar=not target)
     x = node.tensor(x)
     if not zero_is_zero:
@@ -169,7 +170,8 @@ def _slice(
     flips = []
     for axis, start, end, step in zip(along, first, last, strides, strict=True):
         if step < 0:
-            if (start, step) == (-1, -1) and isinstance(end, int) and end <= -_FAR:
+            whole = all(isinstance(edge, int) for edge in (start, end)) and end <= -_FAR
+            if whole and (start, step) == (-1, -1):
                 flips.append(axis)
             else:
                 x = node.call(backward_slice, x, axis, start, end, step)
