@@ -20,6 +20,7 @@ __all__ = [
     "ModelNotFoundError",
     "MotifParseError",
     "OutputError",
+    "PrecisionError",
     "ProviderError",
     "SeqtileError",
     "ShapeError",
@@ -173,8 +174,16 @@ class MotifParseError(SeqtileError, ValueError):
         super().__init__(f"{where}: {problem}")
 
 
+class PrecisionError(SeqtileError, ValueError):
+    """A precision that the model's certificate does not vouch for."""
+
+
 class ProviderError(SeqtileError, RuntimeError):
     """The device asked for cannot run here; the message says what is missing and the mend."""
+
+
+class OutOfMemoryError(ProviderError, MemoryError):
+    """The device has not the memory for a batch."""
 
 
 class UnsupportedOperatorError(SeqtileError, NotImplementedError):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ModelIntegrityError, ProviderError, ShapeError
+from .errors import ModelIntegrityError, OutOfMemoryError, ProviderError, ShapeError
 from .threads import thread_count
 
 try:
@@ -96,6 +96,8 @@ class TorchEngine:
         ------
         ShapeError
             An input missing, unknown, or of a dtype or shape that is not the graph's.
+        OutOfMemoryError
+            The device has not the memory for the batch.
         ProviderError
             torch cannot run or compile the model on such a batch.
         """
@@ -111,7 +113,8 @@ class TorchEngine:
         except Exception as error:  # torch's own errors share no base but Exception
             doing = "torch" if self.compiled is None else "torch.compile"
             reason = (str(error).strip() or repr(error)).splitlines()[0][:300]
-            raise ProviderError(
+            full = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason
+            raise (OutOfMemoryError if full else ProviderError)(
                 f"{self.source}: {doing} failed on {self.device}: {reason}"
             ) from error
 

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="the torch engine needs torch")
 
 from onnx import TensorProto, helper
 
-from seqtile.errors import ProviderError, UnsupportedOperatorError
+from seqtile.errors import OutOfMemoryError, ProviderError, UnsupportedOperatorError
 from seqtile.torch_engine import load_torch
 from tests.python.torch_nodes import assert_alike, floats, model_of, numbers, whole
 
@@ -113,6 +113,18 @@ def test_an_index_beyond_its_table_is_an_error() -> None:
     engine = load_torch(model_of([node], feeds, {"table": floats(5, 2)}, ["y"]))
     with pytest.raises(ProviderError, match="^model: torch failed on cpu: .*out of bounds"):
         engine(feeds)
+
+
+def test_out_of_memory() -> None:
+    nodes = [
+        helper.make_node("Expand", ["x", "sizes"], ["wide"]),
+        helper.make_node("Exp", ["wide"], ["y"]),
+    ]
+    feeds = {"x": floats(2, 1)}
+    assert_alike(model_of(nodes, feeds, {"sizes": whole(1, 4)}, ["y"]), feeds)
+    sizes = {"sizes": whole(1, 1 << 50)}
+    with pytest.raises(OutOfMemoryError, match="^model: torch failed on cpu: .*allocate memory"):
+        load_torch(model_of(nodes, feeds, sizes, ["y"]))(feeds)
 
 
 def test_a_product_and_its_bias_are_one_layer() -> None:
