@@ -120,6 +120,12 @@ class TorchEngine:
 
     def describe(self) -> dict[str, Any]:
         """What runs, for a report: version, device, memory format, what was compiled and how."""
+        settings = dict(self.settings)
+        if settings and self.device != "cpu":
+            from torch._dynamo.utils import counters
+
+            # of the whole process: graphs that run without CUDA graphs, as they cannot be captured
+            settings["cudagraph_skips"] = counters["inductor"]["cudagraph_skips"]
         return {
             "engine": "torch" if self.compiled is None else "torch-compile",
             "torch": str(torch.__version__),
@@ -129,7 +135,7 @@ class TorchEngine:
             "threads": self.threads,
             "channels_last": self.channels_last,
             "compiled_graphs": self.compiled,
-            "compile": dict(self.settings),
+            "compile": settings,
         }
 
     def _compile(self) -> Callable[..., Any]:
@@ -151,16 +157,18 @@ class TorchEngine:
             return result
 
         run = torch.compile(self.module, backend=backend, fullgraph=True, dynamic=False)
-
         seen = set()
 
         def compiled(*inputs: Any) -> Any:
             shapes = tuple(tensor.shape for tensor in inputs)
             if shapes in seen:
                 return run(*inputs)
+            before = self.compiled
             # LSTM is refused by default; with it torch calls its own kernel from the whole graph.
             with torch._dynamo.config.patch(allow_rnn=True, recompile_limit=MOST_SHAPES):
                 result = run(*inputs)
+            if self.compiled == before:
+                raise RuntimeError("nothing was compiled; is TORCH_COMPILE_DISABLE set?")
             seen.add(shapes)
             return result
 

@@ -146,6 +146,17 @@ def test_what_cannot_be_compiled_whole_is_an_error(
     assert engine.compiled == 0
 
 
+def test_compiling_switched_off_is_an_error(motif: bytes) -> None:
+    """The environment variable makes torch.compile give back what it got."""
+    with torch._dynamo.config.patch(disable=True):
+        try:
+            engine = load_torch(motif, threads=1, compile=True)
+        except ProviderError as error:
+            pytest.skip(str(error))
+        with pytest.raises(ProviderError, match="torch.compile failed on cpu: .*compiled"):
+            engine({"sequence": LETTERS})
+
+
 # inputs and outputs
 
 
