@@ -29,12 +29,12 @@ def letters(predictor):
 
 def _bare(predictor, batches):
     """The floor: the session alone, on arrays that are ready."""
-    session, name = predictor._session._session, predictor._input.name
+    session, name = predictor.engine.single._session, predictor._input.name
     return [session.run([predictor.outputs[0]], {name: batch})[0] for batch in batches]
 
 
 def test_predict(benchmark, predictor, letters) -> None:
-    size = predictor.batch_size()
+    size = predictor.batches().size(letters.shape[1:])
     batches = [np.ascontiguousarray(letters[i : i + size]) for i in range(0, len(letters), size)]
     expected = np.concatenate(_bare(predictor, batches))
     actual = predictor.predict(letters)[predictor.outputs[0]]
