@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .bench_inputs import Batch, model_file
+from .bench_inputs import Batch, Shape, model_file
 from .errors import EngineMismatchError
 from .inputs import InputSpec
 from .loading import load
+from .pipeline import Profile
 from .predictor import Predictor
-from .session import Session
 
-__all__ = ["ENGINES", "Engine", "EngineName", "Parity", "check_parity", "open_engine"]
+__all__ = ["ENGINES", "Engine", "Parity", "check_parity", "open_engine"]
 
-EngineName: TypeAlias = Literal["onnxruntime", "torch", "torch-compile"]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+ENGINES = ("onnxruntime", "torch", "torch-compile")
 
 Answers: TypeAlias = Mapping[str, NDArray[np.float32]]
 
@@ -39,20 +38,34 @@ class Engine:
         Where and how it runs; CPU threads of one call.
     providers
         onnxruntime's execution providers; empty for torch.
+    lanes
+        How many batches it can answer at a time if it is given many at once; 0 if it cannot.
     run
-        Answers a batch: outputs by name, float32, the batch's items along the first axis.
+        Answers items in batches of a size: outputs by name, float32, items along the first axis.
+        Counts the time of its stages, if it has any.
+    run_once
+        The same in a single call, which runs out of memory rather than halve the batch.
+    auto
+        The batch size that `Predictor` measures for items of this shape, given a function that
+        makes so many.
+    fixed_batch
+        The only size of batches that the model takes, if so.
     """
 
-    name: EngineName
+    name: str
     device: str
     precision: str
     threads: int
     providers: tuple[str, ...]
-    run: Callable[[Batch], Answers]
+    lanes: int
+    run: Callable[[Batch, int, Profile], Answers]
+    run_once: Callable[[Batch], Answers]
+    auto: Callable[[Shape, Callable[[int], Batch]], int]
+    fixed_batch: int | None
 
 
 def open_engine(
-    name: EngineName,
+    name: str,
     model: str,
     *,
     device: str,
@@ -73,10 +86,7 @@ def open_engine(
     """
     predictor = open_predictor(model, device, precision, threads, spec)
     if name == "onnxruntime":
-        return Engine(
-            name, predictor.device, precision, predictor.threads, predictor.providers,
-            lambda batch: predictor.predict(batch.items, batch_size=len(batch), **batch.extra),
-        )  # fmt: skip
+        return _onnxruntime(predictor, precision)
     if precision != "fp32":
         raise ValueError(f"engine {name} runs in fp32 only, not {precision}")
     if predictor.card is None:
@@ -88,12 +98,45 @@ def open_engine(
         content, device=predictor.device, threads=predictor.threads, compile=name == "torch-compile"
     )
     first = predictor.card.inputs[0].name
-    names = list(Session(content, threads=1, source=model).outputs)
+    names = list(predictor.engine.outputs)
 
     def run(batch: Batch) -> Answers:
         return dict(zip(names, call({first: batch.items, **batch.extra}), strict=True))
 
-    return Engine(name, predictor.device, precision, predictor.threads, (), run)
+    return Engine(
+        name, predictor.device, precision, predictor.threads, (), 0,
+        lambda batch, size, profile: run(batch), run,
+        lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
+    )  # fmt: skip
+
+
+def _onnxruntime(predictor: Predictor, precision: str) -> Engine:
+    def run(batch: Batch, size: int, profile: Profile) -> Answers:
+        further: dict[str, Any] = dict(batch.extra)
+        return predictor.predict(batch.items, batch_size=size, profile=profile, **further)
+
+    return Engine(
+        "onnxruntime", predictor.device, precision, predictor.threads, predictor.providers,
+        len(predictor.engine.lanes), run,
+        lambda batch: predictor.run_batch(batch.items, batch.extra),
+        lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
+    )  # fmt: skip
+
+
+def _auto(predictor: Predictor, shape: Shape, make: Callable[[int], Batch]) -> int:
+    batches = predictor.batches("auto")
+    # A size is timed on five batches: with ten of the largest for each lane, no call ends within.
+    batch = make(10 * batches.largest(shape) * len(predictor.engine.lanes))
+    further: dict[str, Any] = dict(batch.extra)
+    while batches.size(shape) != batches.largest(shape):
+        predictor.predict(batch.items, **further)
+    predictor.predict(batch.items, **further)  # the largest was the last that was timed
+    return batches.size(shape)
+
+
+def _fixed(predictor: Predictor) -> int | None:
+    sizes = {predictor.batches(asked).size((1,)) for asked in (1, 2)}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def open_predictor(

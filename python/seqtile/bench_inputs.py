@@ -20,7 +20,7 @@ from .fasta import read_fasta
 from .predictor import Predictor
 from .zoo import model_folder
 
-__all__ = ["Batch", "Source", "Workload", "model_file"]
+__all__ = ["Batch", "Shape", "Source", "Workload", "model_file"]
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -94,6 +94,11 @@ class Source:
     seed
         Of order and random values.
 
+    Attributes
+    ----------
+    tolerance
+        The card's, None without one.
+
     Raises
     ------
     ValueError
@@ -112,6 +117,7 @@ class Source:
         if self._images and data not in (GOLDEN, RANDOM):
             raise ValueError(f"{model} takes images: --data golden or random, not {data}")
         self._letters: NDArray[np.uint8] | None = None
+        self.tolerance = predictor.card.tolerance if predictor.card else None
 
     def usual_shape(self) -> Shape:
         """Length, or height and width, if none is asked for: the model's, else that of golden data.

@@ -140,6 +140,8 @@ class OpenLoop:
         Requests in the queue at the end of the last arrival.
     sustained
         Whether the servers kept up; see `open_loop`.
+    service
+        Seconds that the servers worked, all together.
     busy
         Share of the servers' time that they worked.
     late
@@ -153,6 +155,7 @@ class OpenLoop:
     unanswered: Floats
     waiting: int
     sustained: bool
+    service: float
     busy: float
     late: float | None
 
@@ -372,6 +375,7 @@ def open_loop(
     _together(servers, server, stop)
     answered = ~np.isnan(ends)
     last = float(np.max(ends[answered], initial=finish))
+    service = float(np.sum((ends - starts)[answered]))
     return OpenLoop(
         begin,
         ends[answered],
@@ -379,6 +383,7 @@ def open_loop(
         given_up - arrivals[~answered],
         waiting or 0,
         not (waiting or 0) > limit,
-        float(np.sum((ends - starts)[answered]) / (servers * (last - begin))),
+        service,
+        service / (servers * (last - begin)),
         float(np.median(late)) if late else None,
     )
