@@ -158,11 +158,3 @@ def _remarks(new: Document, old: Document) -> list[str]:
     if old.data != new.data:
         found.append(f"data: {old.data} before, {new.data} now")
     return found
-
-
-def shown_key(row: Row) -> str:
-    """A row's name in a line."""
-    return (
-        f"{row.model} {row.shape} {row.engine} {row.device} {row.precision} threads {row.threads} "
-        f"batch {row.asked} {row.load}"
-    )

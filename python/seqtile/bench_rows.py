@@ -126,13 +126,19 @@ class Row:
 
     @property
     def load(self) -> str:
-        """The load in a word: ``c=2``, ``lanes``, ``200/s c=2``."""
+        """The load in a word: ``c2`` clients, ``lanes``, ``200/s c2`` or ``80% c2`` servers."""
         if self.loop == "lanes":
             return "lanes"
-        clients = f"c={self.concurrency}"
+        clients = f"c{self.concurrency}"
         if self.rate is None:
             return clients
         return f"{self.rate}{'' if self.rate.endswith('%') else '/s'} {clients}"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} {self.shape} {self.engine} {self.device} {self.precision}, batch "
+            f"{self.asked}, {self.load}, threads {self.threads}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
