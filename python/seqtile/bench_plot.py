@@ -20,10 +20,11 @@ _MOST_PANELS = 12
 def draw_bench(path: Path, document: Document) -> None:
     """Draw a panel per model and shape as PNG.
 
-    A closed loop's points are joined from batch size to batch size, one line for each number of
-    clients; an open loop's, drawn hollow, from rate to rate. The median is a solid line, p99 a
-    dashed one. Latencies of the loop ``"lanes"`` and of rates that were not sustained are not
-    drawn, nor percentiles that have too few samples; the figure says how many points are left out.
+    A closed loop's medians are joined from batch size to batch size, one line for each number of
+    clients; an open loop's, drawn hollow, from rate to rate. From each a whisker goes up to p99,
+    if that has samples enough. The best throughput of the loop ``"lanes"``, which has no latency of
+    its own, is a dotted line. Rates that were not sustained and medians of too few samples are not
+    drawn; the figure says how many.
 
     Raises
     ------
@@ -37,7 +38,8 @@ def draw_bench(path: Path, document: Document) -> None:
     for row in document.rows:
         panels.setdefault((row.model, row.shape), []).append(row)
     drawn = {key: [row for row in rows if _drawable(row)] for key, rows in panels.items()}
-    left_out = sum(len(rows) - len(drawn[key]) for key, rows in panels.items())
+    lanes = {key: [row for row in rows if row.loop == "lanes"] for key, rows in panels.items()}
+    left_out = sum(len(rows) - len(drawn[key]) - len(lanes[key]) for key, rows in panels.items())
     drawn = {key: rows for key, rows in drawn.items() if rows}
     if not drawn:
         raise ValueError(
@@ -56,10 +58,16 @@ def draw_bench(path: Path, document: Document) -> None:
     markers = {count: _MARKERS[i % len(_MARKERS)] for i, count in enumerate(clients)}
     for axis, ((model, shape), rows) in zip(axes, shown.items(), strict=False):
         _panel(axis, rows, colours, markers)
+        _ceilings(axis, lanes[model, shape], colours)
+        _ticks(axis)
         axis.set_title(f"{model}, {shape} {rows[0].unit}", loc="left", fontsize=9)
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
-    _legend(figure, colours, markers, any(row.loop == "open" for r in shown.values() for row in r))
+    every = [row for rows in shown.values() for row in rows]
+    _legend(
+        figure, colours, markers, any(row.loop == "open" for row in every),
+        any(lanes[key] for key in shown),
+    )  # fmt: skip
     note = f"; {left_out} rows not drawn" if left_out else ""
     figure.suptitle(
         f"Latency against throughput, {document.machine['processor']}, "
@@ -94,19 +102,20 @@ def _panel(
         }  # fmt: skip
         axis.plot(*_points(found, "50"), **style)
         tail = [row for row in found if row.latency["99"] is not None]
-        faint = style | {"linestyle": (0, (4, 2)), "linewidth": 0.9, "alpha": 0.75}
-        axis.plot(*_points(tail, "99"), **faint)
-        if loop == "closed":
-            for row, x, y in zip(found, *_points(found, "50"), strict=True):
-                axis.annotate(
-                    str(row.batch), (x, y), xytext=(4, -9), textcoords="offset points",
-                    fontsize=6.5, color=colours[name],
-                )  # fmt: skip
+        (x, high), (_, low) = _points(tail, "99"), _points(tail, "50")
+        axis.vlines(x, low, high, color=colours[name], linewidth=0.8, alpha=0.6)
+        axis.plot(x, high, color=colours[name], marker="_", linestyle="", markersize=7, alpha=0.8)
+        for row, at, y in zip(found, *_points(found, "50"), strict=True):
+            label = str(row.batch) if loop == "closed" else f"{row.batch}, {row.load.split()[0]}"
+            axis.annotate(
+                label, (at, y), xytext=(5, -8), textcoords="offset points", fontsize=6.5,
+                color=colours[name],
+            )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.set_xlabel("items/s", fontsize=8)
-    axis.set_ylabel("latency (ms)", fontsize=8)
-    axis.margins(0.1)
+    axis.set_xlabel("items/s", fontsize=8, color=_MUTED)
+    axis.set_ylabel("latency of a batch (ms)", fontsize=8, color=_MUTED)
+    axis.margins(0.12)
     axis.grid(which="major", color=_GRID, linewidth=0.7)
     axis.set_axisbelow(True)
     axis.tick_params(labelsize=7, colors=_MUTED, length=2, which="both")
@@ -116,32 +125,63 @@ def _panel(
         axis.spines[side].set_color(_GRID)
 
 
+def _ceilings(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
+    """The best throughput of all lanes, for each engine that is drawn."""
+    best: dict[str, float] = {}
+    for row in rows:
+        best[_series(row)] = max(best.get(_series(row), 0.0), row.items_per_s)
+    for name, rate in best.items():
+        if name in colours:
+            axis.axvline(rate, color=colours[name], linewidth=1.0, linestyle=(0, (1, 2)))
+
+
+def _ticks(axis: Any) -> None:
+    """Plain numbers, at 1, 2 and 5 where there is room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+    for part, (low, high) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
+        narrow = high / low < 150
+        part.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,)))
+        part.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+        part.set_minor_formatter(NullFormatter())
+        if narrow:
+            part.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    for unit, factor in (("M", 1e6), ("k", 1e3)):
+        if value >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value:g}"
+
+
 def _points(rows: Sequence[Row], percentile: str) -> tuple[list[float], list[float]]:
     latencies = [(row.latency[percentile] or 0.0) * 1e3 for row in rows]
     return [row.items_per_s for row in rows], latencies
 
 
-def _legend(figure: Any, colours: dict[str, str], markers: dict[int, str], has_open: bool) -> None:
+def _legend(
+    figure: Any, colours: dict[str, str], markers: dict[int, str], has_open: bool, has_lanes: bool
+) -> None:
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    plain = {"color": _MUTED, "linewidth": 1.0}
-    handles.append(Line2D([], [], label="p50", **plain))
-    handles.append(Line2D([], [], label="p99", linestyle=(0, (4, 2)), **plain))
+    mark: dict[str, Any] = {"color": _MUTED, "linestyle": "", "markersize": 4.5}
     for count, marker in markers.items():
-        text = f"{count} client{'' if count == 1 else 's'}"
-        handles.append(
-            Line2D([], [], color=_MUTED, marker=marker, linestyle="", markersize=4.5, label=text)
-        )
+        text = f"{count} client{'' if count == 1 else 's'}, p50"
+        handles.append(Line2D([], [], marker=marker, label=text, **mark))
     if has_open:
         handles.append(
-            Line2D([], [], color=_MUTED, marker="o", markerfacecolor="white", linestyle="",
-                   markersize=4.5, label="arrivals at a rate")
-        )  # fmt: skip
+            Line2D([], [], marker="o", markerfacecolor="white", label="arrivals at a rate", **mark)
+        )
+    handles.append(Line2D([], [], marker="_", label="p99", **mark | {"markersize": 8}))
+    if has_lanes:
+        style: dict[str, Any] = {"color": _MUTED, "linestyle": (0, (1, 2)), "linewidth": 1.0}
+        handles.append(Line2D([], [], label="all lanes, best throughput", **style))
+    columns = min(6, len(handles))
     figure.legend(
-        handles=handles, loc="lower center", ncols=min(5, len(handles)), fontsize=7,
-        frameon=False, labelcolor=_MUTED,
+        handles=handles, loc="lower center", ncols=columns, fontsize=7, frameon=False,
+        labelcolor=_MUTED,
     )  # fmt: skip
-    rows = math.ceil(len(handles) / 5)
-    height = figure.get_figheight()
-    figure.tight_layout(rect=(0, (0.1 + 0.19 * rows) / height, 1, 1 - 0.42 / height))
+    height, lines = figure.get_figheight(), math.ceil(len(handles) / columns)
+    figure.tight_layout(rect=(0, (0.1 + 0.19 * lines) / height, 1, 1 - 0.42 / height))

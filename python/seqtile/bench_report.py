@@ -9,11 +9,11 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.table import Table
 
-from .bench_compare import Comparison
+from .bench_compare import Compared, Comparison
 from .bench_rows import Document, Row
 from .latency import PERCENTILES
 
-__all__ = ["print_comparison", "print_document"]
+__all__ = ["print_comparison", "print_document", "say_slower"]
 
 _Column: TypeAlias = tuple[str, Callable[[Row], str]]
 
@@ -136,6 +136,16 @@ def _resources(rows: Sequence[Row]) -> list[_Column]:
         columns += [
             ("busy", lambda row: f"{row.open['busy']:.0%}" if row.open else ""),
             ("queue at end", lambda row: str(row.open["waiting"]) if row.open else ""),
+            (
+                "wake ms",
+                lambda row: (
+                    ""
+                    if row.open is None
+                    else "-"
+                    if row.open["late_s"] is None
+                    else _short(row.open["late_s"] * 1e3)
+                ),
+            ),
         ]
     return columns
 
@@ -153,7 +163,9 @@ def _print_stages(rows: Sequence[Row], label: list[_Column], console: Console) -
     def verdict(row: Row) -> str:
         return row.stages["verdict"] if row.stages else "-"
 
-    console.print(_table(rows, [*label, ("limit", verdict), ("stages", text)], len(label) + 2))
+    table = _table(rows, [*label, ("limit", verdict), ("stages", text)], len(label) + 2)
+    table.columns[-1].no_wrap = False
+    console.print(table)
 
 
 def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
@@ -164,6 +176,11 @@ def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
         found.append("~: the warm-up did not become stable; the figures may be too low or too high")
     if any(row.open and not row.open["sustained"] for row in rows):
         found.append(f">: at least; {rules['sustained']}")
+    if any(row.open for row in rows):
+        found.append(
+            "busy: share of the servers' time; wake: how late an idle server woke, part of the "
+            "latency (median)"
+        )
     if any(not row.memory.get("reset") for row in rows):
         found.append("*: the peak since the process began, of all rows so far")
     whys = {row.gpu["why"] for row in rows if row.gpu and row.gpu.get("why")}
@@ -198,10 +215,20 @@ def print_comparison(comparison: Comparison, path: str, console: Console) -> Non
         console.print(table)
     for remark in comparison.remarks:
         _say(console, f"differs: {remark}")
-    for row in comparison.only_new:
-        _say(console, f"not compared: {row}: {_why(row, 'not in the old run')}")
-    for row in comparison.only_old:
-        _say(console, f"not compared: {row}: {_why(row, 'in the old run only')}")
+    for new in comparison.only_new:
+        _say(console, f"not compared: {new}: {_why(new, 'not in the old run')}")
+    for old in comparison.only_old:
+        _say(console, f"not compared: {old}: {_why(old, 'in the old run only')}")
+
+
+def say_slower(row: Compared, bar: float) -> str:
+    """Why a row is slower than allowed, in a line."""
+    if row.verdict == "rate no longer sustained" or row.interval is None:
+        return f"{row.new}: {row.verdict}"
+    return (
+        f"{row.new}: {row.ratio:.2f} times as fast as before, 95% interval "
+        f"{row.interval[0]:.2f} to {row.interval[1]:.2f}: all of it below {1 - bar:.2f}"
+    )
 
 
 def _why(row: Row, otherwise: str) -> str:

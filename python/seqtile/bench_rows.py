@@ -13,6 +13,8 @@ The document, ``"schema": 1``::
     models      name -> sha256 of the model file
     skipped     what was asked for and not measured: [{"what", "why"}]
     rows        see `Row`; times in seconds, memory in bytes, energy in joules
+    comparison  of ``--compare``: the file (``with``), rows, only_new, only_old, remarks; see
+                `bench_compare.Comparison`
 """
 
 from __future__ import annotations
@@ -27,10 +29,18 @@ from typing import Any, Literal, TypeAlias
 from .errors import BenchFileError
 from .latency import Interval, Window
 
-__all__ = ["KIND", "SCHEMA", "Document", "Key", "Row", "read_document"]
+__all__ = ["KIND", "RULES", "SCHEMA", "Document", "Key", "Row", "read_document"]
 
 SCHEMA = 1
 KIND = "seqtile bench"
+
+RULES = {
+    "percentile": "a percentile needs ten samples beyond it, 10 / (1 - p)",
+    "sustained": "at the end of a rate that is not sustained more requests wait in the queue than "
+    "there are servers and than 5% of all arrivals",
+    "interval": "half of the bootstrap 95% interval over up to 20 windows of the measurement: "
+    "noise inside this run, not between runs",
+}
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -74,7 +84,9 @@ class Row:
         Of an open loop: ``sustained``, ``waiting``, ``unanswered``, ``busy``, ``late_s``; see
         `load_generator.OpenLoop`.
     stages
-        `Profile.to_dict`, with ``other``: seconds of the requests in none of the stages.
+        `Profile.to_dict`, with ``other``: seconds of the calls in none of the stages (checks of the
+        input, Python, waiting for a core). If that is more than half, the verdict is
+        ``"overhead-limited"``. None for an engine that has no stages.
     memory
         Of this process: ``before``, ``peak``, and whether the peak is the row's own (``reset``).
     gpu
@@ -179,12 +191,11 @@ class Document:
     skipped: tuple[Mapping[str, str], ...]
     rows: tuple[Row, ...]
 
-    def to_json(self) -> str:
-        """The JSON text."""
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content = {"schema": SCHEMA, "kind": KIND, **fields}
-        content["rows"] = [row.to_dict() for row in self.rows]
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+        rows = [row.to_dict() for row in self.rows]
+        return {"schema": SCHEMA, "kind": KIND, **fields, "rows": rows}
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> Document:
@@ -208,6 +219,7 @@ class Document:
                 source, f"schema {schema!r}, this version reads {SCHEMA}: measure it again"
             )
         try:
+            content.pop("comparison", None)
             rows = tuple(Row.from_dict(row) for row in content.pop("rows"))
             content |= {name: tuple(content[name]) for name in ("command", "skipped")}
             return cls(**content, rows=rows)

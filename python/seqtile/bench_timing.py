@@ -171,4 +171,8 @@ class _Watch:
             return None
         found = self.profile.to_dict()
         known = sum(s for name, s in self.profile.seconds.items() if name != "write")
-        return found | {"other": max(0.0, service * self.profile.lanes - known)}
+        total = service * self.profile.lanes
+        other = max(0.0, total - known)
+        if other > total / 2:  # checks, calls, waiting for a core: not the model
+            found["verdict"] = "overhead-limited"
+        return found | {"other": other}
