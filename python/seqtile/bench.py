@@ -89,7 +89,6 @@ class Bench:
         shapes = [s for s in plan.shapes if len(s) == rank] or [source.usual_shape()]
         for shape in shapes:
             batch = source.workload(shape, 1).batches[0]
-            predictor.run_batch(batch.items, batch.extra)
             further: dict[str, Any] = dict(batch.extra)
             predictor.predict(batch.items, **further)
         tried = set()
@@ -136,7 +135,7 @@ class Bench:
             self._skip(case, f"the model's batch is fixed at {engine.fixed_batch}")
             return
         lanes = case.concurrency == "lanes"
-        items = size * engine.lanes * _LANE_BATCHES if lanes else size
+        items = size * engine.lanes() * _LANE_BATCHES if lanes else size
         workload = source.workload(case.shape, items)
         first = workload.batches[0]
         checked = first.head(max(1, min(_CHECKED_ITEMS, _CHECKED_UNITS // workload.units)))

@@ -57,7 +57,7 @@ class Engine:
     precision: str
     threads: int
     providers: tuple[str, ...]
-    lanes: int
+    lanes: Callable[[], int]
     run: Callable[[Batch, int, Profile], Answers]
     run_once: Callable[[Batch], Answers]
     auto: Callable[[Shape, Callable[[int], Batch]], int]
@@ -104,7 +104,7 @@ def open_engine(
         return dict(zip(names, call({first: batch.items, **batch.extra}), strict=True))
 
     return Engine(
-        name, predictor.device, precision, predictor.threads, (), 0,
+        name, predictor.device, precision, predictor.threads, (), lambda: 0,
         lambda batch, size, profile: run(batch), run,
         lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
     )  # fmt: skip
@@ -117,7 +117,7 @@ def _onnxruntime(predictor: Predictor, precision: str) -> Engine:
 
     return Engine(
         "onnxruntime", predictor.device, precision, predictor.threads, predictor.providers,
-        len(predictor.engine.lanes), run,
+        lambda: len(predictor.engine.lanes), run,
         lambda batch: predictor.run_batch(batch.items, batch.extra),
         lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
     )  # fmt: skip

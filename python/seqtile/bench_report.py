@@ -18,6 +18,7 @@ __all__ = ["print_comparison", "print_document", "say_slower"]
 _Column: TypeAlias = tuple[str, Callable[[Row], str]]
 
 _VARYING = ("engine", "device", "precision", "threads")
+_LEFT_OUT = 6  # rows that are named one by one
 _NARROW = 90  # columns of text, below which p90 and p95 are left out
 
 
@@ -171,9 +172,12 @@ def _print_stages(rows: Sequence[Row], label: list[_Column], console: Console) -
 def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
     """Legend of the marks that occur."""
     rows = list(rows)
-    found = [f"±: {rules['interval']}", f"-: {rules['percentile']}"]
+    found = [f"±: {rules['interval']}"]
+    if any(value is None for row in rows for value in row.latency.values()):
+        found.append(f"-: {rules['percentile']}")
     if any(not row.warm_up["stable"] for row in rows):
-        found.append("~: the warm-up did not become stable; the figures may be too low or too high")
+        said = "no warm-up" if rules["warm_up"] == "none" else "the warm-up did not become stable"
+        found.append(f"~: {said}; the figures may be too low or too high")
     if any(row.open and not row.open["sustained"] for row in rows):
         found.append(f">: at least; {rules['sustained']}")
     if any(row.open for row in rows):
@@ -215,10 +219,8 @@ def print_comparison(comparison: Comparison, path: str, console: Console) -> Non
         console.print(table)
     for remark in comparison.remarks:
         _say(console, f"differs: {remark}")
-    for new in comparison.only_new:
-        _say(console, f"not compared: {new}: {_why(new, 'not in the old run')}")
-    for old in comparison.only_old:
-        _say(console, f"not compared: {old}: {_why(old, 'in the old run only')}")
+    _say_left_out(comparison.only_new, "not in the old run", console)
+    _say_left_out(comparison.only_old, "in the old run only", console)
 
 
 def say_slower(row: Compared, bar: float) -> str:
@@ -231,8 +233,12 @@ def say_slower(row: Compared, bar: float) -> str:
     )
 
 
-def _why(row: Row, otherwise: str) -> str:
-    return "its rate follows the throughput" if (row.rate or "").endswith("%") else otherwise
+def _say_left_out(rows: Sequence[Row], why: str, console: Console) -> None:
+    for row in rows[:_LEFT_OUT]:
+        reason = "its rate follows the throughput" if (row.rate or "").endswith("%") else why
+        _say(console, f"not compared: {row}: {reason}")
+    if len(rows) > _LEFT_OUT:
+        _say(console, f"not compared: {len(rows) - _LEFT_OUT} more, {why}")
 
 
 def _table(rows: Sequence[Row], columns: Sequence[_Column], left: int) -> Table:

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from .errors import BenchFileError
-from .latency import Interval, Window
+from .latency import Interval, Window, throughput
 
 __all__ = ["KIND", "RULES", "SCHEMA", "Document", "Key", "Row", "read_document"]
 
@@ -162,11 +162,11 @@ class Row:
 
         Raises
         ------
-        TypeError, KeyError
-            A field is missing or unknown.
+        TypeError, KeyError, ValueError
+            A field is missing or unknown; a row without measurement.
         """
         interval = content["interval"]
-        return cls(
+        row = cls(
             **{
                 **content,
                 "interval": interval and (float(interval[0]), float(interval[1])),
@@ -174,6 +174,9 @@ class Row:
                 "parity": tuple(content["parity"]),
             }
         )
+        if not throughput(row.windows) > 0:
+            raise ValueError(f"{row}: no windows")
+        return row
 
 
 @dataclass(frozen=True)
