@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bench_inputs import Batch, Shape, model_file
+from .certificate import SHARE
 from .errors import EngineMismatchError
 from .inputs import InputSpec
 from .loading import load
@@ -22,8 +23,7 @@ ENGINES = ("onnxruntime", "torch", "torch-compile")
 
 Answers: TypeAlias = Mapping[str, NDArray[np.float32]]
 
-# Of the largest magnitude of an output, or of 1 where that is larger.
-_SHARE = {"fp32": 1e-4, "tf32": 0.005, "fp16": 0.01}
+_FOREIGN = 1e-4  # tolerance in fp32 of a model without a card
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,7 @@ def open_predictor(
     model: str, device: str, precision: str, threads: int | None, spec: InputSpec | None
 ) -> Predictor:
     """`seqtile.load`."""
-    further: dict[str, Any] = {} if precision == "fp32" else {"precision": precision}
-    return load(model, device=device, threads=threads, input=spec, **further)
+    return load(model, device=device, precision=precision, threads=threads, input=spec)
 
 
 @dataclass(frozen=True)
@@ -181,15 +180,18 @@ def check_parity(
     what
         The engine, for the error.
     tolerance
-        The card's, of fp32, times the output's largest magnitude if that is above 1; None for a
-        model without a card: a ten-thousandth. In TF32 a share of 0.005, in fp16 of 0.01.
+        The card's, for fp32; None for a model without a card: 0.0001. In TF32 and fp16
+        `certificate.SHARE` counts instead. Each times the output's largest magnitude, if that is
+        above 1.
 
     Raises
     ------
     EngineMismatchError
         An output is missing, of another shape, or further away than the tolerance.
     """
-    share = _SHARE[precision] if precision != "fp32" or tolerance is None else tolerance
+    share = _FOREIGN if tolerance is None else tolerance
+    if precision != "fp32":
+        share = SHARE[precision]
     rows = []
     for name, expected in reference.items():
         found = answers.get(name)

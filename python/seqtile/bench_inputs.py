@@ -210,7 +210,7 @@ class Source:
 
 def _shuffled(rng: np.random.Generator, n: int, count: int) -> NDArray[np.int64]:
     """So many numbers below ``n``: each once in random order, then again."""
-    return np.concatenate([rng.permutation(n) for _ in range(-(-count // n))])[:count]
+    return rng.permuted(np.tile(np.arange(n), (-(-count // n), 1)), axis=1).reshape(-1)[:count]
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:

@@ -9,13 +9,12 @@ from typing import Literal, TypeAlias
 
 from .bench_engines import ENGINES
 from .bench_inputs import Shape
+from .certificate import PRECISIONS
 from .inputs import InputSpec
 from .load_generator import WarmUpRule
 from .threads import thread_count
 
 __all__ = ["Case", "Concurrency", "Plan", "Rate"]
-
-PRECISIONS = ("fp32", "tf32", "fp16")
 
 
 @dataclass(frozen=True)

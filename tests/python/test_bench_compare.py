@@ -11,7 +11,7 @@ from rich.console import Console
 
 from seqtile.bench_compare import compare
 from seqtile.bench_report import print_comparison, say_slower
-from tests.python.bench_rows import arrivals, document, row
+from tests.python.made_rows import arrivals, document, row
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_rows_without_a_partner() -> None:
     ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_what_makes_a_row_another(change: dict[str, object]) -> None:
-    result = compare(document(row(100, **change)), document(row(100)))
+    result = compare(document(dataclasses.replace(row(100), **change)), document(row(100)))
     assert result.rows == ()
     assert len(result.only_new) == len(result.only_old) == 1
 
@@ -137,7 +137,7 @@ def test_remarks() -> None:
     old = document(row(100))
     new = dataclasses.replace(
         old, data="random", models={"tiny": "1" * 64, "new": "2" * 64},
-        machine={**DOCUMENT.machine, "processor": "Q"},
+        machine={**old.machine, "processor": "Q"},
         versions={"seqtile": "0.2.0", "torch": "2.13"},
     )  # fmt: skip
     assert compare(new, old).remarks == (
