@@ -13,6 +13,7 @@ from .bench_plan import Case, Concurrency, Plan
 from .bench_rows import Row
 from .bench_timing import Timed
 from .errors import OutOfMemoryError
+from .load_generator import WarmUp
 from .pipeline import Profile
 from .threads import thread_count
 
@@ -158,4 +159,8 @@ class Bench:
             for rate in self.plan.rates:
                 per_s = rate.per_s or (rate.share or 0) * closed.items_per_s / items
                 self._tell(f"{case}, {rate.text} = {per_s:.4g} requests/s")
-                yield timed.open(rate, per_s)
+                row = timed.open(rate, per_s, WarmUp(**closed.warm_up))
+                if row is None:
+                    self._skip(case, f"no request arrived at {per_s:.3g}/s: raise --seconds")
+                else:
+                    yield row

@@ -48,32 +48,23 @@ class Timed:
         seen = _Seen(loop, result.begin, result.ends, result.latencies, result.latencies, service)
         return self._row(watch, seen, result.warm_up)
 
-    def open(self, rate: Rate, per_s: float) -> Row:
-        """Requests that arrive at a rate.
-
-        Raises
-        ------
-        ValueError
-            None arrived and was answered.
-        """
+    def open(self, rate: Rate, per_s: float, warm_up: WarmUp) -> Row | None:
+        """Requests that arrive at a rate, right after a closed loop; None if none was answered."""
         watch = _Watch(self.engine.device)
-        send = self._sender(watch)
-        warm = closed_loop(send, self._clients, 0, rule=self.plan.rule).warm_up
         with watch:
             watch.start()
-            result = open_loop(send, self._clients, per_s, self.plan.seconds, seed=self.plan.seed)
-        if not len(result.ends):
-            raise ValueError(
-                f"{self.case}: at {per_s:.3g} requests/s none was answered in "
-                f"{self.plan.seconds:g} s: raise --seconds"
+            result = open_loop(
+                self._sender(watch), self._clients, per_s, self.plan.seconds, seed=self.plan.seed
             )
+        if not len(result.ends):
+            return None
         everyone = np.concatenate([result.latencies, result.unanswered])
         seen = _Seen("open", result.begin, result.ends, result.latencies, everyone, result.service)
         state = {
             "sustained": result.sustained, "waiting": result.waiting,
             "unanswered": len(result.unanswered), "busy": result.busy, "late_s": result.late,
         }  # fmt: skip
-        row = self._row(watch, seen, warm)
+        row = self._row(watch, seen, warm_up)
         return dataclasses.replace(row, rate=rate.text, rate_per_s=per_s, open=state)
 
     @property
