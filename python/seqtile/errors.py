@@ -26,6 +26,7 @@ __all__ = [
     "ProviderError",
     "SeqtileError",
     "ShapeError",
+    "UnsupportedOperatorError",
 ]
 
 
@@ -203,6 +204,26 @@ class ProviderError(SeqtileError, RuntimeError):
 
 class OutOfMemoryError(ProviderError, MemoryError):
     """The device has not the memory for a batch."""
+
+
+class UnsupportedOperatorError(SeqtileError, NotImplementedError):
+    """An operator of an ONNX graph, or a form of it, that the torch engine does not know.
+
+    Attributes
+    ----------
+    op
+        The operator's type.
+    node
+        Name of the node, or of its first output where it has none.
+    """
+
+    def __init__(self, source: str, op: str, node: str, why: str) -> None:
+        self.op = op
+        self.node = node
+        super().__init__(
+            f"{source}: {op} {shown(node)}: the torch engine cannot run it: {why}; "
+            "use the engine onnxruntime"
+        )
 
 
 class OutputError(SeqtileError, OSError):
