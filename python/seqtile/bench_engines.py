@@ -38,6 +38,8 @@ class Engine:
         Where and how it runs; CPU threads of one call.
     providers
         onnxruntime's execution providers; empty for torch.
+    graphs
+        Whether onnxruntime replays batches as CUDA graphs, or why not; None for torch.
     lanes
         How many batches it can answer at a time if it is given many at once; 0 if it cannot.
     run
@@ -57,6 +59,7 @@ class Engine:
     precision: str
     threads: int
     providers: tuple[str, ...]
+    graphs: str | None
     lanes: Callable[[], int]
     run: Callable[[Batch, int, Profile], Answers]
     run_once: Callable[[Batch], Answers]
@@ -78,46 +81,51 @@ def open_engine(
     Raises
     ------
     ValueError
-        torch for a model without a card, or in another precision than fp32.
+        torch for a model without a card.
     ImportError
         torch, or what it needs, is not installed; names the command that mends it.
     SeqtileError
         As `seqtile.load`.
     """
-    predictor = open_predictor(model, device, precision, threads, spec)
     if name == "onnxruntime":
-        return _onnxruntime(predictor, precision)
-    if precision != "fp32":
-        raise ValueError(f"engine {name} runs in fp32 only, not {precision}")
+        return _onnxruntime(open_predictor(model, device, precision, threads, spec))
+    predictor = open_predictor(model, "auto" if device == "auto" else "cpu", "fp32", threads, spec)
     if predictor.card is None:
         raise ValueError(f"{model}: engine {name} needs a model with a card")
     from .torch_engine import load_torch
 
-    content = model_file(model).read_bytes()
-    call = load_torch(
-        content, device=predictor.device, threads=predictor.threads, compile=name == "torch-compile"
+    engine = load_torch(
+        model_file(model).read_bytes(),
+        device=predictor.device if device == "auto" else device,
+        threads=predictor.threads,
+        compile=name == "torch-compile",
+        precision=precision,
+        source=predictor.name,
     )
     first = predictor.card.inputs[0].name
-    names = list(predictor.engine.outputs)
 
     def run(batch: Batch) -> Answers:
-        return dict(zip(names, call({first: batch.items, **batch.extra}), strict=True))
+        answers = engine({first: batch.items, **batch.extra})
+        return dict(zip(engine.outputs, answers, strict=True))
+
+    def auto(shape: Shape, make: Callable[[int], Batch]) -> int:
+        there = open_predictor(model, engine.device, precision, threads, spec)
+        return _auto(there, shape, make)
 
     return Engine(
-        name, predictor.device, precision, predictor.threads, (), lambda: 0,
-        lambda batch, size, profile: run(batch), run,
-        lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
+        name, engine.device, precision, engine.threads, (), None, lambda: 0,
+        lambda batch, size, profile: run(batch), run, auto, _fixed(predictor),
     )  # fmt: skip
 
 
-def _onnxruntime(predictor: Predictor, precision: str) -> Engine:
+def _onnxruntime(predictor: Predictor) -> Engine:
     def run(batch: Batch, size: int, profile: Profile) -> Answers:
         further: dict[str, Any] = dict(batch.extra)
         return predictor.predict(batch.items, batch_size=size, profile=profile, **further)
 
     return Engine(
-        "onnxruntime", predictor.device, precision, predictor.threads, predictor.providers,
-        lambda: len(predictor.engine.lanes), run,
+        "onnxruntime", predictor.device, predictor.engine.precision, predictor.threads,
+        predictor.providers, predictor.engine.graphs, lambda: len(predictor.engine.lanes), run,
         lambda batch: predictor.run_batch(batch.items, batch.extra),
         lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
     )  # fmt: skip

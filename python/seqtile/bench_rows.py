@@ -53,6 +53,9 @@ class Row:
     ----------
     model, engine, device, precision, threads
         What ran where; CPU threads of one call.
+    providers, graphs
+        onnxruntime's execution providers in order, and whether it replays CUDA graphs, or why not;
+        none for torch.
     shape
         Of an item: ``"101"`` bases, or ``"256x256"`` pixels, height first.
     asked
@@ -91,7 +94,9 @@ class Row:
     memory
         Of this process: ``before``, ``peak``, and whether the peak is the row's own (``reset``).
     gpu
-        NVML's figures while it was measured; ``why`` where there are none. None on the CPU.
+        While it was measured, of all its devices: ``name``, ``utilization`` in per cent (mean),
+        ``memory_peak`` (of all processes), ``energy``, ``power`` in watts, as far as NVML answers;
+        else ``why`` it does not. None on the CPU.
     joules_per_item
         Energy of the device per item.
     parity
@@ -104,6 +109,8 @@ class Row:
     device: str
     precision: str
     threads: int
+    providers: tuple[str, ...]
+    graphs: str | None
     shape: str
     asked: str
     batch: int
@@ -172,6 +179,7 @@ class Row:
                 **content,
                 "interval": interval and (float(interval[0]), float(interval[1])),
                 "windows": tuple(Window(**window) for window in content["windows"]),
+                "providers": tuple(content["providers"]),
                 "parity": tuple(content["parity"]),
             }
         )

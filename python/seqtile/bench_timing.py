@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from .bench_engines import Engine, Parity
 from .bench_inputs import Workload
-from .bench_machine import PeakMemory
 from .bench_plan import Case, Plan, Rate
 from .bench_rows import Row
+from .bench_watch import Watch
 from .latency import Floats, percentiles, split_windows, throughput, throughput_interval
 from .load_generator import WarmUp, closed_loop, open_loop
-from .pipeline import Profile
 
 __all__ = ["Timed"]
 
@@ -36,7 +34,7 @@ class Timed:
 
     def closed(self) -> Row:
         """Clients that wait for their answers, or one that sends many batches at once."""
-        watch = _Watch(self.engine.device)
+        watch = Watch(self.engine.device)
         clients = self._clients
         with watch:
             result = closed_loop(
@@ -50,7 +48,7 @@ class Timed:
 
     def open(self, rate: Rate, per_s: float, warm_up: WarmUp) -> Row | None:
         """Requests that arrive at a rate, right after a closed loop; None if none was answered."""
-        watch = _Watch(self.engine.device)
+        watch = Watch(self.engine.device)
         with watch:
             watch.start()
             result = open_loop(
@@ -71,7 +69,7 @@ class Timed:
     def _clients(self) -> int:
         return 1 if self.case.concurrency == "lanes" else self.case.concurrency
 
-    def _sender(self, watch: _Watch) -> Callable[[int, int], object]:
+    def _sender(self, watch: Watch) -> Callable[[int, int], object]:
         batches, run, size = self.workload.batches, self.engine.run, self.size
         step = max(1, len(batches) // self._clients)  # clients begin at different batches
 
@@ -80,7 +78,7 @@ class Timed:
 
         return send
 
-    def _row(self, watch: _Watch, seen: _Seen, warm_up: WarmUp) -> Row:
+    def _row(self, watch: Watch, seen: _Seen, warm_up: WarmUp) -> Row:
         case, engine = self.case, self.engine
         items = len(self.workload.batches[0])
         windows = split_windows(seen.begin, seen.ends, seen.latencies)
@@ -89,7 +87,8 @@ class Timed:
         energy = (watch.gpu or {}).get("energy")
         return Row(
             model=case.model, engine=case.engine, device=engine.device, precision=case.precision,
-            threads=engine.threads, shape="x".join(map(str, case.shape)), asked=str(case.asked),
+            threads=engine.threads, providers=engine.providers, graphs=engine.graphs,
+            shape="x".join(map(str, case.shape)), asked=str(case.asked),
             batch=self.size, items=items, loop=seen.loop, concurrency=self._clients,
             rate=None, rate_per_s=None, requests=len(seen.ends),
             seconds=float(seen.ends.max()) - seen.begin, items_per_s=per_s,
@@ -117,53 +116,3 @@ class _Seen:
     latencies: Floats
     everyone: Floats
     service: float
-
-
-class _Watch:
-    """What else happened during a measurement: stages, memory, the GPU."""
-
-    def __init__(self, device: str) -> None:
-        self.profile = Profile()
-        self.memory: dict[str, Any] = {}
-        self.gpu: dict[str, Any] | None = None
-        self._device = device
-        self._stack = ExitStack()
-        self._peak: PeakMemory | None = None
-        self._meter: Any = None
-        self._usage: Any = None
-
-    def start(self) -> None:
-        """The measurement begins: forget the warm-up."""
-        self.profile.seconds.clear()
-        self._peak = PeakMemory()
-        if self._meter is not None:
-            self._usage = self._stack.enter_context(self._meter.watch())
-
-    def __enter__(self) -> _Watch:
-        if self._device != "cpu":
-            from .nvml import Meter
-
-            number = int(self._device.partition(":")[2] or 0)
-            self._meter = self._stack.enter_context(Meter(number))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._peak is not None:
-            peak = self._peak
-            self.memory = {"before": peak.before, "peak": peak.peak(), "reset": peak.reset}
-        self._stack.close()
-        if self._usage is not None and error[0] is None:
-            usage = self._usage.usage.to_dict()
-            self.gpu = {"why": self._meter.why, "name": self._meter.name, **usage}
-
-    def stages(self, service: float) -> dict[str, Any] | None:
-        """Of the profile, None for an engine without stages; ``service``: seconds of all calls."""
-        if not self.profile.seconds:
-            return None
-        found = self.profile.to_dict()
-        known = sum(s for name, s in self.profile.seconds.items() if name != "write")
-        total = service * self.profile.lanes
-        other = max(0.0, total - known)
-        if other > total / 2:  # checks, calls, waiting for a core: not the model
-            found["verdict"] = "overhead-limited"
-        return found | {"other": other}

@@ -161,7 +161,12 @@ class OpenLoop:
 
 
 def _together(count: int, work: Callable[[int], None], stop: threading.Event) -> None:
-    """Run ``work(0) ... work(count - 1)`` in threads; the first exception stops all."""
+    """Run ``work(0) ... work(count - 1)`` in threads, a single one in the caller's own.
+
+    The first exception stops all.
+    """
+    if count == 1:
+        return work(0)
     failures: list[BaseException] = []
 
     def guarded(number: int) -> None:
@@ -188,6 +193,7 @@ def _together(count: int, work: Callable[[int], None], stop: threading.Event) ->
         raise
     if failures:
         raise failures[0]
+    return None
 
 
 @dataclass
@@ -256,7 +262,8 @@ def closed_loop(
     Parameters
     ----------
     send
-        Called by each client's thread, with the client's number from 0 and the request's.
+        Called by each client's thread, by the caller's own if there is one client, with the
+        client's number from 0 and the request's.
     clients
         Requests under way at any time.
     seconds
@@ -321,7 +328,8 @@ def open_loop(
     Parameters
     ----------
     send
-        Called by each server's thread, with the server's number from 0 and the request's.
+        Called by each server's thread, by the caller's own if there is one server, with the
+        server's number from 0 and the request's.
     servers
         Requests answered at a time.
     rate

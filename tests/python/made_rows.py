@@ -11,7 +11,8 @@ from seqtile.bench_rows import RULES, Document, Row
 from seqtile.latency import PERCENTILES, Window
 
 ROW = Row(
-    model="tiny", engine="onnxruntime", device="cpu", precision="fp32", threads=2, shape="12",
+    model="tiny", engine="onnxruntime", device="cpu", precision="fp32", threads=2,
+    providers=("CPUExecutionProvider",), graphs=None, shape="12",
     asked="8", batch=8, items=8, loop="closed", concurrency=1, rate=None, rate_per_s=None,
     requests=2000, seconds=20.0, items_per_s=800.0, interval=(790.0, 810.0), units_per_s=9600.0,
     unit="bases", latency={"mean": 0.01, **dict.fromkeys(PERCENTILES, 0.01), "max": 0.02},
