@@ -251,18 +251,12 @@ def _table(rows: Sequence[Row], columns: Sequence[_Column], left: int) -> Table:
 
 
 def _short(value: float) -> str:
-    """Three digits: ``0.036``, ``1.23``, ``12.3``, ``1234``."""
+    """Three digits, two below 0.1: ``1234``, ``12.3``, ``1.23``, ``0.036``."""
     if value >= 99.95 or value == 0:
         return f"{value:.0f}"
     if value >= 9.995:
         return f"{value:.1f}"
-    return (
-        f"{value:.2f}"
-        if value >= 0.0995
-        else f"{value:.3f}"
-        if value >= 0.00995
-        else f"{value:.1g}"
-    )
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
 
 
 def _count(value: float) -> str:
