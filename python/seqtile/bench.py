@@ -13,9 +13,9 @@ from .bench_plan import Case, Concurrency, Plan
 from .bench_rows import Row
 from .bench_timing import Timed
 from .errors import OutOfMemoryError
-from .load_generator import WarmUp
 from .pipeline import Profile
 from .threads import thread_count
+from .warm_up import WarmUp
 
 __all__ = ["Bench"]
 

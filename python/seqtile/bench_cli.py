@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> Plan:
     from .bench_plan import Plan, Rate
     from .inputs import InputSpec
-    from .load_generator import WarmUpRule
+    from .warm_up import WarmUpRule
 
     if not 0 <= options.warm_up < float("inf"):
         raise ValueError(f"--warm-up must be 0 or more, not {options.warm_up:g}")

@@ -111,7 +111,7 @@ class Source:
         self._seed = seed
         self._images = predictor.takes == "images"
         golden = model_file(model).with_name("golden.npz")
-        self._golden = _read(golden) if golden.is_file() else {}
+        self._golden = _read(golden) if predictor.card and golden.is_file() else {}
         if data == GOLDEN and not self._golden:
             raise ValueError(f"{model}: has no golden inputs: --data random or --data FILE.fasta")
         if self._images and data not in (GOLDEN, RANDOM):
@@ -153,7 +153,10 @@ class Source:
     def _first(self) -> NDArray[np.uint8]:
         card = self._predictor.card
         assert card is not None  # only a model with a card has golden inputs
-        return self._golden[card.inputs[0].name]
+        name = card.inputs[0].name
+        if name not in self._golden:
+            raise ModelIntegrityError(f"{card.name}: the golden arrays lack {name!r}")
+        return self._golden[name]
 
     def _sequences(self, rng: np.random.Generator, count: int, length: int) -> NDArray[np.uint8]:
         if self._data == RANDOM:

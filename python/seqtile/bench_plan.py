@@ -11,8 +11,8 @@ from .bench_engines import ENGINES
 from .bench_inputs import Shape
 from .certificate import PRECISIONS
 from .inputs import InputSpec
-from .load_generator import WarmUpRule
 from .threads import thread_count
+from .warm_up import WarmUpRule
 
 __all__ = ["Case", "Concurrency", "Plan", "Rate"]
 

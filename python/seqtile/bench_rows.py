@@ -80,7 +80,7 @@ class Row:
     windows
         The measurement in up to twenty parts of equal numbers of requests.
     warm_up
-        ``seconds``, ``spread``, ``stable``: see `load_generator.WarmUp`. An open loop has that of
+        ``seconds``, ``spread``, ``stable``: see `warm_up.WarmUp`. An open loop has that of
         the closed one just before it.
     first_call_s
         The very first call of this batch size, with whatever is prepared in it.

@@ -15,7 +15,8 @@ from .bench_plan import Case, Plan, Rate
 from .bench_rows import Row
 from .bench_watch import Watch
 from .latency import Floats, percentiles, split_windows, throughput, throughput_interval
-from .load_generator import WarmUp, closed_loop, open_loop
+from .load_generator import closed_loop, open_loop
+from .warm_up import WarmUp
 
 __all__ = ["Timed"]
 

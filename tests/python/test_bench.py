@@ -21,8 +21,9 @@ from seqtile.bench_plan import Plan, Rate
 from seqtile.bench_rows import Row
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
 from seqtile.latency import PERCENTILES, samples_needed
-from seqtile.load_generator import WarmUpRule, poisson_arrivals
+from seqtile.load_generator import poisson_arrivals
 from seqtile.pipeline import Profile
+from seqtile.warm_up import WarmUpRule
 from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)

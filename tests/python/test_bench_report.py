@@ -73,7 +73,8 @@ def test_marks_and_their_meaning() -> None:
     )  # fmt: skip
     late = arrivals(0.01, sustained=False)
     late.open["late_s"] = 0.0002  # type: ignore[index]
-    lines = printed(document(unstable, late))
+    rules = {**DOCUMENT.rules, "warm_up": "windows"}
+    lines = printed(dataclasses.replace(document(unstable, late), rules=rules))
     text = "\n".join(lines)
     assert "8 auto c1 800~" in text
     assert "10.0 10.0 - 20.0" in text

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from seqtile.load_generator import (
     OpenLoop,
-    WarmUpRule,
     closed_loop,
     open_loop,
     poisson_arrivals,
 )
+from seqtile.warm_up import WarmUpRule
 from tests.python.virtual_clock import VirtualClock
 
 COLD = WarmUpRule(most_s=0)
