@@ -10,7 +10,9 @@ from typing import Any
 
 __all__ = [
     "AlphabetError",
+    "BenchFileError",
     "ContigNotFoundError",
+    "EngineMismatchError",
     "FastaIndexError",
     "FastaParseError",
     "ImageError",
@@ -70,6 +72,24 @@ class AlphabetError(SeqtileError, ValueError):
         where = f"record {shown(record)}" if record else f"sequence {index}"
         what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
         super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
+
+
+class BenchFileError(SeqtileError, ValueError):
+    """A file that holds no benchmark that this version can compare with.
+
+    Attributes
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str | PathLike[str], message: str) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path}: {message}")
+
+
+class EngineMismatchError(SeqtileError, RuntimeError):
+    """An engine whose outputs are not those of onnxruntime: its speed means nothing."""
 
 
 class FastaParseError(SeqtileError, ValueError):
