@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .bucketing import Bucketing, Key, Shape
 from .errors import OutOfMemoryError, ProviderError, SeqtileError
+from .failures import reason
 from .locks import DEVICE
 from .pipeline import Profile
 
@@ -285,6 +286,9 @@ class BoundRunner:
         """Put a session of fixed shapes, captured as a graph, in the place of the bucket's."""
         rows, names = key[0], key[2]
         with DEVICE.alone():
+            if self.graphs != self._owner.graphs:  # another runner has tried
+                self._fixed, self.graphs = False, self._owner.graphs
+                return
             expected = self._guarded(lambda: self._fetch(bucket, names, rows))
             shapes = {n: array.shape for n, array in zip(names, expected, strict=True)}
             try:
@@ -292,24 +296,42 @@ class BoundRunner:
                 fixed = self._guarded(lambda: self._open(key, session, shapes, fixed=True))
                 for name, host in bucket.hosts.items():
                     fixed.hosts[name][...] = host
-                self._guarded(lambda: self._send(fixed))
-                for _ in range(_RUNS_TO_REPLAY):
-                    self._guarded(lambda: session.run_with_iobinding(fixed.binding))
-                    found = self._guarded(lambda: self._fetch(fixed, names, rows))
-                    if not all(map(_same, found, expected)):
-                        raise ProviderError("its replay gives other numbers")
+                self._guarded(lambda: self._compare(fixed, names, rows, expected))
             except SeqtileError as error:
                 self._give_up(error)
                 return
         self._buckets[key] = fixed
+
+    def _compare(
+        self, bucket: _Bucket, names: Sequence[str], rows: int, expected: list[NDArray[Any]]
+    ) -> None:
+        """Capture the bucket's graph; refuse it if a replay gives other numbers.
+
+        The rows are replayed in another order too, which a replay of what was captured would miss.
+        """
+        for turn in range(2):
+            if turn:
+                for name, host in bucket.hosts.items():
+                    if self._bucketing.batched(name):
+                        host[...] = np.roll(host, 1, axis=0)
+                expected = [
+                    np.roll(array, 1, axis=0) if self._bucketing.batched(name) else array
+                    for name, array in zip(names, expected, strict=True)
+                ]
+            self._send(bucket)
+            for _ in range(_RUNS_TO_REPLAY):
+                bucket.session.run_with_iobinding(bucket.binding)
+                if not all(map(_same, self._fetch(bucket, names, rows), expected)):
+                    raise ProviderError("its replay gives other numbers")
 
     def _give_up(self, error: SeqtileError) -> None:
         """Go on without graphs, unless they were insisted upon."""
         if self._owner.graphs_wanted is True:
             raise ProviderError(f"{self._owner.source}: graphs=True, but {error}") from error
         self._fixed = False
-        self.graphs = self._owner.graphs = f"off: {error}"
-        log.warning("%s: CUDA graphs off: %s", self._owner.source, error)
+        why = reason(error.__cause__ or error)
+        self.graphs = self._owner.graphs = f"off: {why}"
+        log.warning("%s: CUDA graphs off: %s", self._owner.source, why)
 
 
 def _same(found: NDArray[Any], expected: NDArray[Any]) -> bool:
