@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
+from collections.abc import Callable
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,17 @@ from numpy.typing import NDArray
 
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
+from .certificate import PRECISION_KEY, Certificate, check_precision, tolerances
 from .engine import Engine
-from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
+from .errors import (
+    ModelCardError,
+    ModelIntegrityError,
+    ModelNotFoundError,
+    PrecisionError,
+    ProviderError,
+)
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
+from .placement import Graphs
 from .predictor import Predictor
 from .session import Session
 from .zoo import model_folder, read_card
@@ -30,6 +40,8 @@ def load(
     *,
     device: str = "auto",
     threads: int | None = None,
+    precision: str = "fp32",
+    graphs: Graphs = "auto",
     input: InputSpec | None = None,
 ) -> Predictor:
     """Load a model and prove that it is the one its card describes.
@@ -41,17 +53,28 @@ def load(
         shipped model or a folder the checksum is verified and the golden inputs are predicted; a
         lone file exported by seqtile carries its card in its metadata.
     device
-        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: CUDA where it runs, else the CPU
-        (logged). The device asked for is the device used, or an error.
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
+        runs, else the CPU (logged). The device asked for is the device used, or an error.
     threads
         Threads on the CPU; default: what affinity and cgroup grant this process.
+    precision
+        ``"fp32"``, or, on CUDA, ``"tf32"`` or ``"fp16"`` for a model whose certificate vouches for
+        it (`seqtile.certificate`); the golden inputs are then predicted within that precision's
+        tolerance. ``device="auto"`` is then CUDA or an error. A lone file has no certificate, so
+        that it runs in fp32 only.
+    graphs
+        CUDA graphs: ``"auto"`` where the model allows (`Engine.graphs` says), True always or an
+        error, False never.
     input
         For a third-party ``.onnx``: how it wants its sequences.
 
     Raises
     ------
     ValueError
-        ``input`` for a model that has a card.
+        ``input`` for a model that has a card; an unknown precision.
+    PrecisionError
+        A precision that the model's certificate does not vouch for; a lone file in another
+        precision than fp32.
     ModelNotFoundError
         No such name or path; suggests the nearest name.
     ModelIntegrityError
@@ -59,7 +82,7 @@ def load(
     ModelCardError
         A malformed card, or one that does not fit its model; a lone file without card or ``input``.
     ProviderError
-        The device cannot run here; says what is missing and the mend.
+        The device cannot run here, or not in this precision; says what is missing and the mend.
 
     Examples
     --------
@@ -67,28 +90,90 @@ def load(
     >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
     (1,)
     """
+    check_precision(precision)
+    if precision != "fp32":
+        device = _device_for(precision, device)
+    open_engine = partial(
+        Engine, device=device, threads=threads, precision=precision, graphs=graphs
+    )
     path = Path(name_or_path)
+    if path.suffix == ".onnx" and precision != "fp32":
+        raise PrecisionError(
+            f"{path}: precision {precision!r} needs a certificate, and a lone file has none: load "
+            "its model folder, or use precision='fp32'"
+        )
     if path.suffix == ".onnx" and input is not None:
-        return _load_foreign(path, device, threads, input)
+        return _load_foreign(path, open_engine, input)
     if path.suffix == ".onnx":
-        return _load_file(path, device, threads)
+        return _load_file(path, open_engine)
     folder = path if path.is_dir() else model_folder(fspath(name_or_path))
     if input is not None:
         raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
     card = read_card(folder)
-    model = _read_model(folder / "model.onnx")
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != card.sha256:
-        raise ModelIntegrityError(
-            f"{folder / 'model.onnx'}: sha256 is {digest[:12]}…, the card says "
-            f"{card.sha256[:12]}…: the file is corrupt or another model's; install seqtile again"
-        )
-    predictor = _with_card(model, card, digest, device, threads)
-    predictor.self_test(_read_golden(folder / "golden.npz"), card.tolerance)
+    model = model_bytes(folder, card, precision)
+    golden = read_golden(folder / "golden.npz")
+    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    if missing := sorted({t.name for t in card.outputs} - golden.keys()):
+        raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
+    predictor.self_test(golden, tolerances(card, golden, precision))
     return predictor
 
 
-def _read_golden(path: Path) -> dict[str, NDArray[Any]]:
+def _device_for(precision: str, device: str) -> str:
+    """The device of a precision that only CUDA has."""
+    if device == "cpu":
+        raise ProviderError(
+            f"precision {precision!r} needs CUDA: use device='cuda', or precision='fp32' on the CPU"
+        )
+    return "cuda" if device == "auto" else device
+
+
+def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:
+    """The file that a precision runs, verified.
+
+    Parameters
+    ----------
+    folder, card
+        Of the model.
+    precision
+        TF32 runs the file of fp32.
+
+    Raises
+    ------
+    PrecisionError
+        The certificate does not vouch for the precision.
+    ModelNotFoundError
+        The file is missing.
+    ModelIntegrityError
+        The file is not the one that the card, or the certificate, speaks of.
+    """
+    name, wanted, witness = "model.onnx", card.sha256, "the card"
+    if precision != "fp32":
+        certificate = Certificate.read(folder)
+        certificate.check(card.name, precision)
+        if precision in certificate.variants:
+            variant = certificate.variants[precision]
+            name, wanted, witness = variant.file, variant.sha256, "the certificate"
+        elif precision == "fp16":
+            raise PrecisionError(f"{card.name}: {certificate.source} names no file of fp16")
+    model = _read_model(folder / name)
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != wanted:
+        raise ModelIntegrityError(
+            f"{folder / name}: sha256 is {digest[:12]}…, {witness} says "
+            f"{wanted[:12]}…: the file is corrupt or another model's; install seqtile again"
+        )
+    return model
+
+
+def read_golden(path: Path) -> dict[str, NDArray[Any]]:
+    """The golden inputs and outputs.
+
+    Raises
+    ------
+    ModelIntegrityError
+        Missing or damaged.
+    """
     try:
         with np.load(io.BytesIO(path.read_bytes())) as golden:
             return dict(golden)
@@ -104,9 +189,9 @@ def _read_model(path: Path) -> bytes:
 
 
 def _with_card(
-    model: bytes, card: ModelCard, digest: str, device: str, threads: int | None
+    model: bytes, card: ModelCard, digest: str, open_engine: Callable[..., Engine]
 ) -> Predictor:
-    engine = Engine(model, device, threads=threads, source=card.name)
+    engine = open_engine(model, source=card.name)
     _check_contract(engine, card)
     takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
     return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
@@ -166,21 +251,27 @@ def _check_tensor(
         )
 
 
-def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
+def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
     model = _read_model(path)
-    text = Session(model, threads=1, source=str(path)).metadata.get(METADATA_KEY)
+    metadata = Session(model, threads=1, source=str(path)).metadata
+    text = metadata.get(METADATA_KEY)
+    if PRECISION_KEY in metadata:
+        raise PrecisionError(
+            f"{path}: a model in {metadata[PRECISION_KEY]}, which needs its certificate: load its "
+            f"model folder with precision={metadata[PRECISION_KEY]!r}"
+        )
     if text is None:
         raise ModelCardError(
             f"{path}: not exported by seqtile (no card in its metadata): say how it takes its "
             "sequences with input=InputSpec(...)"
         )
     card = ModelCard.from_json(text, source=str(path))
-    return _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
+    return _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
 
 
-def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec) -> Predictor:
+def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
     model = _read_model(path)
-    engine = Engine(model, device, threads=threads, source=str(path))
+    engine = open_engine(model, source=str(path))
     name = spec.name or next(iter(engine.inputs), "")
     if name not in engine.inputs:
         raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")
