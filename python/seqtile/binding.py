@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ from .bucketing import Bucketing, Key, Shape
 from .errors import OutOfMemoryError, ProviderError, SeqtileError
 from .failures import reason
 from .locks import DEVICE
+from .memory import Block
 from .pipeline import Profile
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ class _Bucket:
 
     session: Any
     binding: Any
-    values: dict[str, Any]  # OrtValues of the inputs
-    hosts: dict[str, NDArray[Any]]  # their staging, (bucket, ...)
+    blocks: dict[str, Block]  # of inputs and outputs on the device
+    hosts: dict[str, NDArray[Any]]  # staging of the inputs, (bucket, ...)
     fixed: bool  # a session of these shapes alone
     runs: int = 0
 
@@ -92,7 +94,8 @@ class BoundRunner:
         self._thread = (
             ThreadPoolExecutor(1, thread_name_prefix="seqtile-cuda") if self._fixed else None
         )
-        self._memory = self._guarded(session.memory)
+        with DEVICE.shared():
+            self._memory = self._guarded(session.memory)
 
     def run(
         self,
@@ -189,9 +192,10 @@ class BoundRunner:
         try:
             results = self._run_in_bucket(feeds, rows, key, profile)
         except OutOfMemoryError:
-            if not self._buckets:
+            others = bool(self._buckets)
+            self._make_room(feeds)
+            if not others:
                 raise
-            self._buckets.clear()  # their memory may be what lacks
         if results is None:  # outside of `except`, whose error holds on to the memory that was had
             results = self._run_in_bucket(feeds, rows, key, profile)
         self._bucketing.largest = max(self._bucketing.largest, rows)
@@ -200,6 +204,13 @@ class BoundRunner:
         if self._fixed and not bucket.fixed and (capture or bucket.runs >= _RUNS_BEFORE_CAPTURE):
             self._fix(key, bucket)
         return results
+
+    def _make_room(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Free the buckets, and what the session keeps from larger batches."""
+        self._buckets.clear()
+        one = {n: a[:1] if self._bucketing.batched(n) else a for n, a in feeds.items()}
+        with suppress(ProviderError), DEVICE.shared():
+            self._owner.shrink(one)
 
     def _run_in_bucket(
         self,
@@ -234,23 +245,25 @@ class BoundRunner:
         self, key: Key, session: Any, shapes: Mapping[str, Shape], *, fixed: bool = False
     ) -> _Bucket:
         """A bucket, with memory for its inputs and for outputs whose shape is known."""
-        owner, device = self._owner, self._owner.device.partition(":")
+        kind, _, number = self._owner.device.partition(":")
+        place = (kind, int(number or 0))
         binding = session.io_binding()
-        values, hosts = {}, {}
+        blocks, hosts = {}, {}
         for name, shape in key[1]:
             dtype = self._bucketing.dtype(name)
-            values[name] = owner.device_value(shape, dtype)
-            binding.bind_ortvalue_input(name, values[name])
-            host = self._memory.empty(math.prod(shape) * dtype.itemsize)
-            hosts[name] = host.view(dtype).reshape(shape)
+            size = math.prod(shape) * dtype.itemsize
+            blocks[name] = self._memory.block(size)
+            hosts[name] = self._memory.empty(size).view(dtype).reshape(shape)
+            binding.bind_input(name, *place, dtype, shape, blocks[name].address)
         for name in key[2]:
             known = shapes.get(name) or self._bucketing.output_shape(key, name)
             if known is None:
-                binding.bind_output(name, device[0], int(device[2] or 0))
-            else:
-                value = owner.device_value(known, self._bucketing.dtype(name))
-                binding.bind_ortvalue_output(name, value)
-        return _Bucket(session, binding, values, hosts, fixed)
+                binding.bind_output(name, *place)
+                continue
+            dtype = self._bucketing.dtype(name)
+            blocks[name] = self._memory.block(math.prod(known) * dtype.itemsize)
+            binding.bind_output(name, *place, dtype, known, blocks[name].address)
+        return _Bucket(session, binding, blocks, hosts, fixed)
 
     @staticmethod
     def _fill(host: NDArray[Any], feed: NDArray[Any], padded: bool) -> None:
@@ -262,7 +275,7 @@ class BoundRunner:
 
     def _send(self, bucket: _Bucket) -> None:
         for name, host in bucket.hosts.items():
-            self._memory.copy(bucket.values[name].data_ptr(), host.ctypes.data, host.nbytes)
+            self._memory.copy(bucket.blocks[name].address, host.ctypes.data, host.nbytes)
         self._memory.wait()
 
     def _fetch(self, bucket: _Bucket, names: Sequence[str], rows: int) -> list[NDArray[Any]]:

@@ -45,6 +45,15 @@ int cudaHostAlloc(void** block, size_t size, unsigned flags) {
   blocks++;
   return 0;
 }
+int cudaMalloc(void** block, size_t size) {
+  if (device < 0 || size == 0) return fail(1);
+  if (size > limit) return fail(2);
+  *block = malloc(size);
+  memset(*block, 0xA5, size);
+  blocks++;
+  return 0;
+}
+int cudaFree(void* block) { free(block); blocks--; return 0; }
 int cudaFreeHost(void* block) { free(block); blocks--; return 0; }
 int cudaMemcpyAsync(void* to, const void* start, size_t size, int kind, void* stream) {
   stream_t* s = stream;

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from tests.python.feeds import model_bytes, random_feeds
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+SHRINK = "memory.enable_memory_arena_shrinkage"
 STRICT = (
     "[ONNXRuntimeError] : 1 : FAIL : This session contains graph nodes that are assigned to the "
     "default CPU EP, but fallback to CPU EP has been explicitly disabled by the user."
@@ -63,6 +65,7 @@ class Gpu:
         self.captures: str | None = None  # the error of a capture
         self.opened: list[tuple[dict[str, str], dict[str, str]]] = []
         self.threads: set[str] = set()
+        self.shrunk: list[tuple[str, int]] = []  # arena, rows
 
 
 @pytest.fixture
@@ -107,12 +110,22 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
 
         def io_binding(self) -> Any:
             binding = self._session.io_binding()
-            plain_bind = binding.bind_output
-            binding.bind_output = lambda name, device, number: plain_bind(name, "cpu")
+            for name in ("bind_input", "bind_output"):
+                bind = getattr(binding, name)
+
+                def disguised(name: str, kind: str, number: int, *rest: Any, bind: Any) -> None:
+                    assert (kind, str(number)) == ("cuda", self.options["device_id"])
+                    bind(name, "cpu", 0, *rest)
+
+                setattr(binding, name, partial(disguised, bind=bind))
             return binding
 
         def run(self, *arguments: Any) -> Any:
             assert not self.graph, "a captured graph has its own memory"
+            if len(arguments) == 3:
+                arena = arguments[2].get_run_config_entry(SHRINK)
+                state.shrunk.append((arena, len(arguments[1]["sequence"])))
+                arguments = arguments[:2]
             return self._session.run(*arguments)
 
         def run_with_iobinding(self, binding: Any) -> None:
@@ -123,14 +136,10 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
                 self._captured = here
             self._session.run_with_iobinding(binding)
 
-    def device_value(self: Session, shape: Any, dtype: Any) -> Any:
-        return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, "cpu", 0)
-
     monkeypatch.setattr(module.ort, "InferenceSession", Disguised)
     monkeypatch.setattr(module, "check_cuda", lambda: None)
     monkeypatch.setattr(module, "_preload", lambda: None)
     monkeypatch.setattr(module.ort, "cuda_version", "13.0", raising=False)
-    monkeypatch.setattr(Session, "device_value", device_value)
 
     def memory(device: int, library: str) -> CudaMemory:
         assert library == "libcudart.so.13"
@@ -284,9 +293,11 @@ def test_pinned_memory_goes_with_its_last_view(stand_in: ctypes.CDLL, cudart: Pa
     assert memory.empty(0).shape == (0,)
     gc.collect()
     assert stand_in.stand_in_blocks() == before[0] + 1
+    block = memory.block(1 << 20)
+    assert stand_in.stand_in_blocks() == before[0] + 2
     view[:] = 2.5
     assert view.sum() == 2.5 * view.size
-    del view, memory
+    del view, block, memory
     gc.collect()
     assert (stand_in.stand_in_blocks(), stand_in.stand_in_streams()) == before
 
@@ -311,6 +322,21 @@ def test_memory_that_runs_out_in_a_runner(gpu: Gpu, stand_in: ctypes.CDLL) -> No
         runner.run(random_feeds("jund-cnn", 65, size=101, seed=0))
     feeds = random_feeds("jund-cnn", 40, size=101, seed=1)
     np.testing.assert_allclose(runner.run(feeds)[0], session.run(feeds)[0], atol=1e-6)
+
+
+def test_the_session_gives_back_what_a_large_batch_took(gpu: Gpu, stand_in: ctypes.CDLL) -> None:
+    """Its arena would keep it from the bound memory of the smaller batch that follows."""
+    session = on_gpu(device="cuda:1")
+    runner = session.runner()
+    for n in (40, 65, 50):
+        stand_in.stand_in_limit(64 * 101)
+        feeds = random_feeds("jund-cnn", n, size=101, seed=0)
+        if n <= 64:
+            runner.run(feeds)
+        else:
+            with pytest.raises(OutOfMemoryError):
+                runner.run(feeds)
+    assert gpu.shrunk == [("gpu:1", 1)]
 
 
 def test_a_device_that_is_not_there(gpu: Gpu) -> None:

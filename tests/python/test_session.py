@@ -109,6 +109,36 @@ def test_memory_that_really_runs_out(model: bytes, tmp_path: Path, how: str) -> 
     assert rest == ["True", first, "True"]
 
 
+SHRINK = """
+import resource, sys
+import numpy as np
+from seqtile.session import Session
+
+session = Session(open(sys.argv[1], "rb").read(), threads=1)
+large = np.full((1 << 14, 1 << 12), ord("A"), np.uint8)
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
+
+session.run({"sequence": large[:1]})  # the arena's first piece, which it keeps
+session.run({"sequence": large})
+print(resident())
+session.shrink({"sequence": large[:1]})
+print(resident())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_memory_of_large_batches_is_given_back(model: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "motif.onnx"
+    path.write_bytes(model)
+    command = [sys.executable, "-c", SHRINK, str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    before, after = map(int, result.stdout.split())
+    assert before - after > 256  # MiB: the letters as int32
+
+
 # threads
 
 
