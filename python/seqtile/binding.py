@@ -32,9 +32,10 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# Runs of one bucket after which its graph is captured: a session of its own costs as much as some
-# hundred batches, and a last batch or an odd image comes once.
+# A bucket gets a captured session of its own when it has run so often, a last batch or an odd image
+# not, and computed for so many seconds: about what the capture costs.
 _RUNS_BEFORE_CAPTURE = 3
+_SECONDS_BEFORE_CAPTURE = 0.5
 _BUCKETS = 8
 # Runs until a replay is certain: onnxruntime takes one or two in the ordinary way, then captures.
 _RUNS_TO_REPLAY = 4
@@ -52,6 +53,7 @@ class _Bucket:
     hosts: dict[str, NDArray[Any]]  # staging of the inputs, (bucket, ...)
     fixed: bool  # a session of these shapes alone
     runs: int = 0
+    seconds: float = 0.0  # computing
 
 
 class BoundRunner:
@@ -68,8 +70,8 @@ class BoundRunner:
     session
         The session whose model to run, on the CPU or on CUDA.
     fixed
-        Give each bucket that is used again a session with its shapes fixed, as CUDA graphs need;
-        default: where graphs are on.
+        Give each bucket that is used again a session with its shapes fixed, as CUDA graphs need.
+        Default: where graphs are on, once a bucket has computed for about as long as that takes.
 
     Attributes
     ----------
@@ -87,6 +89,8 @@ class BoundRunner:
         self._bucketing = Bucketing(session.inputs, session.outputs, session.source)
         self.graphs = session.graphs
         self._fixed = self.graphs == "on" if fixed is None else fixed
+        insisted = fixed or session.graphs_wanted is True
+        self._patience = 0.0 if insisted else _SECONDS_BEFORE_CAPTURE
         self._buckets: OrderedDict[Key, _Bucket] = OrderedDict()
         self._staging: dict[str, NDArray[np.uint8]] = {}
         self._lock = threading.Lock()
@@ -200,8 +204,8 @@ class BoundRunner:
             results = self._run_in_bucket(feeds, rows, key, profile)
         self._bucketing.largest = max(self._bucketing.largest, rows)
         bucket = self._buckets[key]
-        bucket.runs += 1
-        if self._fixed and not bucket.fixed and (capture or bucket.runs >= _RUNS_BEFORE_CAPTURE):
+        due = bucket.runs >= _RUNS_BEFORE_CAPTURE and bucket.seconds >= self._patience
+        if self._fixed and not bucket.fixed and (capture or due):
             self._fix(key, bucket)
         return results
 
@@ -233,6 +237,8 @@ class BoundRunner:
             sent = perf_counter()
             self._guarded(lambda: bucket.session.run_with_iobinding(bucket.binding))
             computed = perf_counter()
+            bucket.runs += 1
+            bucket.seconds += computed - sent
             results = self._guarded(lambda: self._fetch(bucket, key[2], rows))
             if profile is not None:
                 profile.add("h2d", sent - started)

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import seqtile
+from seqtile import binding
 from seqtile.binding import BoundRunner
 from seqtile.errors import OutOfMemoryError, ProviderError
 from seqtile.placement import OF_SHAPES
@@ -31,6 +32,12 @@ def why_not() -> str | None:
 
 if REASON := why_not():
     pytest.skip(f"no CUDA: {REASON}", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def _capture_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 0.0)
+
 
 RECURRENT = ["dna-binding-bilstm", "jund-lstm", "rbp-bilstm"]
 SIZES = [64, 3, 64, 17, 64, 1, 64, 64, 50]

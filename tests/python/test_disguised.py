@@ -20,6 +20,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from seqtile import binding
 from seqtile import session as module
 from seqtile.binding import BoundRunner
 from seqtile.errors import ModelIntegrityError, OutOfMemoryError, ProviderError
@@ -109,16 +110,16 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
                 yield SimpleNamespace(ep_name=name, get_nodes=lambda nodes=nodes: nodes)
 
         def io_binding(self) -> Any:
-            binding = self._session.io_binding()
+            bound = self._session.io_binding()
             for name in ("bind_input", "bind_output"):
-                bind = getattr(binding, name)
+                bind = getattr(bound, name)
 
                 def disguised(name: str, kind: str, number: int, *rest: Any, bind: Any) -> None:
                     assert (kind, str(number)) == ("cuda", self.options["device_id"])
                     bind(name, "cpu", 0, *rest)
 
-                setattr(binding, name, partial(disguised, bind=bind))
-            return binding
+                setattr(bound, name, partial(disguised, bind=bind))
+            return bound
 
         def run(self, *arguments: Any) -> Any:
             assert not self.graph, "a captured graph has its own memory"
@@ -137,6 +138,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
             self._session.run_with_iobinding(binding)
 
     monkeypatch.setattr(module.ort, "InferenceSession", Disguised)
+    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 0.0)
     monkeypatch.setattr(module, "check_cuda", lambda: None)
     monkeypatch.setattr(module, "_preload", lambda: None)
     monkeypatch.setattr(module.ort, "cuda_version", "13.0", raising=False)
@@ -236,6 +238,19 @@ def test_the_answers_of_the_cpu(gpu: Gpu, name: str, graphs: Any) -> None:
     with_graphs = sum(options["enable_cuda_graph"] == "1" for options, _ in gpu.opened)
     assert with_graphs == (0 if graphs is False else 1)
     assert runner.replay(3) > 0
+
+
+@pytest.mark.parametrize(("graphs", "captured"), [("auto", 0), (True, 1)])
+def test_a_capture_has_to_pay(
+    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, graphs: Any, captured: int
+) -> None:
+    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 3600.0)
+    runner = on_gpu(graphs=graphs).runner()
+    for step in range(9):
+        runner.run(random_feeds("jund-cnn", 4, size=101, seed=step))
+    assert sum(options["enable_cuda_graph"] == "1" for options, _ in gpu.opened) == captured
+    runner.warm_up(random_feeds("jund-cnn", 7, size=101, seed=0))
+    assert sum(options["enable_cuda_graph"] == "1" for options, _ in gpu.opened) == captured + 1
 
 
 def test_each_runner_captures_in_a_thread_of_its_own(gpu: Gpu) -> None:
