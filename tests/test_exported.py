@@ -18,7 +18,7 @@ import pytest
 import seqtile
 from seqtile import ModelCard
 from seqtile.cards import METADATA_KEY
-from seqtile.certificate import PRECISIONS, Certificate, tolerances
+from seqtile.certificate import Certificate, tolerances
 from seqtile.loading import model_bytes
 from seqtile.session import LEVELS, Session
 from seqtile.zoo import read_card
@@ -64,7 +64,8 @@ def test_the_folder_is_complete(folder: Path) -> None:
     }  # fmt: skip
     further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
     assert found - {path.name for path in further} == {
-        "model.onnx", "model.fp16.onnx", "card.json", "golden.npz", "parity.json",
+        "model.onnx", "card.json", "golden.npz", "parity.json",
+        *(variant.file for variant in Certificate.read(folder).variants.values()),
     }  # fmt: skip
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
 
@@ -226,7 +227,7 @@ def test_the_certificate_vouches_for_every_precision(
     folder: Path, card: ModelCard, golden: dict[str, np.ndarray]
 ) -> None:
     certificate = Certificate.read(folder)
-    assert certificate.precisions == list(PRECISIONS)
+    assert set(certificate.precisions) >= {"fp32", "tf32", "fp16"}
     cpu = [row for row in certificate.rows if row.provider == "CPUExecutionProvider"]
     for precision, emulated in (("fp16", False), ("fp16", True), ("tf32", True)):
         rows = [row for row in cpu if (row.precision, row.emulated) == (precision, emulated)]
@@ -243,7 +244,7 @@ def test_the_certificate_vouches_for_every_precision(
 def test_the_file_of_fp16_is_made_of_the_model(folder: Path, graph: onnx.ModelProto) -> None:
     """The same to the byte when made again; takes and gives what the model does."""
     content = (folder / "model.fp16.onnx").read_bytes()
-    assert Certificate.read(folder).variants.keys() == {"fp16"}
+    assert Certificate.read(folder).variants.keys() >= {"fp16"}
     assert model_bytes(folder, read_card(folder), "fp16") == content
     made = onnx.load_model_from_string(content)
     assert list(made.graph.input) == list(graph.graph.input)

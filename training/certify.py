@@ -12,27 +12,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from seqtile import certificate, parity
 from seqtile.cards import ModelCard
 from seqtile.certificate import Certificate, ParityRow, Precision
 from seqtile.errors import ModelIntegrityError, SeqtileError
-from seqtile.loading import read_golden
+from seqtile.loading import model_bytes, read_golden
 from seqtile.session import Session
 from seqtile.zoo import read_card
 
 from . import half
+from .certificate_file import update
 
-FILES = {"fp16": "model.fp16.onnx"}
 CPU = "CPUExecutionProvider"
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -65,7 +63,7 @@ def variant(model: bytes, precision: str) -> bytes:
         A weight beyond fp16's range.
     """
     if precision != "fp16":
-        raise ValueError(f"no file for precision {precision!r}, only for {', '.join(FILES)}")
+        raise ValueError(f"no file for precision {precision!r}, only for 'fp16'")
     made = half.to_half(onnx.load_model_from_string(model))
     made.metadata_props.add(key=certificate.PRECISION_KEY, value=precision)
     return made.SerializeToString(deterministic=True)
@@ -116,42 +114,6 @@ class _Reference:
         return self._known[key]
 
 
-def write(
-    folder: Path, versions: Mapping[str, str], files: Mapping[str, bytes], rows: Sequence[ParityRow]
-) -> None:
-    """Write ``parity.json`` and the files of the precisions, each whole or not at all.
-
-    Parameters
-    ----------
-    folder
-        Of the model; files of precisions that are not in ``files`` are removed.
-    versions
-        Of the programs that took part.
-    files, rows
-        As `prove` gives them; the rows of fp32 too.
-    """
-    entries = {
-        precision: {"file": FILES[precision], "sha256": hashlib.sha256(content).hexdigest()}
-        for precision, content in files.items()
-    }
-    lines = ",\n".join("  " + json.dumps(row.to_dict()) for row in rows)
-    head = json.dumps({**versions, "variants": entries})[1:-1]
-    for precision, content in files.items():
-        _replace(folder / FILES[precision], content)
-    _replace(folder / certificate.FILE, f'{{{head}, "rows": [\n{lines}\n]}}\n'.encode())
-    for precision in FILES.keys() - files.keys():
-        (folder / FILES[precision]).unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_bytes(content)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
 def certify(folder: Path) -> Certificate:
     """Prove the precisions of an exported model and write them into its folder.
 
@@ -161,18 +123,13 @@ def certify(folder: Path) -> Certificate:
         ``model.onnx`` is not the card's, or the folder has no rows of fp32.
     """
     card = read_card(folder)
-    model = (folder / "model.onnx").read_bytes()
-    if hashlib.sha256(model).hexdigest() != card.sha256:
-        raise ModelIntegrityError(f"{folder / 'model.onnx'}: its sha256 is not the card's")
-    before = Certificate.read(folder)
-    kept = before.of("fp32")
-    if not kept:
-        raise ModelIntegrityError(f"{before.source}: no rows of fp32; export the model anew")
+    model = model_bytes(folder, card)
+    if not Certificate.read(folder).of("fp32"):
+        raise ModelIntegrityError(
+            f"{folder / certificate.FILE}: no rows of fp32; export the model anew"
+        )
     proof = prove(model, card, read_golden(folder / "golden.npz"))
-    versions = json.loads((folder / certificate.FILE).read_text(encoding="utf-8"))
-    versions = {n: v for n, v in versions.items() if n not in ("rows", "variants")}
-    versions["onnxruntime"] = onnxruntime.__version__
-    write(folder, versions, proof.files, [*kept, *proof.rows])
+    update(folder, {"fp16", "tf32"}, proof.files, proof.rows)
     return Certificate.read(folder)
 
 

@@ -54,10 +54,10 @@ def load(
     threads
         Threads on the CPU; default: what affinity and cgroup grant this process.
     precision
-        ``"fp32"``, or, on CUDA, ``"tf32"`` or ``"fp16"`` for a model whose certificate vouches for
-        it (`seqtile.certificate`); the golden inputs are then predicted within that precision's
-        tolerance. ``device="auto"`` is then CUDA or an error. A lone file has no certificate, so
-        that it runs in fp32 only.
+        ``"fp32"``; or, for a model whose certificate vouches for it (`seqtile.certificate`),
+        ``"tf32"`` or ``"fp16"`` on CUDA, ``"int8"`` on the CPU. The golden inputs are then
+        predicted within that precision's tolerance, and ``device="auto"`` is its device or an
+        error. A lone file has no certificate, so that it runs in fp32 only.
     input
         For a third-party ``.onnx``: how it wants its sequences.
 
@@ -110,7 +110,13 @@ def load(
 
 
 def _device_for(precision: str, device: str) -> str:
-    """The device of a precision that only CUDA has."""
+    """The device of a precision: int8 is of the CPU, TF32 and fp16 of CUDA."""
+    if precision == "int8":
+        if device.startswith("cuda"):
+            raise ProviderError(
+                "precision 'int8' is for the CPU: use device='cpu', or precision='fp16' on CUDA"
+            )
+        return "cpu"
     if device == "cpu":
         raise ProviderError(
             f"precision {precision!r} needs CUDA: use device='cuda', or precision='fp32' on the CPU"
@@ -144,8 +150,8 @@ def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes
         if precision in certificate.variants:
             variant = certificate.variants[precision]
             name, wanted, witness = variant.file, variant.sha256, "the certificate"
-        elif precision == "fp16":
-            raise PrecisionError(f"{card.name}: {certificate.source} names no file of fp16")
+        elif precision != "tf32":
+            raise PrecisionError(f"{card.name}: {certificate.source} names no file of {precision}")
     model = _read_model(folder / name)
     digest = hashlib.sha256(model).hexdigest()
     if digest != wanted:

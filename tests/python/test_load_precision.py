@@ -49,7 +49,9 @@ def certify(folder: Path, *, passed: bool = True, **variants: Any) -> None:
 
 @pytest.mark.parametrize("precision", ["", "fp64", "FP16", "bf16"])
 def test_unknown_precision(precision: str, folder: Path) -> None:
-    with pytest.raises(ValueError, match=f"one of 'fp32', 'tf32', 'fp16', not '{precision}'"):
+    with pytest.raises(
+        ValueError, match=f"one of 'fp32', 'tf32', 'fp16', 'int8', not '{precision}'"
+    ):
         seqtile.load(folder, precision=precision)
 
 

@@ -117,7 +117,7 @@ def test_another_file_is_not_certified(tmp_path: Path, capsys: pytest.CaptureFix
     (folder / "model.onnx").write_bytes(b"x" + (folder / "model.onnx").read_bytes())
     before = (folder / "parity.json").read_bytes()
     assert certify.main(["tiny", "--exported", str(tmp_path)]) == 1
-    assert "model.onnx: its sha256 is not the card's" in capsys.readouterr().err
+    assert "model.onnx: sha256 is" in capsys.readouterr().err
     assert (folder / "parity.json").read_bytes() == before
 
 
@@ -134,7 +134,7 @@ def test_no_such_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_only_fp16_has_a_file(tmp_path: Path) -> None:
     model = (exported(tmp_path) / "model.onnx").read_bytes()
-    with pytest.raises(ValueError, match="no file for precision 'tf32', only for fp16"):
+    with pytest.raises(ValueError, match="no file for precision 'tf32', only for 'fp16'"):
         certify.variant(model, "tf32")
 
 
