@@ -65,22 +65,21 @@ def update(
     folder
         Of the model.
     precisions
-        Those of which ``files`` and ``rows`` are all that there is on this machine.
+        Those whose files are ``files``, or that have none.
     files, rows
-        As `write` takes them.
+        As `write` takes them; rows replace those of the same precision and provider.
     metrics
         Replace those of the same precisions.
     """
     before = Certificate.read(folder)
-    here = {row.provider for row in rows}
+    here = {(row.precision, row.provider) for row in rows}
     known = {p: v.sha256 for p, v in before.variants.items()}
     digests = {p: hashlib.sha256(content).hexdigest() for p, content in files.items()}
     changed = {p for p in precisions if known.get(p) != digests.get(p)}
     kept = [
         row
         for row in before.rows
-        if row.precision not in precisions
-        or (rows and row.provider not in here and row.precision not in changed)
+        if row.precision not in changed and (row.precision, row.provider) not in here
     ]
     figures = [
         row

@@ -23,15 +23,13 @@ from numpy.typing import NDArray
 from seqtile import certificate, parity
 from seqtile.cards import ModelCard
 from seqtile.certificate import Certificate, ParityRow, Precision
-from seqtile.errors import ModelIntegrityError, SeqtileError
+from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
 from seqtile.loading import model_bytes, read_golden
-from seqtile.session import Session
+from seqtile.session import Session, check_cuda
 from seqtile.zoo import read_card
 
 from . import half
 from .certificate_file import update
-
-CPU = "CPUExecutionProvider"
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -45,7 +43,7 @@ class Proof:
     files
         Bytes of the model in a precision that has a file of its own, if its rows pass.
     rows
-        Of all precisions but fp32.
+        Of all precisions; of fp32 on CUDA alone.
     """
 
     files: dict[str, bytes]
@@ -74,24 +72,46 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
 
     On the CPU fp16 is proven twice: the file as onnxruntime runs it there, which rounds the weights
     but not every value between two operators, and emulated with every value rounded. TF32 is
-    emulated.
+    emulated. Where CUDA runs, fp32, TF32 and fp16 are proven on it as well.
+
+    Raises
+    ------
+    ProviderError
+        CUDA is here, and did not take the model.
     """
     proto = onnx.load_model_from_string(model)
     file = variant(model, "fp16")
-    runs: list[tuple[Precision, bytes, bool]] = [
-        ("fp16", file, False),
-        ("fp16", half.emulate_half(proto).SerializeToString(), True),
-        ("tf32", half.emulate_tf32(proto).SerializeToString(), True),
+    emulated = {"fp16": half.emulate_half(proto), "tf32": half.emulate_tf32(proto)}
+    sessions: list[tuple[Precision, Session, bool]] = [
+        ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
+        ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
+        ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
     ]
-    rows = []
+    if cuda_runs():
+        on_cuda: list[tuple[Precision, bytes]] = [("fp32", model), ("tf32", model), ("fp16", file)]
+        for precision, content in on_cuda:
+            session = Session(
+                content, device="cuda", precision=precision, graphs=False, source=card.name
+            )
+            sessions.append((precision, session, False))
     reference = _Reference(model, card)
-    for precision, other, emulated in runs:
-        session = Session(other, threads=1, source=f"{card.name} ({precision})")
+    rows = []
+    for precision, session, rounded in sessions:
         rows += parity.compare(
-            card, golden, precision, reference, _run(session, card), provider=CPU, emulated=emulated
-        )
+            card, golden, precision, reference, _run(session, card),
+            provider=session.providers[0], emulated=rounded,
+        )  # fmt: skip
     passed = all(row.passed for row in rows if row.precision == "fp16")
     return Proof({"fp16": file} if passed else {}, rows)
+
+
+def cuda_runs() -> bool:
+    """Whether this machine has CUDA, as far as can be seen without using it."""
+    try:
+        check_cuda()
+    except ProviderError:
+        return False
+    return True
 
 
 def _run(session: Session, card: ModelCard) -> parity.Run:

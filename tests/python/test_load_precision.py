@@ -62,6 +62,13 @@ def test_the_cpu_has_only_fp32(precision: str, folder: Path) -> None:
     assert seqtile.load(folder, device="cpu", precision="fp32").name == "tiny"
 
 
+def test_int8_is_of_the_cpu(folder: Path) -> None:
+    with pytest.raises(ProviderError, match="^precision 'int8' is for the CPU: use device='cpu', "):
+        seqtile.load(folder, device="cuda:0", precision="int8")
+    with pytest.raises(PrecisionError, match="^tiny: no proof of precision 'int8'"):
+        seqtile.load(folder, precision="int8")
+
+
 @pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 @pytest.mark.parametrize("device", ["auto", "cuda"])
