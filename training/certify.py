@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from seqtile import certificate, parity
 from seqtile.cards import ModelCard
-from seqtile.certificate import Certificate, ParityRow, Precision
+from seqtile.certificate import Certificate, ParityRow
+from seqtile.devices import PRECISIONS, Precision
 from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
 from seqtile.loading import model_bytes, read_golden
 from seqtile.session import Session, check_cuda
@@ -175,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(name: str, found: Certificate) -> int:
     """Print the worst row of each precision and output."""
-    for precision in certificate.PRECISIONS:
+    for precision in PRECISIONS:
         rows = found.of(precision)
         for output in dict.fromkeys(row.output for row in rows):
             mine = [row for row in rows if row.output == output]

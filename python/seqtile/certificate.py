@@ -7,28 +7,24 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
+from .devices import PRECISIONS
 from .errors import ModelIntegrityError, PrecisionError
 
 __all__ = [
-    "PRECISIONS",
     "Certificate",
     "MetricRow",
     "ParityRow",
-    "Precision",
     "Variant",
-    "check_precision",
     "tolerances",
     "worst",
 ]
 
-Precision: TypeAlias = Literal["fp32", "tf32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FILE = "parity.json"
 PRECISION_KEY = "seqtile.precision"  # in the metadata of a file that is not fp32
 
@@ -318,10 +314,3 @@ class Certificate:
         if refusal is not None:
             proven = ", ".join(map(repr, self.precisions)) or "'fp32'"
             raise PrecisionError(f"{model}: {refusal}: use one of precision={proven}")
-
-
-def check_precision(precision: str) -> None:
-    """Raise ValueError for a precision that is not of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        known = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {known}, not {precision!r}")

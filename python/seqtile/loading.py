@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
-from .certificate import PRECISION_KEY, Certificate, check_precision, tolerances
+from .certificate import PRECISION_KEY, Certificate, tolerances
+from .devices import check_precision
 from .engine import Engine
 from .errors import (
     ModelCardError,
     ModelIntegrityError,
     ModelNotFoundError,
     PrecisionError,
-    ProviderError,
 )
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .predictor import Predictor
@@ -83,9 +83,9 @@ def load(
     >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
     (1,)
     """
-    check_precision(precision)
-    if precision != "fp32":
-        device = _device_for(precision, device)
+    check_precision(precision, device)
+    if device == "auto" and precision != "fp32":
+        device = "cpu" if precision == "int8" else "cuda"
     path = Path(name_or_path)
     if path.suffix == ".onnx" and precision != "fp32":
         raise PrecisionError(
@@ -107,21 +107,6 @@ def load(
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
     return predictor
-
-
-def _device_for(precision: str, device: str) -> str:
-    """The device of a precision: int8 is of the CPU, TF32 and fp16 of CUDA."""
-    if precision == "int8":
-        if device.startswith("cuda"):
-            raise ProviderError(
-                "precision 'int8' is for the CPU: use device='cpu', or precision='fp16' on CUDA"
-            )
-        return "cpu"
-    if device == "cpu":
-        raise ProviderError(
-            f"precision {precision!r} needs CUDA: use device='cuda', or precision='fp32' on the CPU"
-        )
-    return "cuda" if device == "auto" else device
 
 
 def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:

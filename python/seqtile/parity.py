@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
-from .certificate import CHANGED, Arrays, ParityRow, Precision, tolerances
+from .certificate import CHANGED, Arrays, ParityRow, tolerances
+from .devices import Precision
 from .errors import ShapeError
 
 __all__ = ["case_size", "cases", "compare", "decide", "difference"]

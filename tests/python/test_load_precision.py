@@ -57,7 +57,7 @@ def test_unknown_precision(precision: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_the_cpu_has_only_fp32(precision: str, folder: Path) -> None:
-    with pytest.raises(ProviderError, match=f"^precision '{precision}' needs CUDA: use device="):
+    with pytest.raises(ProviderError, match=f"^precision '{precision}' needs a GPU: use device="):
         seqtile.load(folder, device="cpu", precision=precision)
     assert seqtile.load(folder, device="cpu", precision="fp32").name == "tiny"
 
