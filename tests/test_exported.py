@@ -20,6 +20,7 @@ from seqtile import ModelCard
 from seqtile.cards import METADATA_KEY
 from seqtile.certificate import Certificate, tolerances
 from seqtile.loading import model_bytes
+from seqtile.parity import decide
 from seqtile.session import LEVELS, Session
 from seqtile.zoo import read_card
 from tests.python.models import sha256
@@ -260,3 +261,33 @@ def test_the_precisions_need_a_gpu(folder: Path) -> None:
     for precision in ("tf32", "fp16"):
         with pytest.raises(seqtile.ProviderError, match=f"{precision}' needs a GPU"):
             seqtile.load(folder.name, device="cpu", precision=precision)
+
+
+INT8 = [folder for folder in FOLDERS if (folder / "model.int8.onnx").exists()]
+
+
+@pytest.mark.parametrize("folder", INT8, ids=lambda folder: folder.name)
+def test_int8_answers_on_the_cpu(folder: Path) -> None:
+    """Within its bound, with the decisions of fp32, and a metric not below fp32's interval."""
+    card, found = read_card(folder), Certificate.read(folder)
+    assert "int8" in found.precisions
+    (metric,) = (row for row in found.metrics if row.precision == "int8")
+    known = card.metric(metric.name, "valid")
+    assert (metric.n, metric.ci95) == (known.n, known.ci95)
+    assert metric.fp32 == pytest.approx(known.value, abs=2e-4)
+    assert metric.value >= metric.ci95[0]
+    predictor = seqtile.load(folder.name, precision="int8", device="cpu", threads=1)
+    assert predictor.sha256 == found.variants["int8"].sha256
+    with np.load(folder / "golden.npz") as golden:
+        extra = {tensor.name: golden[tensor.name] for tensor in card.inputs[1:]}
+        results = predictor.predict(golden[card.inputs[0].name], **extra)
+        limits = tolerances(card, golden, "int8")
+        for name, values in results.items():
+            assert np.abs(values - golden[name]).max() <= limits[name]
+            decided, wanted = (decide(card, name, x) for x in (values, golden[name]))
+            assert np.mean(decided != wanted) <= 0.01
+    content = (folder / "model.int8.onnx").read_bytes()
+    assert len(content) < 0.7 * (folder / "model.onnx").stat().st_size
+    assert not [place for place in PLACES if place.encode() in content]
+    others = [p for p in ("tf32", "fp16") if p in {row.precision for row in found.metrics}]
+    assert others == ["tf32", "fp16"]

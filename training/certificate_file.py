@@ -10,6 +10,7 @@ from pathlib import Path
 import onnxruntime
 
 from seqtile.certificate import FILE, Certificate, MetricRow, ParityRow
+from seqtile.devices import PRECISIONS
 
 FILES = {"fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
@@ -38,12 +39,14 @@ def write(
         precision: {"file": FILES[precision], "sha256": hashlib.sha256(content).hexdigest()}
         for precision, content in sorted(files.items())
     }
+    ordered = sorted(rows, key=lambda row: PRECISIONS.index(row.precision))
+    figures = sorted(metrics, key=lambda row: PRECISIONS.index(row.precision))
     head = json.dumps({**versions, "variants": entries})[1:-1]
-    if metrics:
-        head += f', "metrics": [\n{_lines(metrics)}\n]'
+    if figures:
+        head += f', "metrics": [\n{_lines(figures)}\n]'
     for precision, content in files.items():
         _replace(folder / FILES[precision], content)
-    _replace(folder / FILE, f'{{{head}, "rows": [\n{_lines(rows)}\n]}}\n'.encode())
+    _replace(folder / FILE, f'{{{head}, "rows": [\n{_lines(ordered)}\n]}}\n'.encode())
     for precision in FILES.keys() - files.keys():
         (folder / FILES[precision]).unlink(missing_ok=True)
 
