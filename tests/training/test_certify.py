@@ -191,7 +191,7 @@ def test_what_was_proven_of_another_file_goes(tmp_path: Path) -> None:
     assert row in Certificate.read(folder).rows
     update(folder, {"fp16"}, {"fp16": file}, [])
     assert row in Certificate.read(folder).rows
-    assert Certificate.read(folder).metrics == (metric, other)
+    assert Certificate.read(folder).metrics == (other, metric)
     update(folder, {"fp16"}, {"fp16": b"another"}, [])
     assert Certificate.read(folder).of("fp16") == []
     assert Certificate.read(folder).metrics == (other,)
