@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,8 @@ from seqtile.zoo import read_card
 
 from . import half
 from .certificate_file import update
+
+log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -73,24 +76,31 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
 
     On the CPU fp16 is proven twice: the file as onnxruntime runs it there, which rounds the weights
     but not every value between two operators, and emulated with every value rounded. TF32 is
-    emulated. Where CUDA runs, fp32, TF32 and fp16 are proven on it as well.
+    emulated. Where CUDA runs, fp32, TF32 and fp16 are proven on it as well. A model that cannot be
+    put into these precisions has no rows of them.
 
     Raises
     ------
     ProviderError
         CUDA is here, and did not take the model.
     """
-    proto = onnx.load_model_from_string(model)
-    file = variant(model, "fp16")
-    emulated = {"fp16": half.emulate_half(proto), "tf32": half.emulate_tf32(proto)}
-    sessions: list[tuple[Precision, Session, bool]] = [
-        ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
-        ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
-        ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
-    ]
+    file: bytes | None = None
+    sessions: list[tuple[Precision, Session, bool]] = []
+    try:
+        file = variant(model, "fp16")
+        proto = onnx.load_model_from_string(model)
+        emulated = {"fp16": half.emulate_half(proto), "tf32": half.emulate_tf32(proto)}
+    except half.HalfError as error:
+        log.warning("%s: only in fp32: %s", card.name, error)
+    else:
+        sessions = [
+            ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
+            ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
+            ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
+        ]
     if cuda_runs():
-        on_cuda: list[tuple[Precision, bytes]] = [("fp32", model), ("tf32", model), ("fp16", file)]
-        for precision, content in on_cuda:
+        on_cuda: list[tuple[Precision, bytes]] = [("fp32", model), ("tf32", model)]
+        for precision, content in [*on_cuda, *([("fp16", file)] if file else [])]:
             session = Session(
                 content, device="cuda", precision=precision, graphs=False, source=card.name
             )
@@ -103,7 +113,7 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
             provider=session.providers[0], emulated=rounded,
         )  # fmt: skip
     passed = all(row.passed for row in rows if row.precision == "fp16")
-    return Proof({"fp16": file} if passed else {}, rows)
+    return Proof({"fp16": file} if file and passed else {}, rows)
 
 
 def cuda_runs() -> bool:

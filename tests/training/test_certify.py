@@ -37,14 +37,13 @@ def exported(root: Path) -> Path:
     return folder
 
 
-def spoil(folder: Path) -> None:
-    """Weights whose differences fp16 cannot hold, with the answers that fp32 gives."""
+def change(folder: Path, more: dict[str, float]) -> None:
+    """Add to weights, and record the answers that fp32 then gives."""
     path = folder / "model.onnx"
     model = onnx.load(path)
     for tensor in model.graph.initializer:
-        more = {"table": 3000, "three": 3000 * sum(KERNEL) / 8}.get(tensor.name)
-        if more:
-            values = numpy_helper.to_array(tensor) + np.float32(more)
+        if tensor.name in more:
+            values = numpy_helper.to_array(tensor) + np.float32(more[tensor.name])
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     path.write_bytes(model.SerializeToString(deterministic=True))
     with np.load(folder / "golden.npz") as arrays:
@@ -100,7 +99,8 @@ def test_what_fails_is_refused_and_has_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = exported(tmp_path)
-    spoil(folder)
+    # Letters whose differences fp16 cannot hold; the sum stays as it is.
+    change(folder, {"table": 3000, "three": 3000 * sum(KERNEL) / 8})
     (folder / "model.fp16.onnx").write_bytes(b"of the model before")
     assert certify.main(["--exported", str(tmp_path)]) == 1
     assert "tiny fp16 FAILS" in capsys.readouterr().out
@@ -112,6 +112,18 @@ def test_what_fails_is_refused_and_has_no_file(
         with pytest.raises(PrecisionError, match="its certificate says no .* 'probability' is off"):
             seqtile.load(folder, precision=precision)
     assert seqtile.load(folder, device="cpu").name == "tiny"
+
+
+def test_what_fp16_cannot_hold_has_no_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = exported(tmp_path)
+    change(folder, {"kernel": 1e5})
+    certify.certify(folder)
+    assert "tiny: only in fp32: weight 'kernel' goes beyond fp16's largest" in caplog.text
+    assert Certificate.read(folder).precisions == ["fp32"]
+    with pytest.raises(PrecisionError, match="no proof of precision 'fp16'"):
+        seqtile.load(folder, precision="fp16")
 
 
 def test_another_file_is_not_certified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
