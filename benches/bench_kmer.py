@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import Ratio, seconds, speed_ratio
+from benches.compare import record, seconds, speed_ratio
 
 BASES = 100_000_000
 
@@ -78,20 +78,6 @@ def numba_loop(k: int) -> Callable[[Any], Any] | None:
     return lambda letters: count(letters, codes, k)
 
 
-def report(
-    benchmark: Any, row: str, target: float, limit: str, ratio: Ratio, peers: dict[str, float]
-) -> None:
-    benchmark.extra_info.update(
-        row=row, target=target, limit=limit, ratio=ratio.median, low=ratio.low, high=ratio.high,
-        peers=peers,
-    )  # fmt: skip
-    others = ", ".join(f"{name} {speed:.2f}" for name, speed in peers.items())
-    print(
-        f"\n{row}: {BASES / ratio.ours_s / 1e9:.3f} Gbases/s, {ratio} x {limit} "
-        f"(to reach: {target}); ours over {others}"
-    )
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("k", [4, 6, 8, 11])
 def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
@@ -105,12 +91,11 @@ def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
         return
     np.testing.assert_array_equal(ours(), loop(letters))
     ratio = speed_ratio(ours, lambda: loop(letters), rounds=7)
-    peers = {"numba": ratio.median}
-    target = 3.0 if k == 11 else (1.5 if threads == 1 else 2.5)
-    report(
-        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", target, "numba", ratio, peers
-    )
-    benchmark.pedantic(ours, rounds=3)
+    record(
+        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", ratio, limit="a numba loop",
+        target=3.0 if k == 11 else (1.5 if threads == 1 else 2.5), rate=(BASES / 1e9, "Gbases/s"),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 def test_pykmertools(benchmark: Any, letters: Any) -> None:
@@ -130,9 +115,11 @@ def test_pykmertools(benchmark: Any, letters: Any) -> None:
         lambda: counter.vectorise_one(text, False),
         rounds=3,
     )
-    print(f"\nfeatures k = {k}, 10 Mb: {ratio} x pykmertools")
-    benchmark.extra_info.update(peers={"pykmertools": ratio.median})
-    benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=3)
+    record(
+        benchmark, f"k-mer features k = {k}, canonical, of 10 Mb of str", ratio,
+        limit="pykmertools", target=None, rate=(len(text) / 1e9, "Gbases/s"),
+    )  # fmt: skip
+    benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=1)
 
 
 def run(*command: object) -> str:
@@ -158,30 +145,28 @@ def test_sparse(benchmark: Any, letters: Any, folder: Path, k: int) -> None:
             folder / "genome.fa",
         )  # fmt: skip
 
-    row = f"canonical k = {k}, totals and table, 2 threads"
-    peers = {}
-    ratio = None
+    if not shutil.which("kmc"):
+        pytest.skip("KMC is not installed")
     table = ours()
-    if shutil.which("kmc"):
-        lines = dict(line.split(":")[:2] for line in kmc().splitlines() if "k-mers" in line)
-        totals = {name.strip(): value.strip() for name, value in lines.items()}
-        assert int(totals["No. of unique k-mers"]) == table.distinct
-        assert int(totals["Total no. of k-mers"]) == table.total
-        run("kmc_tools", "transform", folder / "kmc", "histogram", folder / "histogram")
-        expected = np.loadtxt(folder / "histogram", dtype=np.uint64)
-        counts, sizes = table.histogram()
-        present = expected[expected[:, 1] > 0]
-        shown = counts <= expected[-1, 0]
-        np.testing.assert_array_equal(present, np.stack([counts, sizes], axis=1)[shown])
-        del table
-        ratio = speed_ratio(ours, kmc, rounds=3 if k == 21 else 2)
-        peers["KMC"] = ratio.median
-    else:
-        print("\nKMC: not installed")
-    if shutil.which("jellyfish") and k == 21:
-        peers["jellyfish"] = seconds(jellyfish) / seconds(ours)
-    elif k == 21:
-        print("\njellyfish: not installed")
-    if ratio is not None:
-        report(benchmark, row, 4.0, "KMC", ratio, peers)
-    benchmark.pedantic(ours, rounds=2)
+    lines = dict(line.split(":")[:2] for line in kmc().splitlines() if "k-mers" in line)
+    totals = {name.strip(): value.strip() for name, value in lines.items()}
+    assert int(totals["No. of unique k-mers"]) == table.distinct
+    assert int(totals["Total no. of k-mers"]) == table.total
+    run("kmc_tools", "transform", folder / "kmc", "histogram", folder / "histogram")
+    expected = np.loadtxt(folder / "histogram", dtype=np.uint64)
+    counts, sizes = table.histogram()
+    present = expected[expected[:, 1] > 0]
+    shown = counts <= expected[-1, 0]
+    np.testing.assert_array_equal(present, np.stack([counts, sizes], axis=1)[shown])
+    del table
+    ratio = speed_ratio(ours, kmc, rounds=3 if k == 21 else 2)
+    peers: dict[str, float | None] = {}
+    if k == 21:
+        peers["jellyfish"] = None
+        if shutil.which("jellyfish"):
+            peers["jellyfish"] = seconds(jellyfish) / ratio.ours_s
+    record(
+        benchmark, f"canonical k = {k}, totals and table, 2 threads", ratio, limit="KMC",
+        target=4.0, rate=(BASES / 1e6, "Mbases/s"), peers=peers,
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
