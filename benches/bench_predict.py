@@ -54,15 +54,16 @@ def bare() -> Bare:
     return Bare(MODEL)
 
 
-def size_of(predictor: Any) -> int:
-    """The batch that the predictor itself would take."""
-    return int(predictor.batch_size())
+def size_of(predictor: Any, part: Any) -> int:
+    """The batch that the predictor itself takes, once it has measured that."""
+    predictor.predict(part)
+    return int(predictor.batches().size(part.shape[1:]))
 
 
 def test_predict(benchmark: Any, letters: Any, bare: Bare) -> None:
     predictor = seqtile.load(MODEL, device="cpu")
     part = letters[:100_000]
-    batches = cut(part, size_of(predictor))
+    batches = cut(part, size_of(predictor, part))
     expected = np.concatenate(bare.run(batches))
     actual = predictor.predict(part)[predictor.outputs[0]]
     np.testing.assert_allclose(actual, expected, atol=1e-6)
@@ -113,7 +114,7 @@ def test_fasta_to_table(
     """The whole command: load and self-test, read, check, predict, write."""
     ours_table, their_table = tmp_path / "ours.tsv", tmp_path / "theirs.tsv"
     arguments = ["predict", MODEL, str(fasta), "-o", str(ours_table), "--device", "cpu", "--quiet"]
-    size = size_of(seqtile.load(MODEL, device="cpu"))
+    size = size_of(seqtile.load(MODEL, device="cpu"), letters[:100_000])
     batches = cut(letters, size)
 
     def ours() -> None:
@@ -147,6 +148,23 @@ def _record(benchmark: Any, row: str, ratios: dict[str, Ratio], count: int) -> N
         benchmark, row, ratios[THREADED], limit=THREADED, target=TARGET,
         rate=(count / 1e3, "thousand windows/s"), peers=others,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm"])
+def test_lanes(benchmark: Any, model: str) -> None:
+    """What a single-threaded session for each core gains over one session with all threads."""
+    predictor, bare = seqtile.load(model, device="cpu"), Bare(model)
+    length = predictor.window or 101
+    rng = np.random.default_rng(1)
+    batches = cut(np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, (16_384, length))], 128)
+    pairs = zip(bare.run(batches), bare.lanes(batches), strict=True)
+    assert all(np.allclose(one, other, atol=1e-6) for one, other in pairs)
+    ratio = side_by_side(lambda: bare.lanes(batches), {"": lambda: bare.run(batches)}, 5)[""]
+    record(
+        benchmark, f"{LANES}: {model}", ratio, limit=THREADED, target=None,
+        rate=(16.384, "thousand windows/s"),
+    )  # fmt: skip
+    benchmark.pedantic(lambda: bare.lanes(batches), rounds=1)
 
 
 def test_batch_size(benchmark: Any, letters: Any) -> None:

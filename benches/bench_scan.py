@@ -34,8 +34,8 @@ def genome(tmp_path, stride):
 def test_scan(benchmark, tmp_path, genome, stride) -> None:
     predictor = seqtile.load(MODEL, device="cpu")
     window = predictor.window or predictor.card.training["window"]
-    size = predictor.batch_size()
-    session, name = predictor._session._session, predictor._input.name
+    size = predictor.batches().size((window,))
+    session, name = predictor.engine.single._session, predictor._input.name
     plus, batches = [], []
     for found in seqtile.read_fasta(genome):
         views = [

@@ -75,7 +75,9 @@ class Case:
     def run(self, tiles: Any) -> list[Any]:
         """The session alone: uint8 (n, h, w) to each output (n, h, w)."""
         name = self.predictor.card.inputs[0].name
-        found: list[Any] = self.predictor._session._session.run(list(self.names), {name: tiles})
+        found: list[Any] = self.predictor.engine.single._session.run(
+            list(self.names), {name: tiles}
+        )
         return found
 
     def bare(self) -> list[list[Any]]:

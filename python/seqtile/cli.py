@@ -12,8 +12,11 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from . import commands
 
 __all__ = ["main"]
 
@@ -42,25 +45,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
+        _leave(130)
         return 130
+    except SystemExit as leaving:  # told to by a signal
+        _leave(leaving.code)
+        raise
     except (
         OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, MemoryError,
     ) as error:  # fmt: skip
         if options.debug:
             raise
-        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+        print(f"seqtile: error: {commands.one_line(error)}", file=sys.stderr)  # noqa: T201
         return 1
     return status
 
 
+def _leave(status: object) -> None:
+    """End the process now if a lane still waits for standard input: Python could not end it."""
+    if any(thread.name.startswith("seqtile lane") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 1)
+
+
 def _terminate(number: int, _: object) -> None:
     raise SystemExit(128 + number)
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _Verb(argparse.ArgumentParser):
@@ -106,15 +115,15 @@ def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
     )
     common.add_argument("--json", action="store_true", help="print JSON")
     models = verbs.add_parser("models", parents=[common], help="list, show, verify the models")
-    models.set_defaults(command=_list_models)
+    models.set_defaults(command=commands.list_models)
     actions = models.add_subparsers(title="actions", metavar="ACTION")
     actions.add_parser("list", parents=[common], help="all models (the default)")
     show = actions.add_parser("show", parents=[common], help="one model's card")
     show.add_argument("name", help="a model's name or folder")
-    show.set_defaults(command=_show_model)
+    show.set_defaults(command=commands.show_model)
     verify = actions.add_parser("verify", parents=[common], help="checksums and golden outputs")
     verify.add_argument("names", nargs="*", help="names or folders (default: all models)")
-    verify.set_defaults(command=_verify_models)
+    verify.set_defaults(command=commands.verify_models)
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +131,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="items per call")
+    parser.add_argument("--profile", action="store_true", help="say what each stage took")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     foreign = parser.add_argument_group("a third-party .onnx file")
     foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
@@ -134,7 +144,7 @@ def _add_predict(verbs: Any, common: argparse.ArgumentParser) -> None:
     )
     _add_model_options(predict)
     _add_table_options(predict)
-    predict.set_defaults(command=_predict, embed=False)
+    predict.set_defaults(command=commands.predict, embed=False)
 
 
 def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -143,7 +153,7 @@ def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
     )
     _add_model_options(embed)
     _add_table_options(embed)
-    embed.set_defaults(command=_predict, embed=True)
+    embed.set_defaults(command=commands.predict, embed=True)
 
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
@@ -185,7 +195,7 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     scan.add_argument("--top", type=int, default=10, help="best peaks to list (default: 10)")
     scan.add_argument("--plot", metavar="PNG", help="draw the tracks with their peaks")
     scan.add_argument("--json", action="store_true", help="print the summary as JSON")
-    scan.set_defaults(command=_scan)
+    scan.set_defaults(command=commands.scan)
 
 
 def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -219,7 +229,7 @@ def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
     segment.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
     segment.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
     segment.add_argument("--json", action="store_true", help="print the summary as JSON")
-    segment.set_defaults(command=_segment)
+    segment.set_defaults(command=commands.segment)
 
 
 def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -240,7 +250,7 @@ def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     kmers.add_argument("--quiet", action="store_true", help="no progress bar")
     kmers.add_argument("--json", action="store_true", help="print the summary as JSON")
-    kmers.set_defaults(command=_kmers)
+    kmers.set_defaults(command=commands.kmers)
 
 
 def _add_motifs(verbs: Any, common: argparse.ArgumentParser) -> None:
@@ -251,216 +261,14 @@ def _add_motifs(verbs: Any, common: argparse.ArgumentParser) -> None:
     motifs.add_argument("--plot", metavar="PNG", help="draw logos of the best motifs")
     motifs.add_argument("--meme", metavar="FILE", help="write the motifs, named by their matches")
     motifs.add_argument("--json", action="store_true", help="print all motifs as JSON")
-    motifs.set_defaults(command=_motifs)
+    motifs.set_defaults(command=commands.motifs)
 
 
 def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
     doctor = verbs.add_parser("doctor", parents=[common], help="what runs on this machine")
     doctor.add_argument("--device", default="auto", help="what must work: auto, cpu, cuda, cuda:N")
     doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.set_defaults(command=_doctor)
-
-
-# What the commands do is elsewhere; these functions connect arguments, calls and text.
-
-
-def _list_models(options: argparse.Namespace) -> int:
-    from . import show
-
-    show.models(as_json=options.json)
-    return 0
-
-
-def _show_model(options: argparse.Namespace) -> int:
-    from . import show
-
-    show.model(options.name, as_json=options.json)
-    return 0
-
-
-def _verify_models(options: argparse.Namespace) -> int:
-    from . import show
-
-    return show.verify(options.names)
-
-
-def _load(options: argparse.Namespace) -> Any:
-    from .inputs import InputSpec
-    from .loading import load
-
-    spec = None
-    if options.input_layout:
-        spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet or "dna")
-    elif options.alphabet:
-        raise ValueError("--alphabet goes with --input-layout, for a third-party .onnx file")
-    return load(options.model, device=options.device, threads=options.threads, input=spec)
-
-
-def _refuse_overwrite(source: str, targets: Sequence[str]) -> None:
-    for target in targets:
-        if target not in ("", "-") and os.path.realpath(target) == os.path.realpath(source):
-            raise ValueError(f"{target}: the output would overwrite the input")
-
-
-def _batch_size(options: argparse.Namespace) -> Any:
-    return "auto" if options.batch_size is None else options.batch_size
-
-
-def _predict(options: argparse.Namespace) -> int:
-    from .progress import progress
-    from .tables import read_inputs, write_predictions
-
-    for source in options.sources:
-        _refuse_overwrite(source, [options.output])
-    inputs = read_inputs(options.input)
-    predictor = _load(options)
-    if predictor.card is not None and predictor.card.segmentation is not None:
-        raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
-    images = predictor.takes == "images"
-    failed: list[Exception] = []
-
-    def fail(error: Exception) -> None:
-        failed.append(error)
-        print(f"seqtile: error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
-
-    if images:
-        items = _image_predictions(predictor, options, inputs, fail)
-    else:
-        if len(options.sources) > 1 or options.crop is not None or options.resize:
-            raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
-        items = predictor.predict_fasta(
-            options.sources[0], batch_size=_batch_size(options), inputs=inputs, embed=options.embed
-        )
-    with progress("images" if images else "records", None, quiet=options.quiet) as advance:
-        write_predictions(
-            items, options.output, card=predictor.card, as_json=options.jsonl, advance=advance
-        )
-    return 1 if failed else 0
-
-
-def _image_predictions(
-    predictor: Any,
-    options: argparse.Namespace,
-    inputs: Any,
-    failed: Callable[[Exception], object],
-) -> Any:
-    from .images import find_images
-
-    if inputs:
-        raise ValueError(f"{predictor.name} takes images alone, no --input")
-    paths = find_images(options.sources)
-    for path in paths:
-        _refuse_overwrite(str(path), [options.output])
-    return predictor.predict_images(
-        paths,
-        batch_size=_batch_size(options),
-        crop=options.crop,
-        resize=options.resize,
-        embed=options.embed,
-        failed=failed,
-    )
-
-
-def _scan(options: argparse.Namespace) -> int:
-    from . import show
-    from .report import Checksum, write_scan
-    from .scanner import scan
-
-    _refuse_overwrite(options.fasta, [*options.output, options.plot or ""])
-    predictor = _load(options)
-    checksum = Checksum(options.fasta)
-    work = scan(
-        predictor,
-        options.fasta,
-        window=options.window,
-        stride=options.stride,
-        strand=options.strand,
-        regions=options.regions,
-        reduce=options.reduce,
-        max_n=options.max_n,
-        batch_size=_batch_size(options),
-        observe=checksum.observe,
-    )
-    with show.progress("bases", work.total_windows * options.stride, quiet=options.quiet) as move:
-        report = write_scan(
-            work,
-            options.output,
-            threshold=options.threshold,
-            merge_gap=options.merge_gap,
-            plot=options.plot,
-            top=options.top,
-            checksum=checksum,
-            progress=lambda windows: move(windows * options.stride),
-        )
-    show.scan_report(
-        report, work, as_json=options.json, file=sys.stderr if "-" in options.output else sys.stdout
-    )
-    return 0
-
-
-def _segment(options: argparse.Namespace) -> int:
-    from .progress import progress
-    from .segment_cli import print_report, run
-
-    predictor = _load(options)
-    with progress("pixels", None, quiet=options.quiet) as advance:
-        reports = run(predictor, options, advance)
-    print_report(predictor, reports, as_json=options.json)
-    return 1 if any(report.error for report in reports) else 0
-
-
-def _kmers(options: argparse.Namespace) -> int:
-    from .kmers_cli import check_outputs, count_files, print_counted, write_tables
-    from .progress import progress
-    from .threads import thread_count
-
-    for source in options.fasta:
-        _refuse_overwrite(source, options.output)
-    check_outputs(options.output)
-    if options.top < 0:
-        raise ValueError(f"top must not be negative, not {options.top}")
-    with progress("bases", None, quiet=options.quiet) as advance:
-        counted = count_files(
-            options.fasta,
-            options.k,
-            canonical=options.canonical,
-            threads=thread_count(options.threads),
-            progress=advance,
-        )
-    write_tables(counted.table, options.output)
-    print_counted(
-        counted,
-        top=options.top,
-        histogram=options.histogram,
-        outputs=options.output,
-        as_json=options.json,
-    )
-    return 0
-
-
-def _motifs(options: argparse.Namespace) -> int:
-    from .motifs import read_meme
-    from .motifs_cli import check_outputs, compare, motif_file, print_motifs, write_outputs
-
-    if options.top < 0:
-        raise ValueError(f"top must not be negative, not {options.top}")
-    check_outputs(options.plot)
-    source = motif_file(options.model)
-    _refuse_overwrite(str(source), [options.plot or "", options.meme or ""])
-    pairs = compare(read_meme(source), options.against)
-    title = f"{options.model}: motifs of the first convolution, height in bits"
-    write_outputs(pairs, meme=options.meme, plot=options.plot, title=title)
-    print_motifs(pairs, options.model, top=options.top, as_json=options.json)
-    return 0
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from . import show
-    from .doctor import diagnose
-
-    diagnosis = diagnose(options.device)
-    show.diagnosis(diagnosis, as_json=options.json)
-    return 0 if diagnosis.works else 1
+    doctor.set_defaults(command=commands.doctor)
 
 
 if __name__ == "__main__":

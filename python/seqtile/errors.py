@@ -176,5 +176,9 @@ class ProviderError(SeqtileError, RuntimeError):
     """The device asked for cannot run here; the message says what is missing and the mend."""
 
 
+class OutOfMemoryError(ProviderError, MemoryError):
+    """The device has not the memory for a batch."""
+
+
 class OutputError(SeqtileError, OSError):
     """An output file that cannot be written, or was not written whole."""

@@ -17,8 +17,8 @@ __all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput"]
 
 # Items of one shape that go through the session together: their places in the batch, and an array.
 Chunk: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
-# How many items of so many bytes go through the session together.
-Limit: TypeAlias = Callable[[int], int]
+# How many items of a shape make a chunk at most.
+Limit: TypeAlias = "Callable[[tuple[int, ...]], int]"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class SequenceInput:
         self.check_letters(batch, labels)
         for length in np.unique(batch.lengths).tolist():
             rows = np.flatnonzero(batch.lengths == length)
-            letters, size = batch.letters(rows, length), limit(length)
+            letters, size = batch.letters(rows, length), limit((length,))
             for begin in range(0, len(rows), size):
                 yield rows[begin : begin + size], letters[begin : begin + size]
 
@@ -207,7 +207,7 @@ class ImageInput:
         shapes = np.array([image.shape[:2] for image in batch]).reshape(-1, 2)
         for shape in np.unique(shapes, axis=0):
             rows = np.flatnonzero((shapes == shape).all(1))
-            size = limit(int(np.prod(shape)))
+            size = limit(tuple(shape.tolist()))
             for begin in range(0, len(rows), size):
                 chosen = rows[begin : begin + size]
                 if whole:

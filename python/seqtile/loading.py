@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
+from .engine import Engine
 from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .predictor import Predictor
-from .session import Session, open_session
+from .session import Session
 from .zoo import model_folder, read_card
 
 __all__ = ["load"]
@@ -105,10 +106,10 @@ def _read_model(path: Path) -> bytes:
 def _with_card(
     model: bytes, card: ModelCard, digest: str, device: str, threads: int | None
 ) -> Predictor:
-    session = open_session(model, device, threads=threads, source=card.name)
-    _check_contract(session, card)
+    engine = Engine(model, device, threads=threads, source=card.name)
+    _check_contract(engine, card)
     takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
-    return Predictor(session, name=card.name, sha256=digest, takes=takes, card=card)
+    return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
 
 
 def _image_input(card: ModelCard) -> ModelInput:
@@ -137,11 +138,11 @@ def _sequence_input(card: ModelCard) -> ModelInput:
     return sequence
 
 
-def _check_contract(session: Session, card: ModelCard) -> None:
+def _check_contract(engine: Engine, card: ModelCard) -> None:
     """Names, types and fixed axes of the graph must be the card's."""
     for kind, actual, tensors in (
-        ("input", session.inputs, card.inputs),
-        ("output", session.outputs, card.outputs),
+        ("input", engine.inputs, card.inputs),
+        ("output", engine.outputs, card.outputs),
     ):
         if set(actual) != {t.name for t in tensors}:
             raise ModelCardError(
@@ -179,11 +180,11 @@ def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
 
 def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec) -> Predictor:
     model = _read_model(path)
-    session = open_session(model, device, threads=threads, source=str(path))
-    name = spec.name or next(iter(session.inputs), "")
-    if name not in session.inputs:
-        raise ModelCardError(f"{path}: no input {name!r}; it has {list(session.inputs)}")
-    type_name, shape = session.inputs[name]
+    engine = Engine(model, device, threads=threads, source=str(path))
+    name = spec.name or next(iter(engine.inputs), "")
+    if name not in engine.inputs:
+        raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")
+    type_name, shape = engine.inputs[name]
     rank, wanted = (2, "tensor(uint8)") if spec.layout == "bytes" else (3, "tensor(float)")
     if type_name != wanted or len(shape) != rank:
         raise ModelCardError(
@@ -204,4 +205,4 @@ def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec)
         raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
     sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
     digest = hashlib.sha256(model).hexdigest()
-    return Predictor(session, name=path.stem, sha256=digest, takes=sequence, card=None)
+    return Predictor(engine, name=path.stem, sha256=digest, takes=sequence, card=None)

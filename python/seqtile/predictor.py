@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from os import PathLike, fspath
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .batching import Batches, BatchSize
 from .cards import ModelCard
+from .engine import Engine
 from .errors import IMAGE_FAILURES, ModelIntegrityError, ShapeError
+from .execution import Arrays, Execution, Outputs
 from .fasta import FastaSource, read_fasta
-from .inputs import ImageInput, Labels, Limit, ModelInput, SequenceInput
-from .session import Session
+from .inputs import ImageInput, Labels, ModelInput, SequenceInput
+from .pipeline import Lane, Profile, ordered
+from .prediction import Prediction, PredictionBlock, joined
 
 __all__ = ["Prediction", "Predictor"]
 
-Outputs: TypeAlias = dict[str, NDArray[np.float32]]
-Arrays: TypeAlias = Mapping[str, NDArray[Any]]
-BatchSize: TypeAlias = int | Literal["auto"]
+T = TypeVar("T")
 
-# benches/bench_predict.py::test_batch_size, 2 cores: 128 is the fastest of 16 (0.86 of it) to 4096
-# (0.50); larger batches leave the cache.
-_CPU_BATCH = 128
-_CUDA_BATCH = 8192
-# Pixels of images that go through the session together, at most as many as above.
-_CPU_PIXELS = 1 << 18
-_CUDA_PIXELS = 1 << 25
-
+_PIECE = 8  # of an array in memory a lane takes at most so many batches at a time
+_PIECE_RECORDS, _PIECE_IMAGES = 1024, 8
 
 EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predictor.predict` does not
-
-
-class Prediction(NamedTuple):
-    """Outputs of one FASTA record or image file, by name; without the batch axis."""
-
-    name: str
-    outputs: Outputs
 
 
 class Predictor:
@@ -52,6 +42,8 @@ class Predictor:
         Its card, None for a third-party model.
     sha256
         Checksum of the model file.
+    engine
+        Its sessions.
     device
         Where it runs: ``"cpu"``, ``"cuda"`` (the first one) or ``"cuda:N"``.
     providers
@@ -66,7 +58,7 @@ class Predictor:
 
     def __init__(
         self,
-        session: Session,
+        engine: Engine,
         *,
         name: str,
         sha256: str,
@@ -76,15 +68,16 @@ class Predictor:
         self.name = name
         self.card = card
         self.sha256 = sha256
-        self.device = session.device
-        self.providers = tuple(session.providers)
-        self.threads = session.threads
-        names = tuple(t.name for t in card.outputs) if card else tuple(session.outputs)
+        self.engine = engine
+        self.device = engine.device
+        self.providers = tuple(engine.providers)
+        self.threads = engine.threads
+        names = tuple(t.name for t in card.outputs) if card else tuple(engine.outputs)
         self.embeds = card is not None and EMBEDDING in names
         self.outputs = tuple(n for n in names if not (self.embeds and n == EMBEDDING))
-        self._session = session
         self._input = takes
-        self._extra = [n for n in session.inputs if n != takes.name]
+        self._extra = [n for n in engine.inputs if n != takes.name]
+        self._execution = Execution(engine, takes, f"{sha256[:16]} {engine.key}")
 
     @property
     def takes(self) -> Literal["sequences", "images"]:
@@ -125,31 +118,24 @@ class Predictor:
             raise TypeError(f"{self.name} takes images, not sequences: it has not {what}")
         return self._input
 
-    def batch_size(self, asked: BatchSize = "auto") -> int:
-        """The number of sequences, or of small images, per call of the session.
+    def batches(self, asked: BatchSize = "auto") -> Batches:
+        """Sizes of the batches of one call; see `predict`.
 
         Raises
         ------
         ValueError
             Neither ``"auto"`` nor a number from 1.
         """
-        if self._input.batch is not None:
-            return self._input.batch
-        if asked == "auto":
-            return _CPU_BATCH if self.device == "cpu" else _CUDA_BATCH
-        if not isinstance(asked, int) or asked < 1:
-            raise ValueError(f"batch_size must be 'auto' or at least 1, not {asked!r}")
-        return asked
+        return self._execution.batches(asked)
 
-    def _limit(self, asked: BatchSize) -> Limit:
-        """How many items go through the session together."""
-        size = self.batch_size(asked)
-        if asked != "auto" or self.takes == "sequences":
-            return lambda _: size
-        pixels = _CPU_PIXELS if self.device == "cpu" else _CUDA_PIXELS
-        return lambda each: max(1, min(size, pixels // each))
-
-    def predict(self, x: Any, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]) -> Outputs:
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch_size: BatchSize = "auto",
+        profile: Profile | None = None,
+        **inputs: NDArray[Any],
+    ) -> Outputs:
         """Predict a batch of sequences or images.
 
         Parameters
@@ -159,7 +145,12 @@ class Predictor:
             N images: a uint8 array of shape (N, H, W), grey, or (N, H, W, 3), RGB, or a list of
             arrays without that first axis. A single one counts as a batch of one.
         batch_size
-            Items per call of the session; the result does not depend on it.
+            Items per call of a session; the result does not depend on it. ``"auto"``: the fastest
+            of a few, measured on the first thousands of items and then remembered in the user's
+            cache folder (``SEQTILE_CACHE``). A batch that the device has not the memory for is
+            halved.
+        profile
+            Where to count the time of each stage.
         **inputs
             Further inputs of the model by name, arrays whose first axis is N.
 
@@ -180,16 +171,21 @@ class Predictor:
         """
         batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
-        return self._predict(batch, self._limit(batch_size), extra, self.outputs)
+        return self._predict(batch, self.batches(batch_size), extra, self.outputs, profile)
 
     def embed(
-        self, x: Any, *, batch_size: BatchSize = "auto", **inputs: NDArray[Any]
+        self,
+        x: Any,
+        *,
+        batch_size: BatchSize = "auto",
+        profile: Profile | None = None,
+        **inputs: NDArray[Any],
     ) -> NDArray[np.float32]:
         """The penultimate layer's activations of a batch.
 
         Parameters
         ----------
-        x, batch_size, **inputs
+        x, batch_size, profile, **inputs
             As for `predict`.
 
         Returns
@@ -207,11 +203,18 @@ class Predictor:
         batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
         names = (EMBEDDING,)
-        return self._predict(batch, self._limit(batch_size), extra, names)[EMBEDDING]
+        return self._predict(batch, self.batches(batch_size), extra, names, profile)[EMBEDDING]
 
-    def _predict(self, batch: Any, limit: Limit, extra: Arrays, names: tuple[str, ...]) -> Outputs:
+    def _predict(
+        self,
+        batch: Any,
+        batches: Batches,
+        extra: Arrays,
+        names: tuple[str, ...],
+        profile: Profile | None,
+    ) -> Outputs:
         results: Outputs = {}
-        for rows, outputs in self._runs(batch, limit, extra, names, Labels()):
+        for rows, outputs in self._runs(batch, batches, extra, names, profile):
             for name, values in outputs.items():
                 if name not in results:
                     results[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
@@ -224,40 +227,44 @@ class Predictor:
         return results or self._empty(names)
 
     def _runs(
-        self, batch: Any, limit: Limit, extra: Arrays, names: tuple[str, ...], labels: Labels
-    ) -> Iterator[tuple[NDArray[np.int64], Outputs]]:
-        """Rows of the batch that went through the session together, and their outputs."""
-        for rows, chunk in self._input.chunks(batch, limit, labels):
-            feeds = {name: array[rows] for name, array in extra.items()}
-            yield rows, self.run_batch(chunk, feeds, names)
-
-    def _each(
         self,
-        items: Sequence[Any],
-        limit: Limit,
+        batch: Any,
+        batches: Batches,
         extra: Arrays,
         names: tuple[str, ...],
-        labels: Labels,
-    ) -> Iterator[Outputs]:
-        """Outputs of each item, in order, without batch axis."""
-        batch = self._input.batch_of(items)
-        found: list[Outputs] = [{}] * len(batch)
-        for rows, outputs in self._runs(batch, limit, extra, names, labels):
-            for i, row in enumerate(rows.tolist()):
-                found[row] = {name: values[i] for name, values in outputs.items()}
-        return iter(found)
+        profile: Profile | None,
+    ) -> Iterator[tuple[NDArray[np.int64], Outputs]]:
+        """Rows of a batch in memory and their outputs: in lanes if they are many."""
+        share = -(-len(batch) // (2 * self.threads))  # a lane's, so that all have work
+
+        def piece(item: tuple[int, ...]) -> int:
+            return min(_PIECE * batches.largest(item), max(batches.size(item), share))
+
+        chunks = self._input.chunks(batch, piece, Labels())
+        head = list(itertools.islice(chunks, 2))
+
+        def work(
+            chunk: tuple[NDArray[np.int64], NDArray[np.uint8]], lane: Lane
+        ) -> tuple[NDArray[np.int64], Outputs]:
+            rows, items = chunk
+            feeds = {name: array[rows] for name, array in extra.items()}
+            return rows, self._execution.run(items, feeds, names, lane, batches)
+
+        if len(head) < 2:  # one call of a session, of all threads
+            return (work(chunk, Lane(self.engine.single, profile)) for chunk in head)
+        return ordered(itertools.chain(head, chunks), work, self.engine.lanes, profile=profile)
 
     def run_batch(
         self,
-        chunk: NDArray[np.uint8],
+        items: NDArray[np.uint8],
         extra: Arrays | None = None,
         outputs: tuple[str, ...] | None = None,
     ) -> Outputs:
-        """One call of the session on items that are known to be valid.
+        """One call of the session, with all threads, on items that are known to be valid.
 
         Parameters
         ----------
-        chunk
+        items
             uint8, any strides: ASCII letters (n, L), or images (n, H, W) or (n, H, W, 3).
         extra
             Further inputs by name.
@@ -268,23 +275,23 @@ class Predictor:
         -------
         dict from output name to float32 array of shape (n, ...).
         """
-        n = len(chunk)
-        feeds = {self._input.name: self._input.feed(np.ascontiguousarray(chunk))}
-        feeds.update(extra or {})
-        fixed = self._input.batch
-        if fixed is not None and n < fixed:
-            feeds = {k: np.concatenate([v, v[:1].repeat(fixed - n, 0)]) for k, v in feeds.items()}
         names = self.outputs if outputs is None else outputs
-        values = self._session.run(feeds, names)
-        return {
-            name: np.asarray(value[:n], dtype=np.float32)
-            for name, value in zip(names, values, strict=True)
-        }
+        return self._execution.run_batch(items, extra or {}, names, Lane(self.engine.single))
+
+    def run(self, items: NDArray[np.uint8], lane: Lane, batches: Batches) -> Outputs:
+        """`outputs` of any number of items that are known to be valid, on a lane of `engine`."""
+        return self._execution.run(items, {}, self.outputs, lane, batches)
 
     def predict_iter(
-        self, items: Iterable[Any], *, batch_size: BatchSize = "auto"
+        self,
+        items: Iterable[Any],
+        *,
+        batch_size: BatchSize = "auto",
+        profile: Profile | None = None,
     ) -> Iterator[Outputs]:
-        """Predict sequences or images one after another, with the memory of one batch.
+        """Predict sequences or images one after another, with the memory of a few batches.
+
+        ``items`` is read from other threads, one at a time, some batches ahead.
 
         Yields
         ------
@@ -296,12 +303,10 @@ class Predictor:
             As `predict`; the number in the message counts from the start of ``items``.
         """
         self.refuse_extra()
-        first = 0
-        size, limit = self.batch_size(batch_size), self._limit(batch_size)
-        left = iter(items)
-        while chunk := list(itertools.islice(left, size)):
-            yield from self._each(chunk, limit, {}, self.outputs, Labels(first=first))
-            first += len(chunk)
+        batches = self.batches(batch_size)
+        pieces = _counted(_pieces(items, self._piece(batches)))
+        for block in self._blocks(pieces, batches, self.outputs, {}, profile):
+            yield from block.rows()
 
     def predict_fasta(
         self,
@@ -310,13 +315,16 @@ class Predictor:
         batch_size: BatchSize = "auto",
         inputs: Mapping[str, Mapping[str, float]] | None = None,
         embed: bool = False,
+        profile: Profile | None = None,
     ) -> Iterator[Prediction]:
-        """Predict every record of a FASTA file, with the memory of one batch.
+        """Predict every record of a FASTA file, with the memory of a few batches.
 
         Parameters
         ----------
         source
             As for `seqtile.read_fasta`.
+        batch_size, profile
+            As for `predict`.
         inputs
             Further inputs of the model: for each its value by the record's name.
         embed
@@ -337,11 +345,31 @@ class Predictor:
         FastaParseError
             As `seqtile.read_fasta`.
         """
+        for block in self.fasta_blocks(
+            source, batch_size=batch_size, inputs=inputs, embed=embed, profile=profile
+        ):
+            yield from block
+
+    def fasta_blocks(
+        self,
+        source: FastaSource,
+        *,
+        batch_size: BatchSize = "auto",
+        inputs: Mapping[str, Mapping[str, float]] | None = None,
+        embed: bool = False,
+        profile: Profile | None = None,
+    ) -> Iterator[PredictionBlock]:
+        """As `predict_fasta`, many records at a time."""
         self._sequences("FASTA records to predict")
         values = inputs or {}
         self._check_names(values)
-        records = ((record.name, record.sequence) for record in read_fasta(source))
-        yield from self._named(records, batch_size, values, embed=embed)
+        wanted = self._wanted(embed=embed)
+        batches = self.batches(batch_size)
+        pieces = (
+            _Piece([record.sequence for record in records], names=[r.name for r in records])
+            for records in _pieces(read_fasta(source), self._piece(batches))
+        )
+        yield from self._blocks(pieces, batches, wanted, values, profile)
 
     def predict_images(
         self,
@@ -352,13 +380,16 @@ class Predictor:
         resize: bool = False,
         embed: bool = False,
         failed: Callable[[Exception], object] | None = None,
+        profile: Profile | None = None,
     ) -> Iterator[Prediction]:
-        """Predict image files, with the memory of one batch.
+        """Predict image files, with the memory of a few batches.
 
         Parameters
         ----------
         paths
             Image files, as `seqtile.find_images` finds them.
+        batch_size, profile
+            As for `predict`.
         crop, resize
             Keep the square of this side in the middle; then resize to what the model takes; see
             `Fitting`.
@@ -381,42 +412,92 @@ class Predictor:
         TypeError
             The model takes sequences, or has no embedding to give.
         """
+        for block in self.image_blocks(
+            paths, batch_size=batch_size, crop=crop, resize=resize, embed=embed, failed=failed,
+            profile=profile,
+        ):  # fmt: skip
+            yield from block
+
+    def image_blocks(
+        self,
+        paths: Iterable[str | PathLike[str]],
+        *,
+        batch_size: BatchSize = "auto",
+        crop: int | None = None,
+        resize: bool = False,
+        embed: bool = False,
+        failed: Callable[[Exception], object] | None = None,
+        profile: Profile | None = None,
+    ) -> Iterator[PredictionBlock]:
+        """As `predict_images`, several files at a time."""
         from .image_items import Fitting
 
-        wanted, fitting = self.image_input, Fitting(crop, resize)
+        wanted_image, fitting = self.image_input, Fitting(crop, resize)
         self.refuse_extra()
+        wanted = self._wanted(embed=embed)
+        batches = self.batches(batch_size)
 
-        def read() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-            for path in paths:
+        def read(some: list[str | PathLike[str]]) -> _Piece:
+            piece = _Piece([], names=[])
+            for path in some:
                 try:
-                    yield fspath(path), fitting.read(path, wanted)
+                    piece.items.append(fitting.read(path, wanted_image))
+                    piece.names.append(fspath(path))
                 except IMAGE_FAILURES as error:
                     if failed is None:
                         raise
-                    failed(error)
+                    piece.failures.append(error)
+            return piece
 
-        yield from self._named(read(), batch_size, {}, embed=embed)
+        pieces = _pieces(paths, self._piece(batches))
+        yield from self._blocks(pieces, batches, wanted, {}, profile, read=read, failed=failed)
 
-    def _named(
+    def _wanted(self, *, embed: bool) -> tuple[str, ...]:
+        if not embed:
+            return self.outputs
+        self.refuse_no_embedding()
+        return (EMBEDDING,)
+
+    def _piece(self, batches: Batches) -> int:
+        """How many items of a stream a lane takes at a time: a batch, if it was said how large."""
+        if batches.asked != "auto":
+            return batches.asked
+        if isinstance(self._input, SequenceInput):
+            return max(_PIECE_RECORDS, batches.largest((self._input.length or 1,)))
+        height, width = self.image_input.shape
+        return batches.largest((height, width)) if height and width else _PIECE_IMAGES
+
+    def _blocks(
         self,
-        items: Iterable[tuple[str, Any]],
-        batch_size: BatchSize,
+        pieces: Iterable[Any],
+        batches: Batches,
+        wanted: tuple[str, ...],
         values: Mapping[str, Mapping[str, float]],
+        profile: Profile | None,
         *,
-        embed: bool,
-    ) -> Iterator[Prediction]:
-        if embed:
-            self.refuse_no_embedding()
-        wanted = (EMBEDDING,) if embed else self.outputs
-        size, limit = self.batch_size(batch_size), self._limit(batch_size)
-        left = iter(items)
-        while chunk := list(itertools.islice(left, size)):
-            names = [name for name, _ in chunk]
-            extra = {name: _column(name, values[name], names) for name in self._extra}
-            rows = self._each(
-                [item for _, item in chunk], limit, extra, wanted, Labels(names=names)
-            )
-            yield from map(Prediction, names, rows)
+        read: Callable[[Any], _Piece] = lambda piece: piece,
+        failed: Callable[[Exception], object] | None = None,
+    ) -> Iterator[PredictionBlock]:
+        """Answers for the pieces of a stream, in order; ``read`` and the model in the lanes."""
+
+        def work(given: Any, lane: Lane) -> tuple[list[PredictionBlock], list[Exception]]:
+            with lane.profile.stage("encode"):
+                piece = read(given)
+                batch = self._input.batch_of(piece.items)
+                extra = {name: _column(name, values[name], piece.names) for name in self._extra}
+                labels = Labels(first=piece.first, names=piece.names)
+                chunks = list(self._input.chunks(batch, lambda _: len(batch), labels))
+            parts = []
+            for rows, items in chunks:
+                feeds = {name: array[rows] for name, array in extra.items()}
+                parts.append((rows, self._execution.run(items, feeds, wanted, lane, batches)))
+            return list(joined(piece.names, len(batch), parts)), piece.failures
+
+        for blocks, failures in ordered(pieces, work, self.engine.lanes, profile=profile):
+            for error in failures:
+                assert failed is not None
+                failed(error)
+            yield from blocks
 
     def refuse_no_embedding(self) -> None:
         """Raise `TypeError` if the model has no embedding."""
@@ -443,7 +524,7 @@ class Predictor:
         checked = {}
         for name, values in inputs.items():
             array = np.ascontiguousarray(values, dtype=np.float32)
-            wanted = [n, *self._session.inputs[name][1][1:]]
+            wanted = [n, *self.engine.inputs[name][1][1:]]
             if array.ndim == len(wanted) - 1:
                 array = array[..., None]
             if array.ndim != len(wanted) or any(
@@ -455,7 +536,7 @@ class Predictor:
         return checked
 
     def _empty(self, names: tuple[str, ...]) -> Outputs:
-        tails = (self._session.outputs[name][1][1:] for name in names)
+        tails = (self.engine.outputs[name][1][1:] for name in names)
         shapes = ([d if isinstance(d, int) else 0 for d in tail] for tail in tails)
         return {
             name: np.empty((0, *shape), np.float32)
@@ -476,7 +557,7 @@ class Predictor:
             raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")
         batch = self._input.batch_of(golden[self._input.name])
         extra = self._check_extra({name: golden[name] for name in self._extra}, len(batch))
-        results = self._predict(batch, self._limit("auto"), extra, outputs)
+        results = self._predict(batch, self.batches(), extra, outputs, None)
         for name in outputs:
             error = float(np.max(np.abs(results[name] - golden[name]), initial=0))
             if not error <= tolerance:
@@ -484,6 +565,29 @@ class Predictor:
                     f"{self.name}: self-test failed on {self.device}: {name!r} differs from the "
                     f"golden output by {error:.3g}, more than {tolerance:g}"
                 )
+
+
+@dataclass
+class _Piece:
+    """Some consecutive items of a stream."""
+
+    items: list[Any]
+    names: list[str]
+    first: int = 0
+    failures: list[Exception] = field(default_factory=list)
+
+
+def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    left = iter(items)
+    while piece := list(itertools.islice(left, size)):
+        yield piece
+
+
+def _counted(pieces: Iterable[list[Any]]) -> Iterator[_Piece]:
+    first = 0
+    for items in pieces:
+        yield _Piece(items, names=[], first=first)
+        first += len(items)
 
 
 def _column(name: str, values: Mapping[str, float], records: Sequence[str]) -> NDArray[np.float32]:

@@ -281,5 +281,6 @@ def _manifest(
             "numpy": np.__version__,
             **runtime_wheels(),
         },
+        "profile": scan.profile.to_dict(),
         "report": report.to_dict(),
     }

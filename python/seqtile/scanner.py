@@ -8,23 +8,27 @@ bases around the window's centre, so that a dense track has neither gaps nor ove
 from __future__ import annotations
 
 import gzip
+import itertools
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from .batching import BatchSize
 from .contigs import open_contigs
 from .errors import AlphabetError, FastaParseError, IntervalError, ShapeError
 from .faidx import Fasta
 from .fasta import FastaSource
-from .predictor import BatchSize, Predictor
+from .pipeline import Lane, Profile, ordered
+from .predictor import Predictor
 from .sequence import reverse_complement
 
 __all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
@@ -32,9 +36,11 @@ __all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
 Strand: TypeAlias = Literal["+", "-", "both"]
 Interval: TypeAlias = tuple[str, int, int]
 
-# A block's letters and scores: a few MB at any stride.
-_BLOCK_WINDOWS = 1 << 16
-_BLOCK_BASES = 1 << 22
+# What a lane takes at a time: some MB of letters, at most a second of work for a small model.
+_PIECE_WINDOWS, _MOST_WINDOWS = 1 << 13, 1 << 16
+_PIECE_BASES = 1 << 22
+_BLOCK_BASES = 1 << 16
+_NOTHING = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,24 @@ class ScanBlock:
         return np.minimum(ends, self.end)
 
 
+class _Piece(NamedTuple):
+    """Consecutive windows of an interval, and the letters they cover."""
+
+    interval: Interval
+    windows: range
+    letters: NDArray[np.uint8]
+
+
+class _Scored(NamedTuple):
+    """Scores and strands of a piece's windows, and how many of them have none."""
+
+    interval: Interval
+    windows: range
+    scores: NDArray[np.float32]
+    strands: NDArray[np.int8]
+    unknown: int
+
+
 class Scan:
     """A scan that is under way: iterate over it once, for its blocks.
 
@@ -91,6 +115,8 @@ class Scan:
         Windows the scan will look at, and bases it covers.
     done_windows, unknown_windows
         Windows looked at so far, and those of them left out for their non-ACGT letters.
+    profile
+        Time spent on each stage so far.
     names
         Of the sequences it covers.
     short
@@ -110,6 +136,7 @@ class Scan:
         batch_size: BatchSize,
         regions: str | None,
         intervals: list[Interval],
+        profile: Profile,
     ) -> None:
         self.predictor = predictor
         self.fasta = fasta
@@ -118,7 +145,9 @@ class Scan:
         self.strand = strand
         self.reduce = reduce
         self.max_n = max_n
-        self.batch_size = predictor.batch_size(batch_size)
+        self.batch_size = batch_size
+        self.profile = profile
+        self._batches = predictor.batches(batch_size)
         self.regions = regions
         self._intervals = intervals
         self._offset = (window - stride) // 2
@@ -131,8 +160,15 @@ class Scan:
         self.short = {name: length for name, length in lengths.items() if length < window}
 
     def __iter__(self) -> Iterator[ScanBlock]:
-        for interval in self._intervals:
-            yield from self._reduced(interval) if self.reduce else self._plain(interval)
+        scored = ordered(
+            self._pieces(), self._score, self.predictor.engine.lanes, profile=self.profile
+        )
+        with closing(scored):
+            for interval, pieces in itertools.groupby(scored, key=lambda piece: piece.interval):
+                if self.reduce:
+                    yield from self._reduced(interval, pieces)
+                else:
+                    yield from self._plain(pieces)
 
     def _window_range(self, interval: Interval) -> range:
         """The windows whose scores the bases of an interval need."""
@@ -147,32 +183,95 @@ class Scan:
         first = max(0, first)
         return range(first, max(first, min(count, last)))
 
-    def _blocks(self, windows: range) -> Iterator[range]:
-        size = max(1, min(_BLOCK_WINDOWS, _BLOCK_BASES // self.stride))
-        for begin in range(windows.start, windows.stop, size):
-            yield range(begin, min(begin + size, windows.stop))
+    def _pieces(self) -> Iterator[_Piece]:
+        """Letters of consecutive windows; every interval has a piece, if of no window."""
+        batch = self._batches.largest((self.window,))
+        small = self.batch_size == "auto" and self.predictor.device == "cpu"
+        most = _PIECE_WINDOWS if small else min(max(_PIECE_WINDOWS, batch), _MOST_WINDOWS)
+        size = max(1, min(most, _PIECE_BASES // self.stride))
+        for interval in self._intervals:
+            windows = self._window_range(interval)
+            for begin in range(windows.start, max(windows.stop, windows.start + 1), size):
+                part = range(begin, min(begin + size, windows.stop))
+                start, stop = part.start * self.stride, (part.stop - 1) * self.stride + self.window
+                letters = self.fasta.fetch(interval[0], start, stop) if part else _NOTHING
+                yield _Piece(interval, part, letters)
 
-    def _plain(self, interval: Interval) -> Iterator[ScanBlock]:
-        chrom, start, end = interval
-        for windows in self._blocks(self._window_range(interval)):
-            scores, strands = self._score(chrom, windows)
+    def _score(self, piece: _Piece, lane: Lane) -> _Scored:
+        """Scores of a piece's windows, and the strand that gave them."""
+        windows, letters = piece.windows, piece.letters
+        unknown = np.empty(len(windows), np.uint32)
+        with lane.profile.stage("encode"):
+            refused = _core.unknown_counts(letters, self.window, self.stride, unknown)
+        if refused >= 0:
+            expected = "a nucleotide letter (ACGTU or IUPAC)"
+            raise AlphabetError(
+                windows.start * self.stride + refused,
+                int(letters[refused]),
+                expected=expected,
+                record=piece.interval[0],
+            )
+        chosen = np.flatnonzero(unknown <= self.max_n)
+        scores = np.full(len(windows), np.nan, np.float32)
+        strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
+        if self.strand != "-":
+            scores[chosen] = self._predict(letters, chosen, lane)
+        if self.strand != "+":
+            minus = self._predict(reverse_complement(letters), chosen, lane, from_end=True)
+            if self.strand == "both":
+                better = minus > scores[chosen]
+                strands[chosen[better]] = -1
+                minus = np.where(better, minus, scores[chosen])
+            scores[chosen] = minus
+        return _Scored(piece.interval, windows, scores, strands, len(windows) - len(chosen))
+
+    def _predict(
+        self,
+        letters: NDArray[np.uint8],
+        chosen: NDArray[np.int64],
+        lane: Lane,
+        *,
+        from_end: bool = False,
+    ) -> NDArray[np.float32]:
+        if not len(chosen):
+            return np.empty(0, np.float32)
+        view = np.lib.stride_tricks.sliding_window_view(letters, self.window)
+        view = view[:: -self.stride] if from_end else view[:: self.stride]
+        if len(chosen) < len(view):
+            view = view[chosen]
+        outputs = self.predictor.run(view, lane, self._batches)
+        return outputs[self._output].reshape(len(chosen))
+
+    def _count(self, piece: _Scored) -> None:
+        self.done_windows += len(piece.windows)
+        self.unknown_windows += piece.unknown
+
+    def _plain(self, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
+        for piece in pieces:
+            self._count(piece)
+            (chrom, start, end), windows = piece.interval, piece.windows
             first = windows.start * self.stride + self._offset
             after = windows.stop * self.stride + self._offset
-            yield ScanBlock(
-                chrom, max(start, first), min(end, after), first, self.stride, scores, strands
-            )
+            if windows:
+                yield ScanBlock(
+                    chrom, max(start, first), min(end, after), first, self.stride,
+                    piece.scores, piece.strands,
+                )  # fmt: skip
 
-    def _reduced(self, interval: Interval) -> Iterator[ScanBlock]:
+    def _reduced(self, interval: Interval, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
         chrom, start, end = interval
         windows = self._window_range(interval)
         how = getattr(_core.Reduce, str(self.reduce))
         scores, kept_from, base = np.empty(0, np.float32), windows.start, start
-        for block in self._blocks(windows):
-            scores = np.concatenate([scores, self._score(chrom, block)[0]])
-            is_last = block.stop == windows.stop
-            stop = end if is_last else min(end, block.stop * self.stride)
-            for first in range(base, stop, _BLOCK_WINDOWS):
-                base = min(first + _BLOCK_WINDOWS, stop)
+        for piece in pieces:
+            self._count(piece)
+            if not piece.windows:
+                continue
+            scores = np.concatenate([scores, piece.scores])
+            is_last = piece.windows.stop == windows.stop
+            stop = end if is_last else min(end, piece.windows.stop * self.stride)
+            for first in range(base, stop, _BLOCK_BASES):
+                base = min(first + _BLOCK_BASES, stop)
                 values = np.empty(base - first, np.float32)
                 _core.reduce_windows(
                     scores, kept_from, self.window, self.stride, first, how, values
@@ -180,45 +279,6 @@ class Scan:
                 yield ScanBlock(chrom, first, base, first, 1, values, None)
             keep = max(kept_from, -(-(base - self.window + 1) // self.stride))
             scores, kept_from = scores[keep - kept_from :], keep
-
-    def _score(self, chrom: str, windows: range) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """Scores of consecutive windows, and the strand that gave them."""
-        begin = windows.start * self.stride
-        letters = self.fasta.fetch(chrom, begin, (windows.stop - 1) * self.stride + self.window)
-        unknown = np.empty(len(windows), np.uint32)
-        refused = _core.unknown_counts(letters, self.window, self.stride, unknown)
-        if refused >= 0:
-            expected = "a nucleotide letter (ACGTU or IUPAC)"
-            raise AlphabetError(
-                begin + refused, int(letters[refused]), expected=expected, record=chrom
-            )
-        chosen = np.flatnonzero(unknown <= self.max_n)
-        scores = np.full(len(windows), np.nan, np.float32)
-        strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
-        if self.strand != "-":
-            scores[chosen] = self._predict(letters, chosen)
-        if self.strand != "+":
-            minus = self._predict(reverse_complement(letters), chosen, from_end=True)
-            if self.strand == "both":
-                better = minus > scores[chosen]
-                strands[chosen[better]] = -1
-                minus = np.where(better, minus, scores[chosen])
-            scores[chosen] = minus
-        self.done_windows += len(windows)
-        self.unknown_windows += len(windows) - len(chosen)
-        return scores, strands
-
-    def _predict(
-        self, letters: NDArray[np.uint8], chosen: NDArray[np.int64], *, from_end: bool = False
-    ) -> NDArray[np.float32]:
-        view = np.lib.stride_tricks.sliding_window_view(letters, self.window)
-        view = view[:: -self.stride] if from_end else view[:: self.stride]
-        scores = np.empty(len(chosen), np.float32)
-        for begin in range(0, len(chosen), self.batch_size):
-            part = slice(begin, begin + self.batch_size)
-            outputs = self.predictor.run_batch(view[chosen[part]])
-            scores[part] = outputs[self._output].reshape(len(scores[part]))
-        return scores
 
 
 def scan(
@@ -232,6 +292,7 @@ def scan(
     reduce: Literal["mean", "max"] | None = None,
     max_n: int = 0,
     batch_size: BatchSize = "auto",
+    profile: Profile | None = None,
     observe: Callable[[bytes], object] | None = None,
 ) -> Scan:
     """Scan every sequence of a FASTA file, or the regions of a BED file.
@@ -259,7 +320,9 @@ def scan(
     max_n
         A window with more non-ACGT letters than this has no score.
     batch_size
-        Windows per call of the model.
+        Windows per call of the model; see `Predictor.predict`.
+    profile
+        Where to count the time of each stage.
     observe
         Called with every block of an input that cannot be read in place (see
         `seqtile.contigs.open_contigs`).
@@ -309,6 +372,7 @@ def scan(
         batch_size=batch_size,
         regions=None if regions is None else f"{len(intervals)} from {source}",
         intervals=intervals,
+        profile=Profile() if profile is None else profile,
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .batching import BatchSize
 from .cards import ModelCard, Segmentation
-from .predictor import BatchSize
 from .scaling import check_percentiles
 from .tiling import TilePlan
 

@@ -20,13 +20,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .batching import BatchSize
 from .cards import ModelCard
 from .closing import Closing
 from .errors import ShapeError
+from .execution import Arrays
 from .images import open_image, to_channels, to_grey
 from .labelling import LabelMap, StripLabeller
 from .objects import ObjectTable
-from .predictor import Arrays, BatchSize, Predictor
+from .predictor import Predictor
 from .scaling import GreyLevels
 from .segment_options import SegmentOptions
 from .stitching import Stitcher

@@ -10,6 +10,7 @@ import pytest
 import seqtile
 from seqtile import Predictor
 from seqtile.errors import ShapeError
+from seqtile.execution import Execution
 from tests.python.models import colour_folder, image_folder, image_mean, model_folder
 
 
@@ -72,13 +73,13 @@ def test_sizes_may_be_mixed_one_after_another(grey: Predictor) -> None:
 
 def test_large_images_go_one_by_one(grey: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    run = Predictor.run_batch
+    run = Execution.run_batch
     monkeypatch.setattr(
-        Predictor, "run_batch", lambda self, c, *rest: sizes.append(len(c)) or run(self, c, *rest)
+        Execution, "run_batch", lambda self, c, *rest: sizes.append(len(c)) or run(self, c, *rest)
     )
     grey.predict(np.zeros((3, 512, 516), np.uint8))
     grey.predict(np.zeros((9, 256, 256), np.uint8))
-    assert sizes == [1, 1, 1, 4, 4, 1]
+    assert sorted(sizes) == sorted([1, 1, 1, 4, 4, 1])
 
 
 @pytest.mark.parametrize(

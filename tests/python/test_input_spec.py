@@ -74,7 +74,7 @@ def test_a_length_the_graph_leaves_open(tmp_path: Path) -> None:
 def test_a_fixed_batch_is_filled_up(batch_size: int | str, tmp_path: Path) -> None:
     path = counts_model(tmp_path / "m.onnx", batch=4)
     predictor = seqtile.load(path, input=InputSpec())
-    assert predictor.batch_size(batch_size) == 4
+    assert predictor.batches(batch_size).asked == 4
     for n in range(1, 6):
         counts = predictor.predict(SEQUENCES[:n], batch_size=batch_size)["counts"]
         np.testing.assert_array_equal(counts, COUNTS[:n])

@@ -85,7 +85,7 @@ def test_an_interrupted_scan_leaves_nothing(
     error: type[BaseException],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 500)
+    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 500)
     (folder / "a.bed").write_text("old")
     targets = [folder / f"a.{suffix}" for suffix in SUFFIXES]
     calls = itertools.count()
@@ -318,7 +318,7 @@ def test_manifest(motif: Predictor, model: Path, genome: Path, folder: Path) -> 
             "strand": "-",
             "reduce": None,
             "max_n": 2,
-            "batch_size": motif.batch_size(),
+            "batch_size": "auto",
             "regions": "1 from intervals",
             "threshold": 0.25,
             "merge_gap": work.window,
@@ -326,6 +326,7 @@ def test_manifest(motif: Predictor, model: Path, genome: Path, folder: Path) -> 
         "device": "cpu",
         "providers": ["CPUExecutionProvider"],
         "threads": motif.threads,
+        "profile": work.profile.to_dict(),
         "versions": {
             "python": platform.python_version(),
             "numpy": np.__version__,

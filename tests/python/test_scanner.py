@@ -68,7 +68,7 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Sequences in one block, and in many of a few windows each."""
     if request.param == "small blocks":
-        monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 7)
+        monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 7)
         monkeypatch.setattr(scanner, "_BLOCK_BASES", 60)
     return str(request.param)
 
@@ -201,7 +201,7 @@ def test_short_sequences_are_listed(motif: Predictor, genome: Path) -> None:
 def test_a_wrong_letter_names_record_and_position(
     motif: Predictor, tmp_path: Path, reduce: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 7)
+    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 7)
     path = write_fasta(
         tmp_path / "x.fa", {"good": _letters(40), "bad": "ACGTN" * 9 + "E" + "A" * 9}
     )
@@ -373,7 +373,7 @@ def test_any_scan(
     rows = list(scan_rows(text, motif_score, **options))
     start, end = region
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanner, "_BLOCK_WINDOWS", block)
+        patch.setattr(scanner, "_PIECE_WINDOWS", block)
         check_rows(block_rows(scan(motif, io.BytesIO(source), **options)), rows)
         for how, over in HOW.items():
             blocks = scan(motif, io.BytesIO(source), reduce=how, **options)
@@ -440,7 +440,7 @@ def test_a_scan_needs_one_number_per_window(genome: Path, tmp_path: Path) -> Non
 def test_blocks_are_computed_when_asked_for(
     motif: Predictor, genome: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 10)
+    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 10)
     work = scan(motif, genome)
     done = [work.done_windows for _ in itertools.islice(work, 3)]
     assert done == [10, 20, 30]
@@ -451,8 +451,9 @@ def test_blocks_are_computed_when_asked_for(
 def test_blocks_are_bounded(
     motif: Predictor, stride: int, reduce: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 1000)
-    monkeypatch.setattr(scanner, "_BLOCK_BASES", 10_000)
+    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 1000)
+    monkeypatch.setattr(scanner, "_PIECE_BASES", 10_000)
+    monkeypatch.setattr(scanner, "_BLOCK_BASES", 1000)
     source = io.BytesIO(b">x\n" + b"ACGTTGCAAC" * 6000 + b"\n")
     fetched: list[int] = []
     fasta = seqtile.contigs.open_contigs(source)

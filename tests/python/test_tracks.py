@@ -51,7 +51,7 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Peaks and pieces must span blocks."""
-    monkeypatch.setattr(scanner, "_BLOCK_WINDOWS", 13)
+    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 13)
 
 
 def truth(stride: int) -> list[Row]:

@@ -1,0 +1,304 @@
+"""Stages that overlap: read and encode, compute, write; bounded, in order, timed.
+
+Each lane (a session's place to run) has a thread that takes the next piece of input, computes it
+and puts the answer into its place. Only one lane reads at a time, so that the input need not be
+safe to share, and while one reads the others compute. The caller's thread takes the answers in the
+order of the input, and writes. What is ahead of the caller is bounded.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from numpy.typing import NDArray
+
+__all__ = ["Lane", "Profile", "Runner", "Verdict", "ordered"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
+Verdict: TypeAlias = Literal["feed-limited", "compute-limited", "write-limited"]
+
+STAGES = ("read", "encode", "h2d", "compute", "d2h", "write")
+_FEED = ("read", "encode", "wait_read")
+_COMPUTE = ("h2d", "compute", "d2h")
+_PATIENCE = 0.7  # seconds; a lane that waits for standard input ends when that does
+
+
+class Profile:
+    """Seconds that the lanes and the caller spent on each stage of a run; safe to share.
+
+    Attributes
+    ----------
+    seconds
+        By stage: ``"read"`` (parse), ``"encode"`` (check, gather, one-hot), ``"h2d"``,
+        ``"compute"``, ``"d2h"`` (copies to and from a device), ``"write"`` (all that the caller
+        does with the answers), summed over lanes; and what lanes stood idle for:
+        ``"wait_read"`` (another lane reads), ``"wait_write"`` (the caller has not taken enough).
+    lanes
+        Most lanes that ran at once.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.lanes = 1
+        self._lock = threading.Lock()
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count time of a stage."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+    @contextmanager
+    def stage(self, stage: str) -> Iterator[None]:
+        """Count the time of a block of code."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - begin)
+
+    def shares(self) -> dict[str, float]:
+        """What the lanes' time went to: ``feed``, ``compute``, ``write`` (waiting for it)."""
+        parts = {
+            "feed": sum(self.seconds.get(name, 0.0) for name in _FEED),
+            "compute": sum(self.seconds.get(name, 0.0) for name in _COMPUTE),
+            "write": self.seconds.get("wait_write", 0.0),
+        }
+        total = sum(parts.values()) or 1.0
+        return {name: seconds / total for name, seconds in parts.items()}
+
+    def verdict(self) -> Verdict:
+        """What the lanes spent most of their time on, and so what would have to be faster."""
+        shares = self.shares()
+        limit = max(shares, key=lambda name: shares[name])
+        verdicts: dict[str, Verdict] = {
+            "feed": "feed-limited",
+            "compute": "compute-limited",
+            "write": "write-limited",
+        }
+        return verdicts[limit]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        seconds = {name: round(value, 6) for name, value in sorted(self.seconds.items())}
+        shares = {name: round(value, 4) for name, value in self.shares().items()}
+        verdict = self.verdict()
+        return {"lanes": self.lanes, "seconds": seconds, "shares": shares, "verdict": verdict}
+
+    def __str__(self) -> str:
+        stages = ", ".join(
+            f"{name} {self.seconds[name]:.2f} s" for name in STAGES if name in self.seconds
+        )
+        shares = self.shares()
+        return (
+            f"{self.verdict()}: {shares['compute']:.0%} of {self.lanes} lanes' time computing, "
+            f"{shares['feed']:.0%} for input, {shares['write']:.0%} waiting for output ({stages})"
+        )
+
+
+class Runner(Protocol):
+    """Runs batches on a device; safe to share between threads."""
+
+    def run(
+        self,
+        feeds: Arrays,
+        outputs: Sequence[str] | None = None,
+        *,
+        profile: Profile | None = None,
+    ) -> list[NDArray[Any]]:
+        """Outputs for one batch, as `Session.run`."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the caller wants no more
+    """The pipeline was closed; ends a lane's work."""
+
+
+class Lane:
+    """One thread's place to run batches: its runner, and whether anybody still waits for it."""
+
+    def __init__(
+        self, runner: Runner, profile: Profile | None = None, stop: threading.Event | None = None
+    ) -> None:
+        self.runner = runner
+        self.profile = Profile() if profile is None else profile
+        self._stop = stop
+
+    def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> list[NDArray[Any]]:
+        """Outputs for one batch; raises `Stopped` after the pipeline's end."""
+        if self._stop is not None and self._stop.is_set():
+            raise Stopped
+        return self.runner.run(feeds, outputs, profile=self.profile)
+
+
+class _Outcome(Generic[R]):
+    __slots__ = ("error", "value")
+
+    def __init__(self, value: R | None = None, error: BaseException | None = None) -> None:
+        self.value = value
+        self.error = error
+
+
+class _Run(Generic[T, R]):
+    """The state that lanes and caller share."""
+
+    def __init__(
+        self,
+        source: Iterator[T],
+        work: Callable[[T, Lane], R],
+        runners: Sequence[Runner],
+        ahead: int,
+        profile: Profile,
+    ) -> None:
+        self.source = source
+        self.work = work
+        self.profile = profile
+        self.limit = len(runners) * (1 + ahead)
+        self.stop = threading.Event()
+        self.changed = threading.Condition()
+        self.reading = threading.Lock()
+        self.reserved = 0  # places taken by lanes, read or not
+        self.read = 0  # pieces that were read
+        self.taken = 0  # answers that the caller has
+        self.ended = False
+        self.outcomes: dict[int, _Outcome[R]] = {}
+        self.alive = len(runners)
+        self.threads = [
+            threading.Thread(
+                target=self._lane, args=(Lane(runner, profile, self.stop),),
+                name=f"seqtile lane {i}", daemon=True,
+            )
+            for i, runner in enumerate(runners)
+        ]  # fmt: skip
+        profile.lanes = max(profile.lanes, len(runners))
+        for thread in self.threads:
+            thread.start()
+
+    def _lane(self, lane: Lane) -> None:
+        try:
+            self._pieces(lane)
+        finally:
+            with self.changed:
+                self.alive -= 1
+                last = self.alive == 0
+            if last and hasattr(self.source, "close"):
+                self.source.close()
+
+    def _pieces(self, lane: Lane) -> None:
+        clock, add = time.perf_counter, self.profile.add
+        while True:
+            begin = clock()
+            with self.changed:
+                while self.reserved - self.taken >= self.limit and not self.stop.is_set():
+                    self.changed.wait()
+                self.reserved += 1
+            got_room = clock()
+            with self.reading:
+                got_turn = clock()
+                if self.ended or self.stop.is_set():
+                    return
+                number = self.read
+                try:
+                    item = next(self.source)
+                except StopIteration:
+                    self._end(number, None)
+                    return
+                except BaseException as error:
+                    self._end(number, _Outcome(error=error))
+                    return
+                self.read += 1
+            add("wait_write", got_room - begin)
+            add("wait_read", got_turn - got_room)
+            add("read", clock() - got_turn)
+            try:
+                outcome = _Outcome(self.work(item, lane))
+            except Stopped:
+                return
+            except BaseException as error:
+                outcome = _Outcome(error=error)
+            del item
+            with self.changed:
+                self.outcomes[number] = outcome
+                self.changed.notify_all()
+
+    def _end(self, number: int, outcome: _Outcome[R] | None) -> None:
+        with self.changed:
+            self.ended = True
+            if outcome is not None:
+                self.outcomes[number] = outcome
+                self.read = number + 1
+            self.changed.notify_all()
+
+    def take(self) -> _Outcome[R] | None:
+        """The next answer in order, None after the last."""
+        with self.changed:
+            while self.taken not in self.outcomes:
+                if self.ended and self.taken >= self.read:
+                    return None
+                self.changed.wait()
+            outcome = self.outcomes.pop(self.taken)
+            self.taken += 1
+            self.changed.notify_all()
+        return outcome
+
+    def close(self) -> None:
+        """End the lanes, each after the batch it is at; do not wait for one that hangs on input."""
+        self.stop.set()
+        with self.changed:
+            self.changed.notify_all()
+        deadline = time.monotonic() + _PATIENCE
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def ordered(
+    source: Iterable[T],
+    work: Callable[[T, Lane], R],
+    runners: Sequence[Runner],
+    *,
+    ahead: int = 2,
+    profile: Profile | None = None,
+) -> Generator[R, None, None]:
+    """Work on pieces of an input in several lanes at once, and give the answers in their order.
+
+    Parameters
+    ----------
+    source
+        Pieces; read from the lanes' threads, one at a time, when somebody has begun to take
+        answers.
+    work
+        Called with a piece and the `Lane` to run its batches on, in that lane's thread.
+    runners
+        One lane for each; the same one may stand there more than once.
+    ahead
+        Pieces per lane that may wait, read or computed, for the caller.
+    profile
+        Where to count the time of every stage.
+
+    Yields
+    ------
+    Answers in the order of the pieces.
+
+    Raises
+    ------
+    Exception
+        Whatever ``source`` or ``work`` raises: once, after the answers of the pieces before it.
+        Then, and when the iterator is closed, the lanes end after the batch they are at, and
+        ``source`` is closed.
+    """
+    profile = Profile() if profile is None else profile
+    run = _Run(iter(source), work, runners, ahead, profile)
+    try:
+        while (outcome := run.take()) is not None:
+            if outcome.error is not None:
+                raise outcome.error
+            begin = time.perf_counter()
+            yield outcome.value  # type: ignore[misc]
+            profile.add("write", time.perf_counter() - begin)
+            del outcome
+    finally:
+        run.close()

@@ -1,0 +1,171 @@
+"""Batch sizes: measured once, remembered, halved where memory runs out; answers stay the same."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import seqtile
+from seqtile import Predictor
+from seqtile.batching import Tuner, cache_file, tuner_for
+from seqtile.errors import OutOfMemoryError, ProviderError
+from tests.python.models import model_folder
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQTILE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Predictor:
+    """A model of its own: what memory does to it is no other test's."""
+    return seqtile.load(model_folder(tmp_path / "tiny"), device="cpu")
+
+
+def feed(tuner: Tuner, seconds_per_item: dict[int, float]) -> None:
+    for _ in range(1000):
+        if tuner.found:
+            return
+        size = tuner.size()
+        tuner.record(size, size * seconds_per_item[size])
+
+
+@pytest.mark.parametrize("best", [16, 64, 256])
+def test_the_fastest_size_is_found(best: int) -> None:
+    found: list[int] = []
+    tuner = Tuner(64, (16, 64, 256), found.append)
+    assert tuner.size() == 64
+    assert tuner.largest == 256
+    feed(tuner, {size: 1.0 if size == best else 1.2 for size in (16, 64, 256)})
+    assert tuner.found == tuner.size() == tuner.largest == best
+    assert found == [best]
+
+
+def test_a_gain_within_the_noise_changes_nothing() -> None:
+    tuner = Tuner(64, (16, 64, 256), lambda size: None)
+    feed(tuner, {16: 0.99, 64: 1.0, 256: 1.0})
+    assert tuner.found == 64
+
+
+def test_the_first_batch_of_a_size_is_not_counted() -> None:
+    tuner = Tuner(64, (64, 256), lambda size: None)
+    first = set()
+    while not tuner.found:
+        size = tuner.size()
+        tuner.record(size, size * (100.0 if size not in first and size == 256 else 1 / size))
+        first.add(size)
+    assert tuner.found == 256
+
+
+def test_a_size_too_large_for_the_memory_is_not_asked_for_again() -> None:
+    tuner = Tuner(64, (16, 64, 256), lambda size: None)
+    tuner.give_up(64)
+    assert tuner.size() <= 32
+    assert tuner.largest <= 32
+    feed(tuner, {16: 1.0, 32: 2.0})
+    assert tuner.found == 16
+    tuner.give_up(16)
+    assert tuner.size() == 8
+
+
+def test_what_was_found_is_remembered() -> None:
+    tuner = tuner_for("cpu", (128,), "model machine")
+    feed(tuner, {size: 1.0 if size == 32 else 1.5 for size in (16, 32, 64, 128, 256, 512)})
+    assert json.loads(cache_file().read_text()) == {"model machine 128": 32}
+    assert tuner_for("cpu", (128,), "model machine").found == 32
+    assert tuner_for("cpu", (256,), "model machine").found is None
+    assert tuner_for("cpu", (128,), "another").found is None
+    assert list(cache_file().parent.iterdir()) == [cache_file()]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"key 128": "x"}', '{"key 128": 7}', "\x00"])
+def test_a_damaged_cache_is_measured_anew(content: str) -> None:
+    cache_file().parent.mkdir()
+    cache_file().write_text(content)
+    tuner = tuner_for("cpu", (128,), "key")
+    assert tuner.found is None
+    feed(tuner, dict.fromkeys((16, 32, 64, 128, 256, 512), 1.0))
+    assert tuner_for("cpu", (128,), "key").found == 128
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEQTILE_CACHE", str(tmp_path / "file"))
+    tuner = tuner_for("cpu", (128,), "key")
+    feed(tuner, dict.fromkeys((16, 32, 64, 128, 256, 512), 1.0))
+    assert tuner.found == 128
+
+
+@pytest.mark.parametrize(
+    ("device", "item", "start"),
+    [
+        ("cpu", (101,), 128),
+        ("cuda:1", (101,), 8192),
+        ("cpu", (32, 32), 128),
+        ("cpu", (256, 256, 3), 4),
+        ("cpu", (1024, 1024), 1),
+        ("cuda", (1024, 1024), 32),
+    ],
+)
+def test_where_it_begins(device: str, item: tuple[int, ...], start: int) -> None:
+    assert tuner_for(device, item, "key").size() == start
+
+
+def test_auto_measures_real_work_and_answers_stay_the_same(own: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    letters = np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, (20_000, 12))]
+    fixed = own.predict(letters, batch_size=100)["probability"]
+    np.testing.assert_allclose(own.predict(letters)["probability"], fixed, atol=1e-6)
+    (size,) = json.loads(cache_file().read_text()).values()
+    assert own.batches().size((12,)) == size
+
+
+# memory that runs out
+
+
+class Small:
+    """A runner on a device that has the memory for so many rows."""
+
+    def __init__(self, runner: Any, rows: int) -> None:
+        self.runner, self.rows = runner, rows
+        self.refused: list[int] = []
+
+    def run(self, feeds: Any, outputs: Sequence[str] | None = None, **options: Any) -> Any:
+        count = len(next(iter(feeds.values())))
+        if count > self.rows:
+            self.refused.append(count)
+            raise OutOfMemoryError("tiny: out of memory")
+        return self.runner.run(feeds, outputs, **options)
+
+
+@pytest.mark.parametrize("batch_size", ["auto", 100])
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_batch_too_large_is_halved(
+    own: Predictor, batch_size: int | str, lanes: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = np.random.default_rng(0)
+    letters = np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, (3000, 12))]
+    expected = own.predict(letters, batch_size=7)["probability"]
+    small = Small(own.engine.single, 20)
+    own.engine.__dict__["_lanes"] = [small] * lanes
+    with caplog.at_level(logging.WARNING):
+        found = own.predict(letters, batch_size=batch_size)["probability"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert "out of memory; trying batches of" in caplog.text
+    assert len(small.refused) <= 4 * lanes  # 128 or 100, 64, 32, and other lanes at once
+
+
+def test_a_single_item_too_large_is_an_error(own: Predictor) -> None:
+    own.engine.__dict__["_lanes"] = [Small(own.engine.single, 0)] * 2
+    with pytest.raises(ProviderError, match="out of memory") as caught:
+        own.predict(["ACGTACGTACGT"] * 1000)
+    assert isinstance(caught.value, MemoryError)
