@@ -30,8 +30,10 @@ from benches.results import Outcome  # noqa: E402
 
 GROUPS = {
     "data": ["onehot", "sequence", "fasta", "faidx", "kmer", "translate"],
-    "images": ["tiling"],
+    "images": ["tiling", "images", "label", "objects"],
+    "tracks": ["bigwig", "motifs"],
     "runtime": ["import", "predict", "scan", "segment"],
+    "verbs": ["verbs"],
 }
 PEERS = [
     "numpy", "onnxruntime", "torch", "biopython", "pysam", "pyfaidx", "pyfastx", "deflate", "isal",
