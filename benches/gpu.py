@@ -2,12 +2,12 @@
 
     python benches/gpu.py
 
-First parity: every shipped model in every precision on CUDA against fp32 on the CPU, and the trap of
-``Transpose -> MatMul``. Then speed: batches that stay on the device, with CUDA graphs and without;
-`predict` and `scan` end to end beside them, with their stages; letters made one-hot in the graph and
-on the host; torch on the same weights. Writes ``benches/RESULTS-gpu.md`` after every section. What
-fails is said there and the rest goes on; what has not begun when ``--budget`` is spent is left out,
-and said to be. ``--certify`` puts the parity rows into ``exported/*/parity.json``.
+First parity: every shipped model in every precision on CUDA against fp32 on the CPU, and the trap
+of ``Transpose -> MatMul``. Then speed: batches that stay on the device, with CUDA graphs and
+without; `predict` and `scan` end to end beside them, with their stages; letters made one-hot in the
+graph and on the host; torch on the same weights. Writes ``benches/RESULTS-gpu.md`` after every
+section. What fails is said there and the rest goes on; what has not begun when ``--budget`` is
+spent is left out, and said to be. ``--certify`` puts parity rows into ``exported/*/parity.json``.
 Exits 1 if something failed, or where CUDA does not run, and says why.
 """
 
@@ -39,8 +39,8 @@ def sections(found: dict[str, list[ParityRow]]) -> list[tuple[str, str, Measure]
     return [
         (
             "Parity",
-            "Largest differences from fp32 on the CPU over batches of 1 to 64 and lengths or sizes, "
-            "and from torch on the golden inputs, through the runner that `predict` uses.",
+            "Largest differences from fp32 on the CPU over batches of 1 to 64 and lengths or "
+            "sizes, and from torch on the golden inputs, through the runner that `predict` uses.",
             partial(gpu_parity.parity, found=found),
         ),
         (

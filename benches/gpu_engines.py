@@ -9,10 +9,9 @@ import numpy as np
 
 import seqtile
 from benches.gpu_inputs import rate, shuffled
-from benches.gpu_report import Context, Section, one_line
+from benches.gpu_report import Context, Section, in_time, item
 from benches.gpu_speed import answers, session, sizes
 from seqtile.binding import BoundRunner
-from seqtile.errors import SeqtileError
 from seqtile.loading import model_bytes
 from seqtile.pipeline import Profile
 from seqtile.session import Session
@@ -86,14 +85,10 @@ def one_hot(context: Context, section: Section) -> None:
         "in-graph over host", "host's time: one-hot, h2d, compute, d2h", "bytes to the device",
     )  # fmt: skip
     for name in [name for name in ONE_HOT_MODELS if name in context.models]:
-        if context.late():
-            section.left_out.append(f"{name}: out of time")
-            continue
-        for size in sizes(context, name)[-2:]:
-            try:
-                section.rows.append(_one_hot_one(context, name, size))
-            except (SeqtileError, ValueError) as error:
-                section.failures.append(f"{name}: {one_line(error)}")
+        if in_time(context, section, name):
+            for size in sizes(context, name)[-2:]:
+                with item(section, f"{name}, batch {size}"):
+                    section.rows.append(_one_hot_one(context, name, size))
 
 
 def _one_hot_one(context: Context, name: str, size: int) -> tuple[object, ...]:
@@ -128,38 +123,38 @@ def _one_hot_one(context: Context, name: str, size: int) -> tuple[object, ...]:
 
 def beside_torch(context: Context, section: Section) -> None:
     """Arrays in, arrays out, by the same file: onnxruntime, torch, torch.compile."""
-    from seqtile.torch_engine import load_torch
-
     section.head = (
         "model", "batch", "onnxruntime, items/s", "torch, items/s", "torch.compile, items/s",
         "over torch", "over torch.compile",
     )  # fmt: skip
     for name in [name for name in TORCH_MODELS if name in context.models]:
-        if context.late():
-            section.left_out.append(f"{name}: out of time")
-            continue
-        model = model_bytes(model_folder(name), seqtile.card(name))
-        size = sizes(context, name)[-1]
-        feeds = shuffled(name, size)
-        ours = BoundRunner(session(context, name, "fp32"))
-        expected = ours.run(feeds)
-        speeds: list[float | None] = [rate(lambda: ours.run(feeds), size)]  # noqa: B023
-        ours.close()
-        for compiled in (False, True):
-            if compiled and (context.quick or context.late()):
-                section.left_out.append(
-                    f"{name}, torch.compile: {'--quick' if context.quick else 'out of time'}"
-                )
-                speeds.append(None)
-                continue
-            try:
+        if in_time(context, section, name):
+            with item(section, name):
+                _torch_one(context, section, name)
+
+
+def _torch_one(context: Context, section: Section, name: str) -> None:
+    from seqtile.torch_engine import load_torch
+
+    model = model_bytes(model_folder(name), seqtile.card(name))
+    size = sizes(context, name)[-1]
+    feeds = shuffled(name, size)
+    bound = BoundRunner(session(context, name, "fp32"))
+    expected = bound.run(feeds)
+    ours = rate(lambda: bound.run(feeds), size)
+    bound.close()
+    speeds: list[float | None] = []
+    for how, compiled in (("torch", False), ("torch.compile", True)):
+        what, speed = f"{name}, {how}", None
+        if compiled and context.quick:
+            section.left_out.append(f"{what}: --quick")
+        elif in_time(context, section, what):
+            with item(section, what):
                 engine = load_torch(model, device=context.device, compile=compiled, source=name)
-                speeds.append(_checked(engine, feeds, expected, size))
-            except (SeqtileError, AssertionError) as error:
-                section.failures.append(f"{name}, compile={compiled}: {one_line(error)}")
-                speeds.append(None)
-        over = [speeds[0] / other if other and speeds[0] else None for other in speeds[1:]]
-        section.rows.append((name, size, *speeds, *over))
+                speed = _checked(engine, feeds, expected, size)
+        speeds.append(speed)
+    over = [speed and ours / speed for speed in speeds]
+    section.rows.append((name, size, ours, *speeds, *over))
 
 
 def _checked(

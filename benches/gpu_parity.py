@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 import seqtile
-from benches.gpu_report import Context, Section, one_line, write
+from benches.gpu_report import Context, Section, in_time, item, write
 from seqtile.certificate import ParityRow, worst
-from seqtile.errors import PrecisionError, SeqtileError
 from seqtile.loading import model_bytes, read_golden
 from seqtile.parity import compare
 from seqtile.session import Session
@@ -47,21 +46,15 @@ def parity(context: Context, section: Section, found: dict[str, list[ParityRow]]
     section.head = PARITY_HEAD
     for name in context.models:
         for precision in context.precisions:
-            if context.late():
-                section.left_out.append(f"{name}, {precision}: out of time")
+            what = f"{name}, {precision}"
+            if not in_time(context, section, what):
                 continue
-            try:
+            with item(section, what):
                 rows = parity_rows(name, precision, context.device)
-            except PrecisionError as error:  # its certificate says no, which is an answer
-                section.rows.append((name, precision, "-", None, None, None, None, str(error)))
-                continue
-            except SeqtileError as error:
-                section.failures.append(f"{name}, {precision}: {one_line(error)}")
-                continue
-            found.setdefault(name, []).extend(rows)
-            for output in dict.fromkeys(row.output for row in rows):
-                section.rows.append(_line(name, [row for row in rows if row.output == output]))
-            section.failures += [f"{name}, {precision}: {row}" for row in rows if not row.passed]
+                found.setdefault(name, []).extend(rows)
+                for output in dict.fromkeys(row.output for row in rows):
+                    section.rows.append(_line(name, [row for row in rows if row.output == output]))
+                section.failures += [f"{what}: {row}" for row in rows if not row.passed]
 
 
 def _line(name: str, rows: list[ParityRow]) -> tuple[object, ...]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benches.results import number
+from seqtile.errors import PrecisionError
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,27 @@ def cell(value: object) -> str:
 
 def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+@contextmanager
+def item(section: Section, what: str) -> Iterator[None]:
+    """One item of a section: what it raises is said in the section, and the next one comes.
+
+    A precision that the model's certificate does not vouch for is left out, not failed.
+    """
+    try:
+        yield
+    except PrecisionError as error:
+        section.left_out.append(f"{what}: {error}")
+    except Exception as error:
+        section.failures.append(f"{what}: {one_line(error)}")
+
+
+def in_time(context: Context, section: Section, what: str) -> bool:
+    """Whether there is time to begin an item; if not, says that it is left out."""
+    if context.late():
+        section.left_out.append(f"{what}: out of time")
+    return not context.late()
 
 
 Measure = Callable[[Context, Section], None]

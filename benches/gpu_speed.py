@@ -9,9 +9,8 @@ from typing import Any
 import seqtile
 from benches.compare import seconds
 from benches.gpu_inputs import is_dense, random_genome, rate, resident, scans, shuffled, times
-from benches.gpu_report import Context, Section, one_line
+from benches.gpu_report import Context, Section, in_time, item
 from seqtile.binding import BoundRunner
-from seqtile.errors import PrecisionError, SeqtileError
 from seqtile.loading import model_bytes
 from seqtile.nvml import Meter
 from seqtile.pipeline import Profile
@@ -56,15 +55,10 @@ def sweep(context: Context, section: Section) -> None:
     )  # fmt: skip
     for name in context.models:
         for precision in context.precisions:
-            if context.late():
-                section.left_out.append(f"{name}, {precision}: out of time")
-                continue
-            try:
-                _sweep_one(context, section, name, precision)
-            except PrecisionError as error:
-                section.left_out.append(f"{name}, {precision}: {error}")
-            except SeqtileError as error:
-                section.failures.append(f"{name}, {precision}: {one_line(error)}")
+            what = f"{name}, {precision}"
+            if in_time(context, section, what):
+                with item(section, what):
+                    _sweep_one(context, section, name, precision)
 
 
 def _sweep_one(context: Context, section: Section, name: str, precision: str) -> None:
@@ -119,15 +113,10 @@ def scan(context: Context, section: Section) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in filter(scans, context.models):
             for precision in context.precisions:
-                if context.late():
-                    section.left_out.append(f"{name}, {precision}: out of time")
-                    continue
-                try:
-                    section.rows.append(_scan_one(context, name, precision, Path(folder)))
-                except PrecisionError as error:
-                    section.left_out.append(f"{name}, {precision}: {error}")
-                except SeqtileError as error:
-                    section.failures.append(f"{name}, {precision}: {one_line(error)}")
+                what = f"{name}, {precision}"
+                if in_time(context, section, what):
+                    with item(section, what):
+                        section.rows.append(_scan_one(context, name, precision, Path(folder)))
 
 
 def _scan_one(context: Context, name: str, precision: str, folder: Path) -> tuple[object, ...]:
