@@ -17,7 +17,7 @@ from seqtile.pipeline import Profile
 from seqtile.session import Session
 from seqtile.zoo import model_folder
 
-ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm")
+ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "rbp-cnn")
 TORCH_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm", "bloodmnist-best",
                 "nuclei-unet")  # fmt: skip
 
