@@ -7,6 +7,7 @@ import itertools
 import json
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,17 @@ import pytest
 import seqtile
 from seqtile import ModelCard
 from seqtile.cards import METADATA_KEY
+from seqtile.certificate import PRECISIONS, Certificate, tolerances
+from seqtile.loading import model_bytes
 from seqtile.session import LEVELS, Session
+from seqtile.zoo import read_card
 from tests.python.models import sha256
+from training.certify import variant
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("exported/*/card.json"))
 BATCHES = (1, 2, 7, 64)
+# What an exporter leaves of the place it ran at.
+PLACES = ("/home/", "/root/", "/tmp/", "site-packages", '.py"', str(Path.cwd()), sys.prefix)
 
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
@@ -57,9 +64,9 @@ def test_the_folder_is_complete(folder: Path) -> None:
     }  # fmt: skip
     further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
     assert found - {path.name for path in further} == {
-        "model.onnx", "card.json", "golden.npz", "parity.json",
+        "model.onnx", "model.fp16.onnx", "card.json", "golden.npz", "parity.json",
     }  # fmt: skip
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 8e6
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
 
 
 def test_the_history_is_of_the_training(folder: Path) -> None:
@@ -125,8 +132,7 @@ def test_the_graph_is_sound(graph: onnx.ModelProto, card: ModelCard) -> None:
 
 def test_the_graph_names_no_place_it_was_made_at(folder: Path) -> None:
     content = (folder / "model.onnx").read_bytes()
-    places = ("/home/", "/root/", "/tmp/", "site-packages", '.py"', str(Path.cwd()), sys.prefix)
-    assert [place for place in places if place.encode() in content] == []
+    assert [place for place in PLACES if place.encode() in content] == []
 
 
 def test_the_input_is_raw_bytes(graph: onnx.ModelProto, card: ModelCard) -> None:
@@ -198,7 +204,7 @@ def test_golden_outputs_by_name(folder: Path, card: ModelCard, golden: dict[str,
 
 def test_the_certificate_is_complete(folder: Path, card: ModelCard) -> None:
     certificate = json.loads((folder / "parity.json").read_text())
-    rows = certificate["rows"]
+    rows = [row for row in certificate["rows"] if row["precision"] == "fp32"]
     assert all(row["passed"] and row["max_abs"] <= card.tolerance for row in rows)
     assert {row["tolerance"] for row in rows} == {card.tolerance}
     cases = {(row["output"], row["batch"], row["optimization"], row["provider"]) for row in rows}
@@ -211,3 +217,45 @@ def test_the_certificate_is_complete(folder: Path, card: ModelCard) -> None:
     shape = card.inputs[0].shape[1 : 1 + len(axes)]
     assert sizes == {shape} if all(isinstance(n, int) for n in shape) else len(sizes) >= 3
     assert {"torch", "onnx"} <= certificate.keys()
+
+
+# the precisions
+
+
+def test_the_certificate_vouches_for_every_precision(
+    folder: Path, card: ModelCard, golden: dict[str, np.ndarray]
+) -> None:
+    certificate = Certificate.read(folder)
+    assert certificate.precisions == list(PRECISIONS)
+    cpu = [row for row in certificate.rows if row.provider == "CPUExecutionProvider"]
+    for precision, emulated in (("fp16", False), ("fp16", True), ("tf32", True)):
+        rows = [row for row in cpu if (row.precision, row.emulated) == (precision, emulated)]
+        limits = tolerances(card, golden, precision)
+        assert {row.output for row in rows} == limits.keys()
+        assert {row.batch for row in rows} >= set(BATCHES)
+        assert all(row.max_abs <= row.tolerance == limits[row.output] for row in rows)
+        assert max(row.max_abs for row in rows) > 1e-6  # it did round
+        deciding = [row for row in rows if row.decisions]
+        assert all(row.reference == "torch" for row in deciding)
+        assert bool(deciding) == (card.task != "regression")
+
+
+def test_the_file_of_fp16_is_made_of_the_model(folder: Path, graph: onnx.ModelProto) -> None:
+    """The same to the byte when made again; takes and gives what the model does."""
+    content = (folder / "model.fp16.onnx").read_bytes()
+    assert Certificate.read(folder).variants.keys() == {"fp16"}
+    assert model_bytes(folder, read_card(folder), "fp16") == content
+    made = onnx.load_model_from_string(content)
+    assert list(made.graph.input) == list(graph.graph.input)
+    assert list(made.graph.output) == list(graph.graph.output)
+    kinds = Counter(tensor.data_type for tensor in made.graph.initializer)
+    assert kinds[onnx.TensorProto.FLOAT16] > 0
+    assert len(content) < 0.65 * (folder / "model.onnx").stat().st_size
+    assert variant((folder / "model.onnx").read_bytes(), "fp16") == content
+    assert not [place for place in PLACES if place.encode() in content]
+
+
+def test_the_precisions_need_a_gpu(folder: Path) -> None:
+    for precision in ("tf32", "fp16"):
+        with pytest.raises(seqtile.ProviderError, match=f"{precision}' needs CUDA"):
+            seqtile.load(folder.name, device="cpu", precision=precision)

@@ -1,14 +1,14 @@
 """Export a trained network to ONNX, prove that it is the same, and write its model folder.
 
 A model that fails the proof is not written. The file takes raw bytes, holds its card, and is the
-same to the byte when exported twice.
+same to the byte when exported twice. Its other precisions are made and proven with it; one that
+fails is refused when it is asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import shutil
 import sys
 import tempfile
@@ -22,16 +22,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from seqtile import parity
 from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
-from seqtile.errors import SeqtileError
+from seqtile.certificate import ParityRow
+from seqtile.errors import SeqtileError, ShapeError
 from seqtile.session import LEVELS, Session, check_cuda
 
 from . import motifs
+from .certify import prove
+from .certify import write as write_certificate
 
 OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
 IR_VERSION = 9
-BATCHES = (1, 2, 7, 64)
 _RESULT = "result."
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -39,22 +42,6 @@ Arrays = Mapping[str, NDArray[Any]]
 
 class ExportError(SeqtileError, ValueError):
     """A network whose export broke the model contract; nothing was written."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ParityRow:
-    """One comparison of torch and onnxruntime, for one output."""
-
-    output: str
-    batch: int
-    size: dict[str, int]  # length, or height and width
-    optimization: str
-    provider: str
-    precision: str
-    max_abs: float
-    max_rel: float
-    tolerance: float
-    passed: bool
 
 
 def export(
@@ -114,7 +101,8 @@ def export(
                 alphabet="rna" if card.inputs[0].alphabet == "rna" else "dna",
                 both_strands=layer.both_strands,
             )  # fmt: skip
-        _write(folder, model, card, golden, rows, further)
+        proof = prove(model, card, golden)
+        _write(folder, model, card, golden, proof.files, [*rows, *proof.rows], further)
     return card
 
 
@@ -261,8 +249,7 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
         devices.append("cuda")
     except SeqtileError:
         pass
-    rng = np.random.default_rng(0)
-    cases = [_case(card, examples, n, size, rng) for n in BATCHES for size in _sizes(card)]
+    cases = parity.cases(card, examples)
     rows = []
     for device in devices:
         for level in LEVELS:
@@ -272,50 +259,14 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
     failed = [row for row in rows if not row.passed]
     if failed:
         raise ExportError(f"{card.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
-                          f"first {failed[0]}")  # fmt: skip
+                          f"first {failed[0]!r}")  # fmt: skip
     return rows
-
-
-def _sizes(card: ModelCard) -> list[tuple[int, ...]]:
-    """Sizes of the first input to prove: its own, or the least, the usual, and a larger odd one."""
-    first = card.inputs[0]
-    axes = first.shape[1:2] if card.takes == "sequences" else first.shape[1:3]
-    fixed = tuple(axis for axis in axes if isinstance(axis, int))
-    if len(fixed) == len(axes):
-        return [fixed]
-    usual, step = int(card.training["window"]), first.length_multiple
-    large = (2 * usual + 13) // step * step if card.takes == "sequences" else usual + 3 * step
-    if len(axes) == 1:
-        return [(first.min_length,), (usual,), (large,)]
-    return [(first.min_length,) * 2, (usual, usual), (usual - step, large), (large, usual // 2)]
-
-
-def _case(
-    card: ModelCard, examples: Arrays, n: int, size: tuple[int, ...], rng: np.random.Generator
-) -> dict[str, NDArray[Any]]:
-    """Inputs of n rows: real ones, repeated or cut to a size; some letters unknown or small."""
-    case = {}
-    for tensor in card.inputs:
-        rows = rng.integers(0, len(examples[tensor.name]), n)
-        values = examples[tensor.name][rows]
-        if tensor.alphabet or tensor.name == "image":
-            for axis, length in enumerate(size, 1):
-                places = np.arange(length) % values.shape[axis]
-                values = np.take(values, places, axis)
-        if tensor.alphabet:
-            odd = rng.random(values.shape)
-            values[odd < 0.02] = ord("N")
-            values[odd > 0.9] |= 0x20
-        case[tensor.name] = values
-    return case
 
 
 def _compare(
     session: Session, level: str, network: nn.Module, card: ModelCard, case: Arrays
 ) -> Iterator[ParityRow]:
-    first = case[card.inputs[0].name]
-    axes = ("length",) if card.takes == "sequences" else ("height", "width")
-    n, size = len(first), dict(zip(axes, first.shape[1:], strict=False))
+    n, size = parity.case_size(card, case)
     where = f"{card.name}: batch {n}, " + ", ".join(f"{axis} {m}" for axis, m in size.items())
     expected = _torch(network, card, case)
     try:
@@ -323,13 +274,10 @@ def _compare(
     except Exception as error:  # whatever onnxruntime raises, the model failed
         raise ExportError(f"{where}, optimisation {level}: {str(error)[:300]}") from error
     for name, want, got in zip(_outputs(card), expected, actual, strict=True):
-        if want.shape != got.shape:
-            raise ExportError(
-                f"{where}: output {name!r} has the shape {got.shape}, torch gives {want.shape}"
-            )
-        error = np.abs(want.astype(np.float64) - got.astype(np.float64))
-        largest = float(error.max(initial=0))
-        relative = float((error / np.maximum(np.abs(want), 1e-6)).max(initial=0))
+        try:
+            largest, relative = parity.difference(want, got)
+        except ShapeError as error:
+            raise ExportError(f"{where}: output {name!r}: {error}") from None
         yield ParityRow(
             name, n, size, level, session.providers[0], "fp32", largest, relative,
             card.tolerance, bool(largest <= card.tolerance),
@@ -352,6 +300,7 @@ def _write(
     model: bytes,
     card: ModelCard,
     golden: Arrays,
+    files: Mapping[str, bytes],
     rows: Sequence[ParityRow],
     further: Sequence[Path],
 ) -> None:
@@ -362,7 +311,8 @@ def _write(
         (fresh / "model.onnx").write_bytes(model)
         (fresh / "card.json").write_text(card.to_json(), encoding="utf-8")
         np.savez_compressed(fresh / "golden.npz", **golden)  # type: ignore[arg-type]
-        _write_rows(fresh / "parity.json", rows)
+        versions = {"torch": torch.__version__, "onnx": onnx.__version__}
+        write_certificate(fresh, versions, files, rows)
         for path in further:
             shutil.copyfile(path, fresh / path.name)
         if folder.exists():
@@ -375,18 +325,3 @@ def _write(
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-
-
-def _write_rows(path: Path, rows: Sequence[ParityRow]) -> None:
-    lines = ",\n".join("  " + json.dumps(_flat(row)) for row in rows)
-    versions = {"torch": torch.__version__, "onnx": onnx.__version__}
-    head = json.dumps(versions)[1:-1]
-    path.write_text(f'{{{head}, "rows": [\n{lines}\n]}}\n', encoding="utf-8")
-
-
-def _flat(row: ParityRow) -> dict[str, Any]:
-    """The row with an entry for each axis in the place of ``size``."""
-    fields: dict[str, Any] = {}
-    for name, value in dataclasses.asdict(row).items():
-        fields.update(value if name == "size" else {name: value})
-    return fields

@@ -50,5 +50,6 @@ void bind_tiling(py::module_& module);
 void bind_translate(py::module_& module);
 void bind_kmer(py::module_& module);
 void bind_label(py::module_& module);
+void bind_rows(py::module_& module);
 
 }  // namespace seqtile::bindings

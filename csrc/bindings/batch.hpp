@@ -1,15 +1,18 @@
 // A batch of sequences where Python keeps them.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "../slab.hpp"
 #include "arrays.hpp"
 
 namespace seqtile::bindings {
 
 /// The letters of a batch, read in place: nothing is copied but bytearrays and strided arrays. It
-/// holds a reference to every item, so that its letters may be read without the GIL.
+/// holds a reference to every item, or to the memory of a file's records, so that its letters may
+/// be read without the GIL.
 class Batch {
   public:
     /// A character that is no ASCII letter, which stops the gathering.
@@ -23,13 +26,18 @@ class Batch {
     /// @throw py::type_error anything else
     explicit Batch(py::object const& sequences);
 
+    /// Letters of records, which lie in these slabs.
+    Batch(std::vector<Bytes> letters, std::vector<std::shared_ptr<Slab>> slabs);
+
     [[nodiscard]] Sequences sequences() const noexcept {
         return grid_ != nullptr ? Sequences(grid_, rows_, width_) : Sequences(sequences_);
     }
     [[nodiscard]] std::size_t shortest() const noexcept { return shortest_; }
     [[nodiscard]] std::size_t longest() const noexcept { return longest_; }
-    /// What sequence i came in, unless they are the rows of a 2-D array.
-    [[nodiscard]] py::handle source(std::size_t i) const { return sources_[i]; }
+    /// What sequence i came in, None for a file's record; not for the rows of a 2-D array.
+    [[nodiscard]] py::handle source(std::size_t i) const {
+        return slabs_.empty() ? sources_[i].ptr() : Py_None;
+    }
     [[nodiscard]] bool is_grid() const noexcept { return is_grid_; }
     [[nodiscard]] bool single() const noexcept { return single_; }
     [[nodiscard]] std::size_t width() const noexcept { return width_; }
@@ -42,6 +50,7 @@ class Batch {
     std::vector<Bytes> sequences_;
     std::vector<py::object> sources_;
     std::vector<py::object> copies_;
+    std::vector<std::shared_ptr<Slab>> slabs_;
     std::uint8_t const* grid_ = nullptr;
     std::size_t rows_ = 0;
     std::size_t width_ = 0;

@@ -71,6 +71,14 @@ Batch::Batch(py::object const& sequences) {
     }
 }
 
+Batch::Batch(std::vector<Bytes> letters, std::vector<std::shared_ptr<Slab>> slabs)
+    : sequences_(std::move(letters)), slabs_(std::move(slabs)) {
+    if (sequences_.empty()) return;
+    auto const [shortest, longest] = std::ranges::minmax(sequences_, {}, &Bytes::size);
+    shortest_ = shortest.size();
+    longest_ = longest.size();
+}
+
 // Returns whether the item is a sequence.
 bool Batch::add(py::handle item) {
     PyObject* const object = item.ptr();
@@ -147,22 +155,21 @@ py::object py_find_above(Batch const& batch, Alphabet const& alphabet, bool rais
 Array<std::uint8_t> py_letters(Batch const& batch, Array<std::int64_t> const& rows,
                                std::size_t length) {
     auto const chosen = view(rows);
-    std::vector<Bytes> sources;
-    sources.reserve(chosen.size());
-    for (std::int64_t const row : chosen) {
-        auto const index = static_cast<std::size_t>(row);
-        if (index >= batch.sequences().size() || batch.sequences()[index].size() != length) {
-            throw py::value_error("a row is not of this length");
-        }
-        sources.push_back(batch.sequences()[index]);
-    }
     Array<std::uint8_t> letters({chosen.size(), length});
     std::uint8_t* out = letters.mutable_data();
-    py::gil_scoped_release const unlocked;
-    for (Bytes const source : sources) {
-        if (length != 0) std::memcpy(out, source.data(), length);
-        out += length;
+    auto const sequences = batch.sequences();
+    bool fitting = true;
+    {
+        py::gil_scoped_release const unlocked;
+        for (std::int64_t const row : chosen) {
+            auto const index = static_cast<std::size_t>(row);
+            fitting = index < sequences.size() && sequences[index].size() == length;
+            if (!fitting) break;
+            if (length != 0) std::memcpy(out, sequences[index].data(), length);
+            out += length;
+        }
     }
+    if (!fitting) throw py::value_error("a row is not of this length");
     return letters;
 }
 

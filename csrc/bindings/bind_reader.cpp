@@ -3,10 +3,14 @@
 #include <exception>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 #include "../bgzf_source.hpp"
 #include "../reader.hpp"
+#include "../record_batch.hpp"
+#include "batch.hpp"
 #include "record.hpp"
+#include "texts.hpp"
 
 namespace seqtile::bindings {
 namespace {
@@ -41,7 +45,8 @@ class PythonBlocks final : public Blocks {
 
 class Reader {
   public:
-    explicit Reader(std::unique_ptr<Records> records) : records_(std::move(records)) {}
+    explicit Reader(std::unique_ptr<Records> records)
+        : records_(std::move(records)), batches_(*records_) {}
     Reader(Reader const&) = delete;
     Reader& operator=(Reader const&) = delete;
 
@@ -52,17 +57,27 @@ class Reader {
     }
 
     RecordBlock next() {
-        if (process_ != ::getpid()) {
-            throw std::runtime_error(
-                "a FASTA reader cannot be used on both sides of a fork: open the file in the "
-                "child process");
-        }
+        check_process();
         py::gil_scoped_release const unlocked;
         return records_->next();
     }
 
+    RecordBatch next_batch(std::size_t least, std::size_t most) {
+        check_process();
+        py::gil_scoped_release const unlocked;
+        return batches_.next(least, most);
+    }
+
   private:
+    void check_process() const {
+        if (process_ == ::getpid()) return;
+        throw std::runtime_error(
+            "a FASTA reader cannot be used on both sides of a fork: open the file in the child "
+            "process");
+    }
+
     std::unique_ptr<Records> records_;
+    RecordBatches batches_;
     pid_t process_ = ::getpid();
 };
 
@@ -83,6 +98,16 @@ py::list next_records(Reader& reader) {
                         make_record(owner, *block.slab, part, fastq).release().ptr());
     }
     return records;
+}
+
+// (letters, names) of records; None is the end.
+py::object next_batch(Reader& reader, std::size_t least, std::size_t most) {
+    if (most == 0) throw py::value_error("most must be at least 1");
+    RecordBatch batch = reader.next_batch(least, most);
+    if (batch.names.empty()) return py::none();
+    Texts names(std::move(batch.names), batch.slabs);
+    return py::make_tuple(std::make_unique<Batch>(std::move(batch.letters), std::move(batch.slabs)),
+                          std::move(names));
 }
 
 // [(name or None, header's line, letters, (length, offset, line_bases, line_width, uneven_line)
@@ -155,6 +180,7 @@ void bind_reader(py::module_& module) {
              }),
              "blocks"_a, "alphabet"_a, "expected"_a, "format"_a, "pieces"_a)
         .def("records", &next_records)
+        .def("batch", &next_batch, "least"_a, "most"_a)
         .def("pieces", &next_pieces);
 }
 

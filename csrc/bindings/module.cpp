@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, module) {
     seqtile::bindings::bind_translate(module);
     seqtile::bindings::bind_kmer(module);
     seqtile::bindings::bind_label(module);
+    seqtile::bindings::bind_rows(module);
 }

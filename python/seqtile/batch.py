@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from .errors import AlphabetError, ShapeError
 if TYPE_CHECKING:  # numpy.typing is a third of the time this module takes to import
     from numpy.typing import NDArray
 
-__all__ = ["Alphabet", "Batch", "Layout", "Letters", "SequenceBatch", "Unknown"]
+__all__ = [
+    "Alphabet",
+    "Batch",
+    "Layout",
+    "Letters",
+    "Names",
+    "RecordBatch",
+    "SequenceBatch",
+    "Unknown",
+]
 
 Letters: TypeAlias = "str | bytes | bytearray | NDArray[np.uint8]"
 Batch: TypeAlias = "Letters | Sequence[Letters]"
@@ -123,3 +132,52 @@ class SequenceBatch:
         index, position, byte = place
         expected = f"one of {alphabet.letters}" if raised_unknown else alphabet.expected
         return AlphabetError(position, byte, expected=expected, index=index)
+
+
+class Names(Sequence[str]):
+    """Names of records, as bytes in the memory of their file's block: a str is made when asked for.
+
+    A slice shares the memory.
+
+    Attributes
+    ----------
+    core
+        What the writer of rows takes.
+    """
+
+    def __init__(self, core: _core.Texts) -> None:
+        self.core = core
+
+    def __len__(self) -> int:
+        return len(self.core)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if not isinstance(index, slice):
+            return self.core.text(range(len(self))[index])
+        begin, end, step = index.indices(len(self))
+        if step == 1:
+            return Names(self.core.slice(begin, max(begin, end)))
+        return [self.core.text(i) for i in range(begin, end, step)]
+
+
+class RecordBatch(SequenceBatch):
+    """Records of a file, whose letters and names stay where the parser left them.
+
+    It keeps the memory of its blocks (about 1 MB each) for as long as it lives.
+
+    Attributes
+    ----------
+    names
+        Headers up to the first blank.
+    """
+
+    def __init__(self, letters: _core.Batch, names: _core.Texts) -> None:
+        self._grid = None
+        self.core = letters
+        self.single = False
+        self.width = 0
+        self.names = Names(names)

@@ -177,12 +177,15 @@ def scan(options: argparse.Namespace) -> int:
 
 def segment(options: argparse.Namespace) -> int:
     """Find objects in images."""
+    from .pipeline import Profile
     from .progress import progress
     from .segment_cli import print_report, run
 
     predictor = _load(options)
+    profile = Profile()
     with progress("pixels", None, quiet=options.quiet) as advance:
-        reports = run(predictor, options, advance)
+        reports = run(predictor, options, advance, profile)
+    _print_profile(options, profile)
     print_report(predictor, reports, as_json=options.json)
     return 1 if any(report.error for report in reports) else 0
 

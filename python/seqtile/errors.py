@@ -20,6 +20,7 @@ __all__ = [
     "ModelNotFoundError",
     "MotifParseError",
     "OutputError",
+    "PrecisionError",
     "ProviderError",
     "SeqtileError",
     "ShapeError",
@@ -170,6 +171,10 @@ class MotifParseError(SeqtileError, ValueError):
         self.line = line
         where = f"{path}, line {line}" if line else path
         super().__init__(f"{where}: {problem}")
+
+
+class PrecisionError(SeqtileError, ValueError):
+    """A precision that the model's certificate does not vouch for."""
 
 
 class ProviderError(SeqtileError, RuntimeError):

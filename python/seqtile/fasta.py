@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, TypeAlias, TypeVar, cast
 
 from numpy import uint8
 from numpy.typing import NDArray
 
 from . import _core
 from ._core import Record
-from .batch import Alphabet
+from .batch import Alphabet, RecordBatch
 from .compression import compression_of, unpacked
 from .errors import FastaParseError
 
@@ -30,6 +30,7 @@ __all__ = ["FastaInput", "FastaSource", "Record", "read_fasta"]
 FastaSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 Geometry: TypeAlias = tuple[int, int, int, int, int]
 Piece: TypeAlias = tuple[str | None, int, NDArray[uint8], Geometry | None]
+T = TypeVar("T")
 
 _SIGNS = ">@+"  # each begins a line that holds no letters
 
@@ -144,7 +145,37 @@ class FastaInput:
         FastaParseError
             As `read_fasta`.
         """
-        return self._parse(alphabet, "records")
+        return self._parse(alphabet, _core.RecordReader.records)
+
+    def batches(self, least: int = 1, most: int = sys.maxsize) -> Iterator[RecordBatch]:
+        """Whole records by the block, of which no Python object is made.
+
+        Parameters
+        ----------
+        least
+            Blocks of the file (about 1 MB) are merged until there are so many records, or 16 MB.
+        most
+            They are cut where there are more records than this.
+
+        Yields
+        ------
+        Batches of at least one record, in the file's order.
+
+        Raises
+        ------
+        FastaParseError
+            As `read_fasta`, after the batch of the records before the error.
+        ValueError
+            ``most`` below 1.
+        """
+        if most < 1:
+            raise ValueError(f"most must be at least 1, not {most}")
+
+        def take(reader: _core.RecordReader) -> RecordBatch | None:
+            found = reader.batch(least, most)
+            return None if found is None else RecordBatch(*found)
+
+        return self._parse(None, take)
 
     def pieces(self) -> Iterator[list[Piece]]:
         """Pieces of FASTA records, for which memory is that of a block.
@@ -159,16 +190,19 @@ class FastaInput:
         FastaParseError
             As `read_fasta`; FASTQ is one.
         """
-        return self._parse(None, "pieces")
+        return self._parse(None, _core.RecordReader.pieces, pieces=True)
 
     def _parse(
-        self, alphabet: Alphabet | None, what: Literal["records", "pieces"]
-    ) -> Iterator[Any]:
+        self,
+        alphabet: Alphabet | None,
+        take: Callable[[_core.RecordReader], T | None],
+        *,
+        pieces: bool = False,
+    ) -> Iterator[T]:
         core, expected = (alphabet.core, alphabet.expected) if alphabet else (None, "")
-        form = _core.Format.FASTA if what == "pieces" else _core.Format.ANY
+        form = _core.Format.FASTA if pieces else _core.Format.ANY
         in_place = self.on_disk and self.observe is None
         blocks = unpacked(self._raw, self.compression, self.name, self.observe)
-        pieces = what == "pieces"
         try:
             if in_place:
                 threads = _inflaters() if self.compression else 0
@@ -177,7 +211,7 @@ class FastaInput:
                 )
             else:
                 reader = _core.RecordReader(blocks, core, expected, form, pieces)
-            while found := getattr(reader, what)():
+            while found := take(reader):
                 yield found
         except _core.ParseError as error:
             message, line, record = error.args

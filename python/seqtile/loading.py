@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
+from .certificate import PRECISION_KEY, Certificate, check_precision, tolerances
 from .engine import Engine
-from .errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
+from .errors import (
+    ModelCardError,
+    ModelIntegrityError,
+    ModelNotFoundError,
+    PrecisionError,
+    ProviderError,
+)
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .predictor import Predictor
 from .session import Session
@@ -30,6 +37,7 @@ def load(
     *,
     device: str = "auto",
     threads: int | None = None,
+    precision: str = "fp32",
     input: InputSpec | None = None,
 ) -> Predictor:
     """Load a model and prove that it is the one its card describes.
@@ -45,13 +53,21 @@ def load(
         (logged). The device asked for is the device used, or an error.
     threads
         Threads on the CPU; default: what affinity and cgroup grant this process.
+    precision
+        ``"fp32"``, or, on CUDA, ``"tf32"`` or ``"fp16"`` for a model whose certificate vouches for
+        it (`seqtile.certificate`); the golden inputs are then predicted within that precision's
+        tolerance. ``device="auto"`` is then CUDA or an error. A lone file has no certificate, so
+        that it runs in fp32 only.
     input
         For a third-party ``.onnx``: how it wants its sequences.
 
     Raises
     ------
     ValueError
-        ``input`` for a model that has a card.
+        ``input`` for a model that has a card; an unknown precision.
+    PrecisionError
+        A precision that the model's certificate does not vouch for; a lone file in another
+        precision than fp32.
     ModelNotFoundError
         No such name or path; suggests the nearest name.
     ModelIntegrityError
@@ -59,7 +75,7 @@ def load(
     ModelCardError
         A malformed card, or one that does not fit its model; a lone file without card or ``input``.
     ProviderError
-        The device cannot run here; says what is missing and the mend.
+        The device cannot run here, or not in this precision; says what is missing and the mend.
 
     Examples
     --------
@@ -67,7 +83,15 @@ def load(
     >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
     (1,)
     """
+    check_precision(precision)
+    if precision != "fp32":
+        device = _device_for(precision, device)
     path = Path(name_or_path)
+    if path.suffix == ".onnx" and precision != "fp32":
+        raise PrecisionError(
+            f"{path}: precision {precision!r} needs a certificate, and a lone file has none: load "
+            "its model folder, or use precision='fp32'"
+        )
     if path.suffix == ".onnx" and input is not None:
         return _load_foreign(path, device, threads, input)
     if path.suffix == ".onnx":
@@ -76,19 +100,70 @@ def load(
     if input is not None:
         raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
     card = read_card(folder)
-    model = _read_model(folder / "model.onnx")
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != card.sha256:
-        raise ModelIntegrityError(
-            f"{folder / 'model.onnx'}: sha256 is {digest[:12]}…, the card says "
-            f"{card.sha256[:12]}…: the file is corrupt or another model's; install seqtile again"
-        )
-    predictor = _with_card(model, card, digest, device, threads)
-    predictor.self_test(_read_golden(folder / "golden.npz"), card.tolerance)
+    model = model_bytes(folder, card, precision)
+    golden = read_golden(folder / "golden.npz")
+    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
+    if missing := sorted({t.name for t in card.outputs} - golden.keys()):
+        raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
+    predictor.self_test(golden, tolerances(card, golden, precision))
     return predictor
 
 
-def _read_golden(path: Path) -> dict[str, NDArray[Any]]:
+def _device_for(precision: str, device: str) -> str:
+    """The device of a precision that only CUDA has."""
+    if device == "cpu":
+        raise ProviderError(
+            f"precision {precision!r} needs CUDA: use device='cuda', or precision='fp32' on the CPU"
+        )
+    return "cuda" if device == "auto" else device
+
+
+def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:
+    """The file that a precision runs, verified.
+
+    Parameters
+    ----------
+    folder, card
+        Of the model.
+    precision
+        TF32 runs the file of fp32.
+
+    Raises
+    ------
+    PrecisionError
+        The certificate does not vouch for the precision.
+    ModelNotFoundError
+        The file is missing.
+    ModelIntegrityError
+        The file is not the one that the card, or the certificate, speaks of.
+    """
+    name, wanted, witness = "model.onnx", card.sha256, "the card"
+    if precision != "fp32":
+        certificate = Certificate.read(folder)
+        certificate.check(card.name, precision)
+        if precision in certificate.variants:
+            variant = certificate.variants[precision]
+            name, wanted, witness = variant.file, variant.sha256, "the certificate"
+        elif precision == "fp16":
+            raise PrecisionError(f"{card.name}: {certificate.source} names no file of fp16")
+    model = _read_model(folder / name)
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != wanted:
+        raise ModelIntegrityError(
+            f"{folder / name}: sha256 is {digest[:12]}…, {witness} says "
+            f"{wanted[:12]}…: the file is corrupt or another model's; install seqtile again"
+        )
+    return model
+
+
+def read_golden(path: Path) -> dict[str, NDArray[Any]]:
+    """The golden inputs and outputs.
+
+    Raises
+    ------
+    ModelIntegrityError
+        Missing or damaged.
+    """
     try:
         with np.load(io.BytesIO(path.read_bytes())) as golden:
             return dict(golden)
@@ -168,7 +243,13 @@ def _check_tensor(
 
 def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
     model = _read_model(path)
-    text = Session(model, threads=1, source=str(path)).metadata.get(METADATA_KEY)
+    metadata = Session(model, threads=1, source=str(path)).metadata
+    text = metadata.get(METADATA_KEY)
+    if PRECISION_KEY in metadata:
+        raise PrecisionError(
+            f"{path}: a model in {metadata[PRECISION_KEY]}, which needs its certificate: load its "
+            f"model folder with precision={metadata[PRECISION_KEY]!r}"
+        )
     if text is None:
         raise ModelCardError(
             f"{path}: not exported by seqtile (no card in its metadata): say how it takes its "

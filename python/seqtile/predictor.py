@@ -543,8 +543,17 @@ class Predictor:
             for name, shape in zip(names, shapes, strict=True)
         }
 
-    def self_test(self, golden: Mapping[str, NDArray[Any]], tolerance: float) -> None:
+    def self_test(
+        self, golden: Mapping[str, NDArray[Any]], tolerance: float | Mapping[str, float]
+    ) -> None:
         """Predict the golden inputs and compare with their recorded outputs.
+
+        Parameters
+        ----------
+        golden
+            Inputs and outputs by name.
+        tolerance
+            What an output may differ by, absolutely; of all outputs or by name.
 
         Raises
         ------
@@ -560,10 +569,11 @@ class Predictor:
         results = self._predict(batch, self.batches(), extra, outputs, None)
         for name in outputs:
             error = float(np.max(np.abs(results[name] - golden[name]), initial=0))
-            if not error <= tolerance:
+            limit = tolerance[name] if isinstance(tolerance, Mapping) else tolerance
+            if not error <= limit:
                 raise ModelIntegrityError(
                     f"{self.name}: self-test failed on {self.device}: {name!r} differs from the "
-                    f"golden output by {error:.3g}, more than {tolerance:g}"
+                    f"golden output by {error:.3g}, more than {limit:g}"
                 )
 
 

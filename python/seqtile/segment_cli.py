@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from .errors import OutputError
 from .images import find_images
 from .outputs import check_target
+from .pipeline import Profile
 from .predictor import Predictor
 from .segment_files import (
     FORMATS,
@@ -114,7 +115,10 @@ class Targets:
 
 
 def run(
-    predictor: Predictor, options: argparse.Namespace, progress: Callable[[int], object]
+    predictor: Predictor,
+    options: argparse.Namespace,
+    progress: Callable[[int], object],
+    profile: Profile,
 ) -> list[SegmentReport]:
     """Segment what the command line asks for."""
     images = find_images(options.images)
@@ -139,13 +143,15 @@ def run(
         images = [image for image in images if not all(t.exists() for t in targets(image))]
     reports: list[SegmentReport] = []
     try:
-        for report in segment_files(predictor, images, targets, chosen, progress=progress):
+        for report in segment_files(
+            predictor, images, targets, chosen, progress=progress, profile=profile
+        ):
             reports.append(report)
             if report.error:
                 print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
     finally:  # what is done is done, if the rest is not
         if targets.manifest is not None and reports:
-            write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier)
+            write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier, profile)
     return reports
 
 

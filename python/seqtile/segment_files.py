@@ -17,6 +17,7 @@ from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
 from .outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest
 from .overlay import Overlay
+from .pipeline import Profile
 from .predictor import Predictor
 from .segment_options import SegmentOptions
 from .segmentation import Work, card_of, segmented
@@ -110,6 +111,7 @@ def segment_files(
     options: SegmentOptions,
     *,
     progress: Callable[[int], object] = lambda pixels: None,
+    profile: Profile | None = None,
 ) -> Iterator[SegmentReport]:
     """Segment images one after another, tiles of several together; memory is that of some strips.
 
@@ -124,6 +126,8 @@ def segment_files(
         one image appear when all are whole, or none.
     progress
         Called with the number of pixels of tiles that have been through the model.
+    profile
+        Where to count the time of each stage.
 
     Yields
     ------
@@ -147,8 +151,9 @@ def segment_files(
     works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
     for work in segmented(
-        predictor, works, options.batch_size, failures=IMAGE_FAILURES, progress=progress
-    ):
+        predictor, works, options.batch_size, failures=IMAGE_FAILURES, progress=progress,
+        profile=profile,
+    ):  # fmt: skip
         with work:
             try:
                 report = _written(work, targets(Path(work.name)))
@@ -214,11 +219,12 @@ def write_segment_manifest(
     options: SegmentOptions,
     reports: Sequence[SegmentReport],
     earlier: Sequence[Mapping[str, Any]] = (),
+    profile: Profile | None = None,
 ) -> None:
     """What was run on which images, as JSON: model and images by SHA-256, parameters, versions.
 
-    ``earlier`` are entries of `earlier_images`; those of an image that has a new report are left
-    out.
+    ``profile`` is the time of each stage; ``earlier`` are entries of `earlier_images`; those of an
+    image that has a new report are left out.
     """
     from . import __version__
 
@@ -234,6 +240,7 @@ def write_segment_manifest(
             "numpy": np.__version__,
             **runtime_wheels(),
         },
+        "profile": profile.to_dict() if profile is not None else None,
         "images": [
             *(entry for entry in earlier if entry["image"] not in again),
             *(report.to_dict() for report in reports),

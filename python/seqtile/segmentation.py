@@ -10,12 +10,14 @@ follow from them exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from .execution import Arrays
 from .images import open_image, to_channels, to_grey
 from .labelling import LabelMap, StripLabeller
 from .objects import ObjectTable
+from .pipeline import Lane, Profile, ordered
 from .predictor import Predictor
 from .scaling import GreyLevels
 from .segment_options import SegmentOptions
@@ -36,12 +39,14 @@ from .tiling import Strip, TilePlan
 
 __all__ = ["Pixels", "Segmented", "Work", "card_of", "segment", "segmented"]
 
-# Pixels of tiles that are cut before they go through the model, some batches; and images that are
-# open meanwhile.
-_GATHERED = 1 << 22
+T = TypeVar("T")
+
+# Pixels of tiles that a lane takes at a time; and images that are open meanwhile.
+_GATHERED = 1 << 20
 _OPEN = 32
 # Rows of an image that are read together where only its pixels are wanted.
 _ROWS = 256
+_LOOKED_UP = 16
 
 
 class Pixels(Protocol):
@@ -161,7 +166,7 @@ class Work(Closing):
         side = self.image.pixel_size
         return None if side is None else (side, side)
 
-    def strips(self) -> Iterator[tuple[Work, NDArray[np.uint8]]]:
+    def strips(self) -> Iterator[NDArray[np.uint8]]:
         """The tiles of each strip, uint8, shape (n, th, tw) or (n, th, tw, 3), from the top."""
         if isinstance(self.source, np.ndarray):
             if self._options.level:
@@ -173,6 +178,9 @@ class Work(Closing):
             )
         plan = self._options.plan(self._card, self.image.height, self.image.width)
         self._plan = plan
+        self._across = plan.grid[1]
+        self._tiles: dict[str, NDArray[np.float32]] = {}  # answers for the tiles of a strip
+        self._taken = 0  # of them
         self._stitchers: dict[str, Stitcher] = {}
         self._rows: dict[str, NDArray[np.float32]] = {}  # stitched: of a strip, or all to be kept
         self._labeller = self._stack.enter_context(
@@ -184,7 +192,7 @@ class Work(Closing):
         self._most = max(strip.write[1] - strip.write[0] for strip in strips)
         self.left = len(strips)
         for strip in strips:
-            yield self, self._cut(plan, strip)
+            yield self._cut(plan, strip)
 
     def _contrast(self) -> NDArray[np.uint8]:
         """What each grey level becomes, by the percentiles of the whole image."""
@@ -196,19 +204,37 @@ class Work(Closing):
 
     def _cut(self, plan: TilePlan, strip: Strip) -> NDArray[np.uint8]:
         rows = to_channels(self.image.rows(*strip.read), self._channels)
-        return plan.cut(np.take(self._table, rows), strip, threads=self.threads)
+        scaled = np.empty(rows.shape, np.uint8)
+        for begin in range(0, len(rows), _LOOKED_UP):  # numpy makes indices of 8 bytes first
+            part = slice(begin, begin + _LOOKED_UP)
+            np.take(self._table, rows[part], out=scaled[part], mode="clip")
+        return plan.cut(scaled, strip, threads=self.threads)
 
-    def take(self, outputs: Arrays) -> None:
-        """The model's answers for the tiles of the next strip; with the last one the labels."""
-        begin, stop = next(self._written)
-        done: dict[str, NDArray[np.float32]] = {}
+    def take(self, outputs: Arrays, *, is_last: bool) -> None:
+        """The model's answers for tiles of the next strip, its last ones or not.
+
+        With the last ones of the last strip the labels are there.
+        """
+        first = self._taken
         for name, tiles in outputs.items():
+            self._taken = first + len(tiles)
+            if name not in self._tiles:
+                self._tiles[name] = np.empty((self._across, *tiles.shape[1:]), np.float32)
+            self._tiles[name][first : self._taken] = tiles
+        if is_last:
+            self._finish_strip()
+
+    def _finish_strip(self) -> None:
+        begin, stop = next(self._written)
+        count, self._taken = self._taken, 0
+        done: dict[str, NDArray[np.float32]] = {}
+        for name, tiles in self._tiles.items():
             if name not in self._stitchers:
                 self._stitchers[name] = Stitcher(self._plan, threads=self.threads)
                 height = self._most if self._keep is None else self.image.height
                 self._rows[name] = np.empty((height, self.image.width), np.float32)
             place = slice(0, stop - begin) if self._keep is None else slice(begin, stop)
-            done[name] = self._stitchers[name].add(tiles, out=self._rows[name][place])
+            done[name] = self._stitchers[name].add(tiles[:count], out=self._rows[name][place])
         if self._keep is not None:
             self._keep.update(self._rows)
         settings = self._settings
@@ -238,6 +264,14 @@ def card_of(predictor: Predictor) -> ModelCard:
     return predictor.card
 
 
+class _Part(NamedTuple):
+    """Consecutive tiles of a strip; with the last of them the strip is whole."""
+
+    work: Work
+    tiles: NDArray[np.uint8]
+    is_last: bool
+
+
 def segmented(
     predictor: Predictor,
     works: Iterable[Work],
@@ -245,8 +279,12 @@ def segmented(
     *,
     failures: tuple[type[Exception], ...] = (),
     progress: Callable[[int], object] = lambda pixels: None,
+    profile: Profile | None = None,
 ) -> Iterator[Work]:
     """Take images through a model, the tiles of several together.
+
+    Images are read and cut by the lanes that compute; the caller's thread puts tiles together and
+    labels them meanwhile.
 
     Parameters
     ----------
@@ -258,59 +296,86 @@ def segmented(
         Errors of one image that do not end the others: `Work.error` says which.
     progress
         Called with the number of pixels of tiles that have been through the model.
+    profile
+        Where to count the time of each stage.
 
     Yields
     ------
     The works in their order, with labels or an error. The caller closes them.
     """
-    gathered: list[tuple[Work, NDArray[np.uint8]]] = []
-    open_works: list[Work] = []
+    opened: deque[Work] = deque()
+    batches = predictor.batches(batch_size)
+    ahead = 1
+    together = max(1, _OPEN // (predictor.threads * (1 + ahead) + 1))
+
+    def answer(parts: list[_Part], lane: Lane) -> list[tuple[_Part, Arrays]]:
+        answers: dict[int, Arrays] = {}
+        for shape in {part.tiles.shape[1:] for part in parts}:
+            places = [i for i, part in enumerate(parts) if part.tiles.shape[1:] == shape]
+            chosen = [parts[i].tiles for i in places]
+            tiles = chosen[0] if len(chosen) == 1 else np.concatenate(chosen)
+            outputs = predictor.run(tiles, lane, batches)
+            first = 0
+            for i, part in zip(places, chosen, strict=True):
+                answers[i] = {n: values[first : first + len(part)] for n, values in outputs.items()}
+                first += len(part)
+        return [(part, answers[i]) for i, part in enumerate(parts)]
+
+    pieces = _pieces(works, opened, together, failures)
+    head = list(itertools.islice(pieces, 2))
+    runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
+    answered = ordered(_after(head, pieces), answer, runners, ahead=ahead, profile=profile)
     done = 0
     try:
-        for work in works:
-            open_works.append(work)
-            try:
-                for piece in work.strips():
-                    gathered.append(piece)
-                    if sum(tiles.size for _, tiles in gathered) >= _GATHERED:
-                        done += _run(predictor, gathered, batch_size)
-                        progress(done)
-            except failures as error:
-                work.error = error
-                gathered = [piece for piece in gathered if piece[0] is not work]
-            if len(open_works) >= _OPEN:
-                done += _run(predictor, gathered, batch_size)
-                progress(done)
-            while open_works and (open_works[0].error or open_works[0].left == 0):
-                yield open_works.pop(0)
-        done += _run(predictor, gathered, batch_size)
-        progress(done)
-        while open_works:
-            yield open_works.pop(0)
+        for parts in answered:
+            for part, outputs in parts:
+                done += part.tiles.size
+                if part.work.error is None:
+                    part.work.take(outputs, is_last=part.is_last)
+            progress(done)
+            while opened and (opened[0].error is not None or opened[0].left == 0):
+                yield opened.popleft()
+        while opened:
+            yield opened.popleft()
     finally:
-        for work in open_works:
+        answered.close()
+        pieces.close()
+        for work in opened:
             work.close()
 
 
-def _run(
-    predictor: Predictor, gathered: list[tuple[Work, NDArray[np.uint8]]], batch_size: BatchSize
-) -> int:
-    """Predict the gathered tiles, those of one size together, and hand out the answers."""
-    pixels = sum(tiles.size for _, tiles in gathered)
-    answers: dict[int, Arrays] = {}
-    for shape in {tiles.shape[1:] for _, tiles in gathered}:
-        places = [i for i, (_, tiles) in enumerate(gathered) if tiles.shape[1:] == shape]
-        parts = [gathered[i][1] for i in places]
-        tiles = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        outputs = predictor.predict(tiles, batch_size=batch_size)
-        first = 0
-        for i, part in zip(places, parts, strict=True):
-            answers[i] = {n: values[first : first + len(part)] for n, values in outputs.items()}
-            first += len(part)
-    for i, (work, _) in enumerate(gathered):
-        work.take(answers[i])
-    gathered.clear()
-    return pixels
+def _pieces(
+    works: Iterable[Work],
+    opened: deque[Work],
+    together: int,
+    failures: tuple[type[Exception], ...],
+) -> Generator[list[_Part], None, None]:
+    """Tiles that go through the model together: parts of a strip, or strips of several images."""
+    parts: list[_Part] = []
+    for work in works:
+        opened.append(work)
+        try:
+            for tiles in work.strips():
+                step = max(1, _GATHERED // tiles[0].size)
+                for begin in range(0, len(tiles), step):
+                    part = tiles[begin : begin + step]
+                    parts.append(_Part(work, part, begin + step >= len(tiles)))
+                    if sum(part.tiles.size for part in parts) >= _GATHERED:
+                        yield parts
+                        parts = []
+        except failures as error:
+            work.error = error
+        if len({part.work for part in parts}) >= together:
+            yield parts
+            parts = []
+    if parts:
+        yield parts
+
+
+def _after(head: list[T], rest: Generator[T, None, None]) -> Generator[T, None, None]:
+    yield from head
+    del head[:]
+    yield from rest
 
 
 def segment(

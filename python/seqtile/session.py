@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import importlib.metadata
+import io
 import logging
-import re
-import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .binding import BoundRunner
+from .devices import CPU, CUDA, check_precision, parse_devices, providers
 from .errors import ModelIntegrityError, ProviderError
+from .failures import explain, is_out_of_memory, reason
+from .locks import DEVICE
+from .memory import CudaMemory, HostMemory, Memory
 from .pipeline import Profile
+from .placement import OF_SHAPES, Graphs, graphs_verdict, placement
 from .threads import thread_count
 
 _GPU_WHEEL = "'onnxruntime-gpu[cuda,cudnn]'"
@@ -31,6 +40,7 @@ __all__ = ["Session", "check_cuda", "runtime_wheels", "thread_count"]
 
 log = logging.getLogger(__name__)
 
+Axes: TypeAlias = dict[str, tuple[str, list[int | str | None]]]
 Optimization: TypeAlias = Literal["disable", "basic", "extended", "layout", "all"]
 
 _LEVELS = {
@@ -41,8 +51,7 @@ _LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 LEVELS: tuple[Optimization, ...] = ("disable", "basic", "extended", "layout", "all")
-_CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
+_BROKEN = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
 
 
 def runtime_wheels() -> dict[str, str]:
@@ -64,7 +73,7 @@ def check_cuda() -> None:
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
             f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install {_GPU_WHEEL}"
         )
-    if _CUDA not in ort.get_available_providers():
+    if CUDA not in ort.get_available_providers():
         raise ProviderError(
             "device 'cuda' needs onnxruntime-gpu, but the CPU build of onnxruntime "
             f"{ort.__version__} is installed: "
@@ -80,21 +89,23 @@ def check_cuda() -> None:
         ) from None
 
 
-def _providers(device: str) -> list[Any]:
-    if device == "cpu":
-        return [_CPU]
-    match = re.fullmatch(r"cuda(?::(\d+))?", device)
-    if match is None:
-        raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not {device!r}")
-    check_cuda()
-    ort.preload_dlls()
-    options = {
-        "device_id": match[1] or "0",
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "arena_extend_strategy": "kSameAsRequested",
-        "use_tf32": "0",
-    }
-    return [(_CUDA, options)]
+@functools.cache
+def _preload() -> None:
+    """Load the CUDA and cuDNN libraries, once."""
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its failures, where tables go
+        ort.preload_dlls()
+    ort.set_default_logger_severity(4)  # what is wrong is raised
+
+
+def _load_failure() -> str:
+    """Why onnxruntime's CUDA library does not load; onnxruntime only logs it."""
+    library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        if "undefined symbol" not in str(error):  # of onnxruntime itself, which loads it otherwise
+            return str(error)
+    return "its CUDA library did not load"
 
 
 class Session:
@@ -105,20 +116,40 @@ class Session:
     model
         Bytes of the ONNX file.
     device
-        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. On CUDA no node may fall back to the CPU.
+        ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. On CUDA no node that computes may fall back to the
+        CPU; only sums on shapes may be there.
     threads
         Threads of one operator on the CPU; default `thread_count`. Operators run one by one.
     optimization
         Graph optimisation level.
     source
         Name of the model, for errors.
+    precision
+        ``"fp32"``; on CUDA also ``"tf32"``, the same numbers multiplied in TF32, and ``"fp16"``,
+        for a model that has float16 inside.
+    graphs
+        Whether `runner` replays batches as CUDA graphs: ``"auto"`` where the model allows, True
+        always (an error where it cannot), False never.
+
+    Attributes
+    ----------
+    device
+        ``"cpu"`` or ``"cuda:N"``.
+    graphs
+        ``"on"``, or ``"off: "`` and why.
+    on_cpu
+        Operators that a session on CUDA leaves to the CPU, sorted; empty on the CPU.
 
     Raises
     ------
     ModelIntegrityError
         Not an ONNX model that onnxruntime can run.
     ProviderError
-        The device cannot run here, or did not take the model.
+        The device cannot run here, or did not take the model; CUDA graphs asked for in vain.
+    OutOfMemoryError
+        The model does not fit into the device's memory.
+    ValueError
+        No such device, optimisation level or precision, or several devices.
     """
 
     def __init__(
@@ -129,48 +160,131 @@ class Session:
         threads: int | None = None,
         optimization: Optimization = "all",
         source: str = "model",
+        precision: str = "fp32",
+        graphs: Graphs = "auto",
     ) -> None:
-        providers = _providers(device)
-        self.device = device
+        devices = parse_devices(device)
+        if len(devices) > 1:
+            raise ValueError(f"a session runs on one device, not on {device!r}")
+        (self.device,) = devices
+        self.precision = check_precision(precision, self.device)
         self.version = str(ort.__version__)
         self.source = source
         self.threads = thread_count(threads)
+        if self.device != "cpu":
+            check_cuda()
+            _preload()
+        self.model = model
+        self._level = _LEVELS[optimization]
+        with DEVICE.shared():
+            self._session = self._open_strict()
+        self.providers: list[str] = self._session.get_providers()
+        self.inputs: Axes = {n.name: (n.type, n.shape) for n in self._session.get_inputs()}
+        self.outputs: Axes = {n.name: (n.type, n.shape) for n in self._session.get_outputs()}
+        placed = placement(self._session) if self.device != "cpu" else {}
+        self.on_cpu = sorted(placed.get(CPU, ()))
+        self.graphs = graphs_verdict(graphs, self.device, set().union(*placed.values()))
+        self.graphs_wanted = graphs
+        if graphs is True and self.graphs != "on":
+            raise ProviderError(f"{source}: graphs=True, but CUDA graphs are {self.graphs}")
+
+    def open(self, sizes: Mapping[str, int] | None = None, *, graphs: bool = False) -> Any:
+        """Another onnxruntime session of this model, on this device.
+
+        Parameters
+        ----------
+        sizes
+            Sizes for axes that the model names; sums on its shapes are then done beforehand.
+        graphs
+            Let it capture a CUDA graph; it may then only be run with the same bound memory.
+        """
+        return self._open(sizes or {}, graphs, strict=True)
+
+    def _open(self, sizes: Mapping[str, int], graphs: bool, strict: bool) -> Any:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = _LEVELS[optimization]
+        options.graph_optimization_level = self._level
         options.log_severity_level = 4  # its errors are raised; printed too they would be twice
-        if device != "cpu":
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        for name, size in sizes.items():
+            options.add_free_dimension_override_by_name(name, size)
+        if self.device != "cpu":
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", str(int(strict)))
+        wanted = providers(self.device, self.precision, graphs=graphs)
         try:
-            self._session = ort.InferenceSession(model, options, providers=providers)
+            # Its own fallback would print to stdout and go on with the CPU.
+            return ort.InferenceSession(self.model, options, providers=wanted, enable_fallback=0)
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
-            if device != "cpu":
-                raise ProviderError(
-                    f"{source}: cannot run on {device}: {_reason(error)}"
+            if self.device == "cpu" or type(error).__name__ in _BROKEN:
+                if is_out_of_memory(error):
+                    raise self.failure(error, "cannot be loaded") from error
+                raise ModelIntegrityError(
+                    f"{self.source}: not a model onnxruntime can run: {reason(error)}"
                 ) from error
-            raise ModelIntegrityError(
-                f"{source}: not a model onnxruntime can run: {_reason(error)}"
-            ) from error
-        self.providers: list[str] = self._session.get_providers()
-        wanted = _CPU if device == "cpu" else _CUDA
-        if self.providers[0] != wanted:
+            raise self.failure(error, "cannot run") from error
+
+    def _open_strict(self) -> Any:
+        """The session; refused if the device is not in it, or leaves computing to the CPU."""
+        try:
+            session = self.open()
+        except ProviderError as error:
+            if "assigned to the default CPU EP" not in str(error):
+                raise
+            # Sums on shapes may be what it refused, or the whole provider failed to load.
+            session = self._open({}, graphs=False, strict=False)
+        wanted = CPU if self.device == "cpu" else CUDA
+        providers = session.get_providers()
+        if providers[0] != wanted:
             raise ProviderError(
-                f"{source}: asked for {wanted}, onnxruntime gave {self.providers[0]}: the CUDA or "
-                "cuDNN libraries did not load (seqtile doctor says which)"
+                f"{self.source}: cannot run on {self.device}: {_load_failure()} (seqtile doctor "
+                "says what is missing)"
             )
-        self.inputs: dict[str, tuple[str, list[int | str | None]]] = {
-            node.name: (node.type, node.shape) for node in self._session.get_inputs()
-        }
-        self.outputs: dict[str, tuple[str, list[int | str | None]]] = {
-            node.name: (node.type, node.shape) for node in self._session.get_outputs()
-        }
+        if wanted == CUDA:
+            left = sorted(placement(session).get(CPU, ()))
+            if refused := [name for name in left if name not in OF_SHAPES]:
+                raise ProviderError(
+                    f"{self.source}: {self.device} cannot run {', '.join(refused)}, which "
+                    "onnxruntime has for the CPU only: use device='cpu'"
+                )
+            if left:
+                log.info("%s: sums on shapes stay on the CPU: %s", self.source, ", ".join(left))
+        return session
+
+    @property
+    def handle(self) -> Any:
+        """The `onnxruntime.InferenceSession`, for batches of any shape."""
+        return self._session
+
+    def memory(self) -> Memory:
+        """Memory to copy batches through, for one thread at a time."""
+        if self.device == "cpu":
+            return HostMemory()
+        major = ort.cuda_version.split(".")[0]
+        return CudaMemory(int(self.device.removeprefix("cuda:")), f"libcudart.so.{major}")
+
+    def device_value(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        """An uninitialised `onnxruntime.OrtValue` on the device."""
+        kind, _, number = self.device.partition(":")
+        return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, kind, int(number or 0))
+
+    def failure(self, error: Exception, doing: str = "failed") -> ProviderError:
+        """The error to raise for one of onnxruntime; `OutOfMemoryError` where it was that."""
+        return explain(error, source=self.source, device=self.device, doing=doing)
 
     @property
     def metadata(self) -> dict[str, str]:
         """The model file's own metadata."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def runner(self) -> Session | BoundRunner:
+        """What one worker thread runs batches with.
+
+        On the CPU this session, which threads may share; on CUDA a `BoundRunner`, with memory of
+        its own on the device.
+        """
+        return self if self.device == "cpu" else BoundRunner(self)
 
     def run(
         self,
@@ -181,28 +295,31 @@ class Session:
     ) -> list[NDArray[Any]]:
         """Outputs for one batch, in the order of ``outputs`` (default: the graph's).
 
-        Its seconds are counted as the ``profile``'s stage ``"compute"``.
+        Parameters
+        ----------
+        feeds
+            An array for each input.
+        outputs
+            Names of the outputs wanted.
+        profile
+            Gets the seconds of the run as ``"compute"``, copies to and from a GPU among them.
 
         Raises
         ------
+        OutOfMemoryError
+            The batch is too large for the device's memory.
         ProviderError
-            The device could not run this batch: too large for its memory, or of a shape the model
-            does not take.
+            The device could not run this batch, as one of a shape the model does not take.
         """
-        begin = time.perf_counter()
+        started = perf_counter()
         try:
-            results = self._session.run(outputs, dict(feeds))
+            with DEVICE.shared() if self.device != "cpu" else contextlib.nullcontext():
+                results = self._session.run(outputs, dict(feeds))
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
-            raise ProviderError(
-                f"{self.source}: failed on {self.device}: {_reason(error)}"
-            ) from error
+            raise self.failure(error) from error
         if profile is not None:
-            profile.add("compute", time.perf_counter() - begin)
+            profile.add("compute", perf_counter() - started)
         return [np.asarray(result) for result in results]
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or repr(error)).splitlines()[0][:300]
 
 
 def open_session(
@@ -211,7 +328,7 @@ def open_session(
     """A session on the device asked for; ``"auto"`` prefers CUDA and logs what it chose."""
     if device != "auto":
         return Session(model, device=device, threads=threads, source=source)
-    if _CUDA in ort.get_available_providers():
+    if CUDA in ort.get_available_providers():
         try:
             session = Session(model, device="cuda", threads=threads, source=source)
         except ProviderError as error:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .cards import ModelCard, TensorSpec
+from .cards import ModelCard
 from .errors import SeqtileError
 from .outputs import AtomicOutputs, output_errors
-from .predictor import Prediction
-from .sequence import decode
+from .prediction import PredictionBlock
+from .rows import Rows
 
 __all__ = ["TableError", "read_inputs", "write_predictions"]
 
@@ -78,7 +76,7 @@ def _read_column(path: Path) -> dict[str, float]:
 
 
 def write_predictions(
-    items: Iterable[Prediction],
+    blocks: Iterable[PredictionBlock],
     output: str,
     *,
     card: ModelCard | None,
@@ -89,20 +87,21 @@ def write_predictions(
 
     Parameters
     ----------
-    items
-        Predictions, in order.
+    blocks
+        Predictions, in order. Shapes may differ from block to block.
     output
         A file, or ``-`` for standard output. ``.npz``: ``name`` and an array per output, rows
-        stacked. Else tab-separated with a header: an output of several numbers takes a column for
-        each, named by the card's labels; one of letters (the card gives its alphabet) is decoded.
-        Of a classification the likeliest class comes first, as ``class``.
+        stacked. Else tab-separated with a header, in UTF-8: an output of several numbers takes a
+        column for each, named by the card's labels; one of letters (the card gives its alphabet) is
+        decoded. Of a classification the likeliest class comes first, as ``class``.
     card
         Of the model, None for a third-party one.
     as_json
         JSON lines instead: numbers in full, by label where there are any; letters beside them as
         ``<output>_letters``.
     advance
-        Called with the number of rows written.
+        Called with the number of rows written so far, after each block. Standard output is then
+        flushed.
 
     Raises
     ------
@@ -111,96 +110,43 @@ def write_predictions(
     ValueError
         Rows of different shapes for ``.npz``.
     """
-    specs = {tensor.name: tensor for tensor in card.outputs} if card else {}
-    classes = card.outputs[0] if card and card.task == "classification" else None
+    filled = (block for block in blocks if len(block.names))
     with AtomicOutputs() as files:
         path = None if output == "-" else files.path_for(Path(output))
         if path is not None and output.endswith(".npz"):
-            _write_arrays(items, path, output, advance)
+            _write_arrays(filled, path, output, advance)
             return
-        name = "standard output" if path is None else output
-        opened = (
-            nullcontext(sys.stdout)
-            if path is None  # file names need not be UTF-8: they are written as they are
-            else path.open("w", encoding="utf-8", errors="surrogateescape")
-        )
+        rows, count = Rows(card, as_json=as_json), 0
+        opened = nullcontext(sys.stdout.buffer) if path is None else path.open("wb")
         with opened as file:
-            for count, item in enumerate(items, 1):
-                with output_errors(name) if path else nullcontext():
-                    if as_json:
-                        file.write(json.dumps(_record(item, specs, classes)) + "\n")
-                    else:
-                        _write_row(item, specs, classes, file, header=count == 1)
+            for block in filled:
+                text = rows(block)
+                if count == 0 and not as_json:
+                    text = rows.header(block) + text
+                with output_errors(output) if path else nullcontext():
+                    file.write(text)
+                    if path is None:
+                        file.flush()
+                count += len(block.names)
                 advance(count)
 
 
 def _write_arrays(
-    items: Iterable[Prediction], path: Path, output: str, advance: Callable[[int], object]
+    blocks: Iterable[PredictionBlock], path: Path, output: str, advance: Callable[[int], object]
 ) -> None:
     names: list[str] = []
     columns: dict[str, list[NDArray[np.float32]]] = {}
-    for count, item in enumerate(items, 1):
-        names.append(item.name)
-        for name, value in item.outputs.items():
+    for block in blocks:
+        names.extend(block.names)
+        for name, values in block.outputs.items():
             column = columns.setdefault(name, [])
-            if column and column[0].shape != value.shape:
+            if column and column[0].shape[1:] != values.shape[1:]:
                 raise ValueError(
-                    f"{output}: record {item.name!r} has {name} of shape {value.shape}, others "
-                    f"{column[0].shape}: an array needs one; write a table or JSON lines"
+                    f"{output}: record {block.names[0]!r} has {name} of shape {values.shape[1:]}, "
+                    f"others {column[0].shape[1:]}: an array needs one; write a table or JSON lines"
                 )
-            column.append(value)
-        advance(count)
+            column.append(values)
+        advance(len(names))
     with output_errors(output), path.open("wb") as file:
-        arrays = {name: np.stack(column) for name, column in columns.items()}
+        arrays = {name: np.concatenate(column) for name, column in columns.items()}
         np.savez(file, name=np.array(names, dtype=np.str_), **arrays)  # type: ignore[arg-type]
-
-
-def _letters(value: NDArray[np.float32], spec: TensorSpec | None) -> str | None:
-    """The letters an output stands for, None if it stands for none."""
-    if spec is None or not spec.alphabet:
-        return None
-    return str(decode(value, alphabet=spec.alphabet))
-
-
-def _class(item: Prediction, classes: TensorSpec | None) -> dict[str, str]:
-    """The likeliest class by name, nothing where there are no classes (an embedding has none)."""
-    if classes is None or classes.name not in item.outputs:
-        return {}
-    return {"class": classes.labels[int(item.outputs[classes.name].argmax())]}
-
-
-def _record(
-    item: Prediction, specs: Mapping[str, TensorSpec], classes: TensorSpec | None
-) -> dict[str, Any]:
-    content: dict[str, Any] = {"name": item.name, **_class(item, classes)}
-    for name, value in item.outputs.items():
-        labels = specs[name].labels if name in specs else ()
-        numbers = value.tolist()
-        named = value.ndim == 1 and len(labels) == len(value)
-        content[name] = dict(zip(labels, numbers, strict=True)) if named else numbers
-        if (letters := _letters(value, specs.get(name))) is not None:
-            content[f"{name}_letters"] = letters
-    return content
-
-
-def _write_row(
-    item: Prediction,
-    specs: Mapping[str, TensorSpec],
-    classes: TensorSpec | None,
-    file: TextIO,
-    *,
-    header: bool,
-) -> None:
-    cells = {"name": item.name, **_class(item, classes)}
-    for name, value in item.outputs.items():
-        spec = specs.get(name)
-        if (letters := _letters(value, spec)) is not None:
-            cells[name] = letters
-            continue
-        flat = value.reshape(-1)
-        labels = spec.labels if spec and len(spec.labels) == flat.size else range(flat.size)
-        keys = [name] if flat.size == 1 else [f"{name}_{label}" for label in labels]
-        cells.update(zip(keys, (f"{v:.6g}" for v in flat.tolist()), strict=True))
-    if header:
-        file.write("\t".join(cells) + "\n")
-    file.write("\t".join(cells.values()) + "\n")

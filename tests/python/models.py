@@ -132,6 +132,35 @@ def rich_model(path: Path) -> Path:
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def zeros_model(path: Path) -> Path:
+    """The inputs and outputs of `motif_model`, and 0 for an answer."""
+    constants = {"along": np.array([1], np.int64), "none": np.array(0, np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["sequence"], ["codes"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["codes", "along"], ["sum"], keepdims=0),
+        helper.make_node("Mul", ["sum", "none"], ["probability"]),
+    ]
+    inputs = [helper.make_tensor_value_info("sequence", TensorProto.UINT8, ["batch", "length"])]
+    outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch"])]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
+def sums_model(path: Path, *, rows: Axis | None = "batch") -> Path:
+    """A model whose rows depend on each other: each row of ``sum`` is the sum of all rows of ``x``.
+
+    Both are float32, (rows, 3).
+    """
+    constants = {"rows": np.array([0], np.int64), "none": np.array(0, np.float32)}
+    nodes = [
+        helper.make_node("ReduceSum", ["x", "rows"], ["total"], keepdims=1),
+        helper.make_node("Mul", ["x", "none"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "total"], ["sum"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 3])]
+    outputs = [helper.make_tensor_value_info("sum", TensorProto.FLOAT, [rows, 3])]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
 def _save(
     path: Path,
     nodes: Sequence[onnx.NodeProto],

@@ -128,7 +128,8 @@ def test_tiles_of_many_images_go_together(
     images = [blobs(16 + 4 * (i % 2), 20, i) for i in range(20)]
     works = [Work(image, cells, SegmentOptions()) for image in images]
     found = list(segmented(cells, works))
-    assert sorted(calls) == [10, 10]
+    assert 8 <= len(calls) < len(images)
+    assert max(calls) >= 3
     assert found == works
     for image, work in zip(images, works, strict=True):
         np.testing.assert_array_equal(work.labels.rows(0, len(image)), whole(image)[1])

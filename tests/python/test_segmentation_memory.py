@@ -42,8 +42,8 @@ def test_a_slide_four_times_as_tall(data_root: Path, tmp_path: Path) -> None:
     pyvips.Image.arrayjoin(copies, across=1).jpegsave(str(tmp_path / "tall.jpg"), Q=75)
     peak = peak_mb(model, slide, tmp_path / "a.tif", tmp_path / "a.csv")
     tall_peak = peak_mb(model, tmp_path / "tall.jpg", tmp_path / "b.tif", tmp_path / "b.csv")
-    assert tall_peak < 700  # 1,102 MB of pixels, 1,469 MB of each output, as much of labels
-    assert tall_peak - peak < 100
+    assert tall_peak < 850  # 1,102 MB of pixels, 1,469 MB of each output, as much of labels
+    assert tall_peak - peak < 150
 
     with tifffile.TiffFile(tmp_path / "b.tif") as file:
         labels = file.asarray()

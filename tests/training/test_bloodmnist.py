@@ -270,6 +270,7 @@ def test_smoke(exported: Path, model: str) -> None:
     arguments = "" if model == "best" else " --model cnn-pool"
     assert card["training"]["command"] == f"python -m training.train_bloodmnist{arguments} --export"
     rows = json.loads((folder / "parity.json").read_text())["rows"]
+    rows = [row for row in rows if row["precision"] == "fp32"]
     assert {row["batch"] for row in rows} == {1, 2, 7, 64}
     assert all(row["passed"] for row in rows)
     assert {p.name for p in folder.glob("*.png")} == {

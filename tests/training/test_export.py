@@ -133,6 +133,8 @@ def test_sound_network_is_written_and_loads(tmp_path: Path, network, length) -> 
     np.testing.assert_allclose(predictor.predict(probe)["probability"], expected, atol=1e-5)
 
     rows = json.loads((tmp_path / "toy" / "parity.json").read_text())["rows"]
+    assert {row["precision"] for row in rows} == {"fp32", "fp16", "tf32"}
+    rows = [row for row in rows if row["precision"] == "fp32"]
     lengths = {12, 40, 93} if length == "length" else {40}
     assert {row["batch"] for row in rows} == {1, 2, 7, 64}
     assert {row["length"] for row in rows} == lengths

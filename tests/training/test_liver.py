@@ -218,7 +218,8 @@ def test_exported_model_is_the_network(trained) -> None:
     folder, printed = trained
     exported = folder / "exported" / NAME
     assert {path.name for path in exported.iterdir()} == {
-        "model.onnx", "card.json", "golden.npz", "parity.json", "history.csv", "training.png",
+        "model.onnx", "model.fp16.onnx", "card.json", "golden.npz", "parity.json", "history.csv",
+        "training.png",
         "cross_validation.csv", "kernel_sizes.csv", "motifs.meme", "motifs.png",
     }  # fmt: skip
     predictor = seqtile.load(exported, device="cpu")

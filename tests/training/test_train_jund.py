@@ -76,6 +76,7 @@ def test_exported_model_is_the_network(trained) -> None:
     exported = folder / "exported" / NAME
     assert {
         "model.onnx",
+        "model.fp16.onnx",
         "card.json",
         "golden.npz",
         "parity.json",
