@@ -148,6 +148,53 @@ def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
     benchmark.pedantic(timed, rounds=1)
 
 
+def test_index(benchmark, genome: Path, tmp_path: Path) -> None:
+    """Opening a file that has no index yet; the others write theirs."""
+    copy = tmp_path / "copy.fa"
+    copy.hardlink_to(genome)
+    index = Path(f"{copy}.fai")
+    buffer = bytearray(genome.stat().st_size)
+
+    def readinto() -> None:
+        with copy.open("rb", buffering=0) as file:
+            assert file.readinto(buffer) == len(buffer)
+
+    def ours() -> None:
+        index.unlink(missing_ok=True)
+        seqtile.Fasta(copy)
+
+    def by_pysam() -> None:
+        import pysam
+
+        index.unlink(missing_ok=True)
+        pysam.faidx(str(copy))
+
+    def by_pyfaidx() -> None:
+        import pyfaidx
+
+        index.unlink(missing_ok=True)
+        pyfaidx.Fasta(str(copy))
+
+    def by_pyfastx() -> None:
+        import pyfastx
+
+        Path(f"{copy}.fxi").unlink(missing_ok=True)
+        pyfastx.Fasta(str(copy))
+
+    ours()
+    written = index.read_text()
+    if find_spec("pysam"):
+        by_pysam()
+        assert index.read_text() == written
+    others = {"pysam": by_pysam, "pyfastx": by_pyfastx, "pyfaidx": by_pyfaidx}
+    record(
+        benchmark, "index (.fai) of 100 Mb", speed_ratio(ours, readinto, rounds=7),
+        limit="readinto", target=None, rate=(BASES / 1e9, "Gb/s"),
+        peers=compare.peers(ours, others, rounds=1),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_bgzip(benchmark, packed: Path, threads: int) -> None:
     fasta = seqtile.Fasta(packed)

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import seqtile
+from benches import compare
 from benches.compare import record, seconds, speed_ratio
 
 BASES = 100_000_000
@@ -120,6 +121,73 @@ def test_pykmertools(benchmark: Any, letters: Any) -> None:
         limit="pykmertools", target=None, rate=(len(text) / 1e9, "Gbases/s"),
     )  # fmt: skip
     benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=1)
+
+
+def codes_by_numpy(text: Any, k: int) -> Any:
+    """Codes of all windows of A, C, G and T: a shift and an addition for each letter of a k-mer."""
+    digits = np.zeros(256, np.uint64)
+    digits[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
+    letters, count = digits[text], len(text) - k + 1
+    codes = np.zeros(count, np.uint64)
+    for i in range(k):
+        codes <<= np.uint64(2)
+        codes |= letters[i : i + count]
+    return codes
+
+
+def test_codes(benchmark: Any) -> None:
+    k, text = 21, np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), 10_000_000)
+
+    def ours() -> Any:
+        return seqtile.kmer_codes(text, k)
+
+    codes, valid = ours()
+    assert valid.all()
+    np.testing.assert_array_equal(codes, codes_by_numpy(text, k))
+    ratio = speed_ratio(ours, lambda: np.ones(len(codes), np.uint64), rounds=7)
+    record(
+        benchmark, f"code of every window, k = {k}, 10 Mb", ratio, limit="fresh memset of them",
+        target=None, rate=(len(text) / 1e9, "Gbases/s"),
+        peers={"numpy": seconds(lambda: codes_by_numpy(text, k)) / ratio.ours_s},
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
+
+
+def minimizers_by_numpy(text: Any, k: int, w: int) -> Any:
+    """Codes of the k-mers with the smallest hash of any window, sorted, each once."""
+    mask = np.uint64(4**k - 1)
+    codes = codes_by_numpy(text, k)
+
+    def shift(values: Any, bits: int) -> Any:
+        return values >> np.uint64(-bits) if bits < 0 else values << np.uint64(bits)
+
+    hashes = (~codes + shift(codes, 21)) & mask  # hash64 of minimap2's sketch.c
+    hashes ^= shift(hashes, -24)
+    hashes = (hashes + shift(hashes, 3) + shift(hashes, 8)) & mask
+    hashes ^= shift(hashes, -14)
+    hashes = (hashes + shift(hashes, 2) + shift(hashes, 4)) & mask
+    hashes ^= shift(hashes, -28)
+    hashes = (hashes + shift(hashes, 31)) & mask
+    least = np.lib.stride_tricks.sliding_window_view(hashes, w).argmin(axis=1)
+    return np.unique(codes[np.unique(least + np.arange(len(least)))])
+
+
+def test_minimizers(benchmark: Any) -> None:
+    k, w = 15, 10
+    text = np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), 5_000_000)
+
+    def ours() -> Any:
+        return seqtile.minimizers(text, k, w, canonical=False)
+
+    _, codes = ours()
+    np.testing.assert_array_equal(np.unique(codes), minimizers_by_numpy(text, k, w))
+    record(
+        benchmark, f"minimizers, k = {k}, w = {w}, 5 Mb",
+        speed_ratio(ours, lambda: seqtile.kmer_codes(text, k), rounds=5),
+        limit="the k-mers' codes alone", target=None, rate=(len(text) / 1e6, "Mbases/s"),
+        peers=compare.peers(ours, {"numpy": lambda: minimizers_by_numpy(text, k, w)}, 1),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 def run(*command: object) -> str:
