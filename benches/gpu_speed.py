@@ -8,7 +8,17 @@ from typing import Any
 
 import seqtile
 from benches.compare import seconds
-from benches.gpu_inputs import is_dense, random_genome, rate, resident, scans, shuffled, times
+from benches.gpu_inputs import (
+    Feeds,
+    is_dense,
+    random_genome,
+    rate,
+    resident,
+    scans,
+    shuffled,
+    times,
+)
+from benches.gpu_peak import flop, peak
 from benches.gpu_report import Context, Section, in_time, item
 from seqtile.binding import BoundRunner
 from seqtile.loading import model_bytes
@@ -43,6 +53,10 @@ def sizes(context: Context, name: str) -> tuple[int, ...]:
     return (256,) if context.quick else (256, 2048, 8192, 32_768)
 
 
+def device_index(device: str) -> int:
+    return int(device.partition(":")[2] or 0)
+
+
 def least_s(context: Context) -> float:
     return 0.02 if context.quick else 0.2
 
@@ -51,7 +65,8 @@ def sweep(context: Context, section: Section) -> None:
     """`predict` by model, precision and batch size, beside the same batches left on the device."""
     section.head = (
         "model", "precision", "batch", "on the device, items/s", "without graphs, items/s",
-        "graphs", "predict, items/s", f"of the device's (want {TARGET})", "lanes' time", "verdict",
+        "Tflop/s", "of the card's", "graphs", "predict, items/s",
+        f"of the device's (want {TARGET})", "lanes' time", "verdict",
     )  # fmt: skip
     for name in context.models:
         for precision in context.precisions:
@@ -66,6 +81,8 @@ def _sweep_one(context: Context, section: Section, name: str, precision: str) ->
     bound = BoundRunner(session(context, name, precision))
     plain = BoundRunner(session(context, name, precision, graphs=False))
     first = seqtile.card(name).inputs[0].name
+    with Meter(device_index(predictor.device)) as meter:
+        card = meter.name
     # Other precisions at the largest size alone: what a size does is the same in all.
     chosen = (
         sizes(context, name) if precision == context.precisions[0] else sizes(context, name)[-1:]
@@ -88,12 +105,26 @@ def _sweep_one(context: Context, section: Section, name: str, precision: str) ->
         predict(profile)
         section.rows.append(
             (
-                name, precision, size, on_device, without, bound.graphs, speed, speed / on_device,
+                name, precision, size, on_device, without,
+                *arithmetic(name, precision, feeds, on_device / size, card),
+                bound.graphs, speed, speed / on_device,
                 breakdown(profile), profile.verdict(),
             )
         )  # fmt: skip
     bound.close()
     plain.close()
+
+
+def arithmetic(
+    name: str, precision: str, feeds: Feeds, calls: float, card: str | None
+) -> tuple[float | None, str | None]:
+    """Tflop/s at so many calls a second, and their share of what the card can do."""
+    model = (model_folder(name) / "model.onnx").read_bytes()
+    work = flop(model, {key: values.shape for key, values in feeds.items()})
+    if work is None:
+        return None, None
+    done, most = work * calls / 1e12, peak(card, precision)
+    return done, None if most is None else f"{done / most:.0%}"
 
 
 def breakdown(profile: Profile) -> str:
@@ -136,8 +167,7 @@ def _scan_one(context: Context, name: str, precision: str, folder: Path) -> tupl
 
     windows = 2 * work()  # both strands; this one warms up
     profile = Profile()
-    index = int(predictor.device.partition(":")[2] or 0)
-    with Meter(index) as meter, meter.watch() as watch:
+    with Meter(device_index(predictor.device)) as meter, meter.watch() as watch:
         speed = windows / seconds(lambda: work(profile))
     usage = watch.usage
     energy = None if usage.energy is None else usage.energy / windows * 1e6

@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import seqtile
-from benches import gpu, gpu_engines, gpu_inputs, gpu_parity, gpu_speed
+from benches import gpu, gpu_engines, gpu_inputs, gpu_parity, gpu_peak, gpu_speed
 from benches.gpu_report import Context, Section, cell, document, guarded
 from seqtile.certificate import ParityRow
 from seqtile.session import Session
@@ -124,11 +125,50 @@ def test_sweep() -> None:
     assert section.failures == []
     assert [row[:3] for row in section.rows] == [(name, "fp32", 256) for name in CONTEXT.models]
     for row in section.rows:
-        on_device, without, graphs, speed, ratio = row[3:8]
+        on_device, without, tflops, share, graphs, speed, ratio = row[3:10]
+        assert tflops > 0  # type: ignore[operator]
+        assert share is None
         assert min(on_device, without, speed) > 0  # type: ignore[type-var]
         assert ratio == speed / on_device  # type: ignore[operator]
         assert str(graphs).startswith("off: ")
-        assert "compute" in str(row[8])
+        assert "compute" in str(row[10])
+
+
+def test_arithmetic_is_counted() -> None:
+    from onnx import TensorProto, helper
+
+    def tensor(name: str, *shape: int | str) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["x", "w"], ["h"]),
+            helper.make_node("GlobalMaxPool", ["h"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Gemm", ["f", "v"], ["y"]),
+        ],
+        "counted",
+        [tensor("x", "n", 4, 1, "length"), tensor("w", 8, 4, 1, 5), tensor("v", 8, 3)],
+        [tensor("y", "n", 3)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    found = gpu_peak.flop(model.SerializeToString(), {"x": (2, 4, 1, 14)})
+    assert found == 2 * (2 * 8 * 10 * 4 * 5) + 2 * (2 * 8 * 3)
+    assert gpu_peak.flop(model.SerializeToString(), {}) is None
+    assert gpu_peak.peak("NVIDIA H200", "tf32") == 494.7
+    assert gpu_peak.peak("another", "tf32") is None
+    assert gpu_peak.peak(None, "tf32") is None
+
+
+@pytest.mark.parametrize("name", seqtile.list_models())
+def test_arithmetic_of_the_zoo(name: str) -> None:
+    """Twice the batch is twice the work."""
+    model = (model_folder(name) / "model.onnx").read_bytes()
+    shapes = [
+        {key: values.shape for key, values in gpu_inputs.shuffled(name, n).items()} for n in (2, 4)
+    ]
+    two, four = (gpu_peak.flop(model, shape) for shape in shapes)
+    assert two is None or 2 * two == four > 1000  # type: ignore[operator]
 
 
 def test_scan() -> None:
