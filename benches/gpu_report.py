@@ -69,7 +69,7 @@ def cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return number(value) if value == 0 or abs(value) >= 1e-3 else f"{value:.2g}"
+        return number(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return " ".join(str(value).replace("|", "/").split())

@@ -48,11 +48,11 @@ class Outcome:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, without an exponent."""
+    """Two or three significant digits."""
     if value is None:
         return "-"
     size = abs(value)
-    return f"{value:.3f}" if size < 0.1 else f"{value:.2f}" if size < 100 else f"{value:,.0f}"
+    return f"{value:.2g}" if size < 0.1 else f"{value:.2f}" if size < 100 else f"{value:,.0f}"
 
 
 def is_short(row: Row) -> bool:

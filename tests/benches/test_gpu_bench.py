@@ -25,7 +25,7 @@ CONTEXT = Context("cpu", ("jund-cnn-seq", "bloodmnist-cnn-pool"), ("fp32",), qui
 
 def test_cells() -> None:
     assert [cell(v) for v in (None, 1234567, 0.00001234, 12.3456, 0.0, "a | b\nc")] == [
-        "-", "1,234,567", "1.2e-05", "12.35", "0.000", "a / b c",
+        "-", "1,234,567", "1.2e-05", "12.35", "0", "a / b c",
     ]  # fmt: skip
 
 
