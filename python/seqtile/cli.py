@@ -128,7 +128,8 @@ def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, a model folder, or an .onnx file")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or cuda:0,1")
+    parser.add_argument("--precision", default="fp32", help="fp32 (default), or tf32, fp16 on CUDA")
     parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="items per call")
     parser.add_argument("--profile", action="store_true", help="say what each stage took")

@@ -53,7 +53,13 @@ def _load(options: argparse.Namespace) -> Any:
         spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet or "dna")
     elif options.alphabet:
         raise ValueError("--alphabet goes with --input-layout, for a third-party .onnx file")
-    return load(options.model, device=options.device, threads=options.threads, input=spec)
+    return load(
+        options.model,
+        device=options.device,
+        threads=options.threads,
+        precision=options.precision,
+        input=spec,
+    )
 
 
 def _refuse_overwrite(source: str, targets: Sequence[str]) -> None:
@@ -91,7 +97,7 @@ def predict(options: argparse.Namespace) -> int:
     else:
         if len(options.sources) > 1 or options.crop is not None or options.resize:
             raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
-        items = predictor.predict_fasta(
+        items = predictor.fasta_blocks(
             options.sources[0],
             batch_size=_batch_size(options),
             inputs=inputs,
@@ -125,7 +131,7 @@ def _image_predictions(
     paths = find_images(options.sources)
     for path in paths:
         _refuse_overwrite(str(path), [options.output])
-    return predictor.predict_images(
+    return predictor.image_blocks(
         paths,
         batch_size=_batch_size(options),
         crop=options.crop,

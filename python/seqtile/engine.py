@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
+from .devices import parse_devices
 from .machine import processor_name
 from .pipeline import Runner
+from .placement import Graphs
 from .session import Session, open_session
 
 __all__ = ["Engine"]
+
+_LANES = 3  # of a CUDA device
 
 
 class Engine:
@@ -21,9 +26,14 @@ class Engine:
     model
         Bytes of the ONNX file.
     device
-        As for `seqtile.load`.
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
+        runs, else the CPU (logged).
     threads
         Threads on the CPU; default `thread_count`.
+    precision
+        ``"fp32"``; on CUDA also ``"tf32"``, and ``"fp16"`` for a model that has float16 inside.
+    graphs
+        CUDA graphs: ``"auto"`` where the model allows, True always, False never; see `Session`.
     source
         Name of the model, for errors.
 
@@ -31,6 +41,8 @@ class Engine:
     ----------
     device
         Where it runs.
+    precision
+        As given.
     providers
         onnxruntime's execution providers, in order.
     threads
@@ -38,9 +50,7 @@ class Engine:
     inputs, outputs
         Type and axes of the graph's tensors by name.
     key
-        What its speed depends on beside the model: device, threads, processor, versions.
-    single
-        Runs one call at a time with all threads on it: the lowest latency.
+        What its speed depends on beside the model: device, threads, precision, processor, versions.
 
     Raises
     ------
@@ -48,6 +58,8 @@ class Engine:
         Not an ONNX model that onnxruntime can run.
     ProviderError
         The device cannot run here, or did not take the model.
+    ValueError
+        No such device or precision.
     """
 
     def __init__(
@@ -56,36 +68,56 @@ class Engine:
         device: str = "auto",
         *,
         threads: int | None = None,
+        precision: str = "fp32",
+        graphs: Graphs = "auto",
         source: str = "model",
     ) -> None:
-        session = open_session(model, device, threads=threads, source=source)
-        self._model = model
-        self._source = source
-        self._session = session
+        options: dict[str, Any] = {
+            "threads": threads, "precision": precision, "graphs": graphs, "source": source
+        }  # fmt: skip
+        if device == "auto":
+            self._sessions = [open_session(model, device, **options)]
+        else:
+            self._sessions = [Session(model, device=d, **options) for d in parse_devices(device)]
+        first = self._sessions[0]
         self._lock = threading.Lock()
-        self.device = session.device
-        self.providers = list(session.providers)
-        self.threads = session.threads
-        self.inputs = session.inputs
-        self.outputs = session.outputs
-        self.single: Runner = session
+        self.device = first.device if device in ("auto", "cuda") else device
+        self.precision = precision
+        self.providers = list(first.providers)
+        self.threads = first.threads
+        self.inputs = first.inputs
+        self.outputs = first.outputs
         self.key = (
-            f"{session.device}, {self.threads} threads, {processor_name()}, "
-            f"onnxruntime {session.version}"
+            f"{self.device}, {self.threads} threads, {precision}, {processor_name()}, "
+            f"onnxruntime {first.version}"
         )
+
+    @property
+    def graphs(self) -> str:
+        """``"on"`` if batches are replayed as CUDA graphs, else ``"off: "`` and why."""
+        return self._sessions[0].graphs
+
+    @property
+    def single(self) -> Runner:
+        """Runs one call at a time, on the CPU with all threads on it: the lowest latency."""
+        return self._sessions[0] if self.device == "cpu" else self.lanes[0]
 
     @property
     def lanes(self) -> Sequence[Runner]:
         """For streams of batches, one for each thread that feeds them: the highest throughput.
 
         On the CPU as many as `threads`, each of one thread: 1.0 to 1.75 times as fast as all
-        threads on one batch after another (``benches/bench_predict.py::test_lanes``).
+        threads on one batch after another (``benches/bench_predict.py::test_lanes``). On CUDA three
+        for each device, so that one copies in and another out while the third computes.
         """
         with self._lock:  # two threads that ask at once open one session
             return self._lanes
 
     @cached_property
     def _lanes(self) -> Sequence[Runner]:
-        if self.device != "cpu" or self.threads == 1:
-            return [self._session]
-        return [Session(self._model, threads=1, source=self._source)] * self.threads
+        first = self._sessions[0]
+        if self.device != "cpu":
+            return [session.runner() for _ in range(_LANES) for session in self._sessions]
+        if self.threads == 1:
+            return [first]
+        return [Session(first.model, threads=1, source=first.source)] * self.threads

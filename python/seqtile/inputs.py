@@ -106,7 +106,7 @@ class SequenceInput:
 
     def batch_of(self, items: Any) -> SequenceBatch:
         """One sequence or several as a batch."""
-        return SequenceBatch(items)
+        return items if isinstance(items, SequenceBatch) else SequenceBatch(items)
 
     def chunks(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Chunk]:
         """Letters of one length, uint8, shape (n, L); see `ModelInput`."""

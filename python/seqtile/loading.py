@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
+from collections.abc import Callable
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from .errors import (
     ProviderError,
 )
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
+from .placement import Graphs
 from .predictor import Predictor
 from .session import Session
 from .zoo import model_folder, read_card
@@ -38,6 +41,7 @@ def load(
     device: str = "auto",
     threads: int | None = None,
     precision: str = "fp32",
+    graphs: Graphs = "auto",
     input: InputSpec | None = None,
 ) -> Predictor:
     """Load a model and prove that it is the one its card describes.
@@ -49,8 +53,8 @@ def load(
         shipped model or a folder the checksum is verified and the golden inputs are predicted; a
         lone file exported by seqtile carries its card in its metadata.
     device
-        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, or ``"auto"``: CUDA where it runs, else the CPU
-        (logged). The device asked for is the device used, or an error.
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
+        runs, else the CPU (logged). The device asked for is the device used, or an error.
     threads
         Threads on the CPU; default: what affinity and cgroup grant this process.
     precision
@@ -58,6 +62,9 @@ def load(
         it (`seqtile.certificate`); the golden inputs are then predicted within that precision's
         tolerance. ``device="auto"`` is then CUDA or an error. A lone file has no certificate, so
         that it runs in fp32 only.
+    graphs
+        CUDA graphs: ``"auto"`` where the model allows (`Engine.graphs` says), True always or an
+        error, False never.
     input
         For a third-party ``.onnx``: how it wants its sequences.
 
@@ -86,6 +93,9 @@ def load(
     check_precision(precision)
     if precision != "fp32":
         device = _device_for(precision, device)
+    open_engine = partial(
+        Engine, device=device, threads=threads, precision=precision, graphs=graphs
+    )
     path = Path(name_or_path)
     if path.suffix == ".onnx" and precision != "fp32":
         raise PrecisionError(
@@ -93,16 +103,16 @@ def load(
             "its model folder, or use precision='fp32'"
         )
     if path.suffix == ".onnx" and input is not None:
-        return _load_foreign(path, device, threads, input)
+        return _load_foreign(path, open_engine, input)
     if path.suffix == ".onnx":
-        return _load_file(path, device, threads)
+        return _load_file(path, open_engine)
     folder = path if path.is_dir() else model_folder(fspath(name_or_path))
     if input is not None:
         raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
     card = read_card(folder)
     model = model_bytes(folder, card, precision)
     golden = read_golden(folder / "golden.npz")
-    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
+    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
     if missing := sorted({t.name for t in card.outputs} - golden.keys()):
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
@@ -179,9 +189,9 @@ def _read_model(path: Path) -> bytes:
 
 
 def _with_card(
-    model: bytes, card: ModelCard, digest: str, device: str, threads: int | None
+    model: bytes, card: ModelCard, digest: str, open_engine: Callable[..., Engine]
 ) -> Predictor:
-    engine = Engine(model, device, threads=threads, source=card.name)
+    engine = open_engine(model, source=card.name)
     _check_contract(engine, card)
     takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
     return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
@@ -241,7 +251,7 @@ def _check_tensor(
         )
 
 
-def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
+def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
     model = _read_model(path)
     metadata = Session(model, threads=1, source=str(path)).metadata
     text = metadata.get(METADATA_KEY)
@@ -256,12 +266,12 @@ def _load_file(path: Path, device: str, threads: int | None) -> Predictor:
             "sequences with input=InputSpec(...)"
         )
     card = ModelCard.from_json(text, source=str(path))
-    return _with_card(model, card, hashlib.sha256(model).hexdigest(), device, threads)
+    return _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
 
 
-def _load_foreign(path: Path, device: str, threads: int | None, spec: InputSpec) -> Predictor:
+def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
     model = _read_model(path)
-    engine = Engine(model, device, threads=threads, source=str(path))
+    engine = open_engine(model, source=str(path))
     name = spec.name or next(iter(engine.inputs), "")
     if name not in engine.inputs:
         raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")

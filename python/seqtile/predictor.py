@@ -16,7 +16,7 @@ from .cards import ModelCard
 from .engine import Engine
 from .errors import IMAGE_FAILURES, ModelIntegrityError, ShapeError
 from .execution import Arrays, Execution, Outputs
-from .fasta import FastaSource, read_fasta
+from .fasta import FastaInput, FastaSource
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .pipeline import Lane, Profile, ordered
 from .prediction import Prediction, PredictionBlock, joined
@@ -46,6 +46,8 @@ class Predictor:
         Its sessions.
     device
         Where it runs: ``"cpu"``, ``"cuda"`` (the first one) or ``"cuda:N"``.
+    precision
+        In what it computes: ``"fp32"``, ``"tf32"`` or ``"fp16"``.
     providers
         onnxruntime's execution providers of the session, in order.
     threads
@@ -70,6 +72,7 @@ class Predictor:
         self.sha256 = sha256
         self.engine = engine
         self.device = engine.device
+        self.precision = engine.precision
         self.providers = tuple(engine.providers)
         self.threads = engine.threads
         names = tuple(t.name for t in card.outputs) if card else tuple(engine.outputs)
@@ -365,10 +368,7 @@ class Predictor:
         self._check_names(values)
         wanted = self._wanted(embed=embed)
         batches = self.batches(batch_size)
-        pieces = (
-            _Piece([record.sequence for record in records], names=[r.name for r in records])
-            for records in _pieces(read_fasta(source), self._piece(batches))
-        )
+        pieces = _fasta_pieces(source, self._piece(batches))
         yield from self._blocks(pieces, batches, wanted, values, profile)
 
     def predict_images(
@@ -438,16 +438,16 @@ class Predictor:
         batches = self.batches(batch_size)
 
         def read(some: list[str | PathLike[str]]) -> _Piece:
-            piece = _Piece([], names=[])
+            images, names, failures = [], [], list[Exception]()
             for path in some:
                 try:
-                    piece.items.append(fitting.read(path, wanted_image))
-                    piece.names.append(fspath(path))
+                    images.append(fitting.read(path, wanted_image))
+                    names.append(fspath(path))
                 except IMAGE_FAILURES as error:
                     if failed is None:
                         raise
-                    piece.failures.append(error)
-            return piece
+                    failures.append(error)
+            return _Piece(images, names=names, failures=failures)
 
         pieces = _pieces(paths, self._piece(batches))
         yield from self._blocks(pieces, batches, wanted, {}, profile, read=read, failed=failed)
@@ -581,10 +581,16 @@ class Predictor:
 class _Piece:
     """Some consecutive items of a stream."""
 
-    items: list[Any]
-    names: list[str]
+    items: Any
+    names: Sequence[str]
     first: int = 0
     failures: list[Exception] = field(default_factory=list)
+
+
+def _fasta_pieces(source: FastaSource, most: int) -> Iterator[_Piece]:
+    with FastaInput(source) as file:
+        for batch in file.batches(most=most):
+            yield _Piece(batch, names=batch.names)
 
 
 def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -274,6 +274,7 @@ def _manifest(
             "merge_gap": merge_gap,
         },
         "device": predictor.device,
+        "precision": predictor.precision,
         "providers": list(predictor.providers),
         "threads": predictor.threads,
         "versions": {

@@ -233,6 +233,7 @@ def write_segment_manifest(
         "seqtile": __version__,
         **_what(predictor, options),
         "device": predictor.device,
+        "precision": predictor.precision,
         "providers": list(predictor.providers),
         "threads": predictor.threads,
         "versions": {

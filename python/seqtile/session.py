@@ -322,15 +322,16 @@ class Session:
         return [np.asarray(result) for result in results]
 
 
-def open_session(
-    model: bytes, device: str, *, threads: int | None = None, source: str = "model"
-) -> Session:
-    """A session on the device asked for; ``"auto"`` prefers CUDA and logs what it chose."""
+def open_session(model: bytes, device: str, **options: Any) -> Session:
+    """A session on the device asked for; ``"auto"`` prefers CUDA and logs what it chose.
+
+    ``options`` are those of `Session`.
+    """
     if device != "auto":
-        return Session(model, device=device, threads=threads, source=source)
+        return Session(model, device=device, **options)
     if CUDA in ort.get_available_providers():
         try:
-            session = Session(model, device="cuda", threads=threads, source=source)
+            session = Session(model, device="cuda", **options)
         except ProviderError as error:
             log.warning("device auto: cpu, because cuda does not run: %s", error)
         else:
@@ -338,4 +339,4 @@ def open_session(
             return session
     else:
         log.info("device auto: cpu (this onnxruntime has no CUDA)")
-    return Session(model, device="cpu", threads=threads, source=source)
+    return Session(model, device="cpu", **options)

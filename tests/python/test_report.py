@@ -324,6 +324,7 @@ def test_manifest(motif: Predictor, model: Path, genome: Path, folder: Path) -> 
             "merge_gap": work.window,
         },
         "device": "cpu",
+        "precision": "fp32",
         "providers": ["CPUExecutionProvider"],
         "threads": motif.threads,
         "profile": work.profile.to_dict(),
