@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from .bench_engines import ENGINES
 from .bench_inputs import Shape
-from .certificate import PRECISIONS
+from .devices import PRECISIONS
 from .inputs import InputSpec
 from .threads import thread_count
 from .warm_up import WarmUpRule
