@@ -257,10 +257,10 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
             state = content
             continue
         answers[content["device"]] = content
-        if content["state"] != "ok":
-            content["state"] += logged
-    last = f": {text.strip().splitlines()[-1][:400]}" if text.strip() else ""
-    return state, answers, _death(status) + (logged or last)
+        if content["state"] != "ok" and logged[:60] not in content["state"]:
+            content["state"] += f"; onnxruntime logs: {logged}" if logged else ""
+    last = logged or "".join(text.strip().splitlines()[-1:])[:400]
+    return state, answers, _death(status) + (f": {last}" if last else "")
 
 
 def _logged(errors: str) -> str:
@@ -268,7 +268,7 @@ def _logged(errors: str) -> str:
     match = re.search(r"\[E:onnxruntime:[^\]]*\](.*)", errors)
     if match is None:
         return ""
-    return f"; onnxruntime logs: {match[1].rpartition(' FAIL : ')[2].strip()[:400]}"
+    return match[1].rpartition(" FAIL : ")[2].replace("\x1b[m", "").strip()[:400]
 
 
 def _death(status: int | None) -> str:

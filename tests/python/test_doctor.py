@@ -148,8 +148,7 @@ def test_the_reason_in_the_log() -> None:
         "symbol: cuTensorMapEncodeTiled\n\x1b[m\n2026-11-21 [W:onnxruntime:Default, y] Failed\n"
     )
     assert doctor._logged(log) == (
-        "; onnxruntime logs: Failed to load library x.so with error: x.so: undefined symbol: "
-        "cuTensorMapEncodeTiled"
+        "Failed to load library x.so with error: x.so: undefined symbol: cuTensorMapEncodeTiled"
     )
     assert doctor._logged("  warnings.warn(\n") == ""
 
