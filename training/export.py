@@ -29,8 +29,8 @@ from seqtile.errors import SeqtileError, ShapeError
 from seqtile.session import LEVELS, Session, check_cuda
 
 from . import motifs
+from .certificate_file import write as write_certificate
 from .certify import prove
-from .certify import write as write_certificate
 
 OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
