@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import Ratio, speed_ratio
+from benches import compare
+from benches.compare import record, speed_ratio
 
 COUNT, LENGTH, BASES = 10_000, 1_000, 100_000_000
 Reader = Callable[[], object]
@@ -114,23 +115,6 @@ def check(ours: list[np.ndarray], theirs: object) -> None:
     assert [letters.tobytes().decode() for letters in ours] == [str(text) for text in theirs]
 
 
-def report(
-    benchmark, row: str, limit: str, target: float, ours: Reader, ratio: Ratio, others: dict
-) -> None:
-    benchmark.extra_info |= {
-        "row": row, "target": target, "limit": limit,
-        "ratio": ratio.median, "low": ratio.low, "high": ratio.high, "peers": others,
-    }  # fmt: skip
-    beside = ", ".join(f"{name} {speed:.1f}" for name, speed in others.items())
-    missing = [name for name in ("pysam", "pyfaidx", "pyfastx") if not find_spec(name)]
-    beside += "".join(f", {name} not installed" for name in missing)
-    print(
-        f"\n{row}: {COUNT / ratio.ours_s:,.0f} intervals/s, {ratio} of {limit} "
-        f"(target {target}); times as fast as: {beside}"
-    )
-    benchmark.pedantic(ours, rounds=2)
-
-
 @pytest.mark.parametrize(
     ("how", "target"), [("fetch", 1.0), ("fetch_many, 1 thread", 4.0), ("fetch_many", 4.0)]
 )
@@ -153,10 +137,62 @@ def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
     for other in others.values():
         check(ours(), other())
     timed = fetch_loop if how == "fetch" else ours
-    beside = {name: speed_ratio(timed, other, rounds=2).median for name, other in others.items()}
+    beside = {"pysam": None, "pyfaidx": None, "pyfastx": None}
+    beside |= compare.peers(timed, others, rounds=2)
     ratio = speed_ratio(timed, pread_loop(genome, intervals), rounds=25)
     row = f"random access, {how}" + (", 2 threads" if how == "fetch_many" else "")
-    report(benchmark, row, "os.pread loop", target, timed, ratio, beside)
+    record(
+        benchmark, row, ratio, limit="os.pread loop", target=target, peers=beside,
+        rate=(COUNT / 1e3, "thousand intervals/s"),
+    )  # fmt: skip
+    benchmark.pedantic(timed, rounds=1)
+
+
+def test_index(benchmark, genome: Path, tmp_path: Path) -> None:
+    """Opening a file that has no index yet; the others write theirs."""
+    copy = tmp_path / "copy.fa"
+    copy.hardlink_to(genome)
+    index = Path(f"{copy}.fai")
+    buffer = bytearray(genome.stat().st_size)
+
+    def readinto() -> None:
+        with copy.open("rb", buffering=0) as file:
+            assert file.readinto(buffer) == len(buffer)
+
+    def ours() -> None:
+        index.unlink(missing_ok=True)
+        seqtile.Fasta(copy)
+
+    def by_pysam() -> None:
+        import pysam
+
+        index.unlink(missing_ok=True)
+        pysam.faidx(str(copy))
+
+    def by_pyfaidx() -> None:
+        import pyfaidx
+
+        index.unlink(missing_ok=True)
+        pyfaidx.Fasta(str(copy))
+
+    def by_pyfastx() -> None:
+        import pyfastx
+
+        Path(f"{copy}.fxi").unlink(missing_ok=True)
+        pyfastx.Fasta(str(copy))
+
+    ours()
+    written = index.read_text()
+    if find_spec("pysam"):
+        by_pysam()
+        assert index.read_text() == written
+    others = {"pysam": by_pysam, "pyfastx": by_pyfastx, "pyfaidx": by_pyfaidx}
+    record(
+        benchmark, "index (.fai) of 100 Mb", speed_ratio(ours, readinto, rounds=7),
+        limit="readinto", target=None, rate=(BASES / 1e9, "Gb/s"),
+        peers=compare.peers(ours, others, rounds=1),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -171,9 +207,9 @@ def test_bgzip(benchmark, packed: Path, threads: int) -> None:
         return fasta.fetch_many(intervals, threads=threads)
 
     ratio = speed_ratio(ours, theirs, rounds=3)
-    ratio = Ratio(
-        *(value * COUNT / len(few) for value in (ratio.median, ratio.low, ratio.high)),
-        ratio.ours_s, ratio.other_s,
-    )  # fmt: skip
     row = f"random access, bgzip batch, {threads} thread" + "s" * (threads > 1)
-    report(benchmark, row, "pysam's loop", 10.0, ours, ratio, {"pysam": ratio.median})
+    record(
+        benchmark, row, ratio.times(COUNT / len(few)), limit="pysam's loop", target=10.0,
+        rate=(COUNT / 1e3, "thousand intervals/s"),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)

@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import Ratio, seconds, speed_ratio
+from benches import compare
+from benches.compare import record, seconds, speed_ratio
 
 BASES = 100_000_000
 
@@ -78,20 +79,6 @@ def numba_loop(k: int) -> Callable[[Any], Any] | None:
     return lambda letters: count(letters, codes, k)
 
 
-def report(
-    benchmark: Any, row: str, target: float, limit: str, ratio: Ratio, peers: dict[str, float]
-) -> None:
-    benchmark.extra_info.update(
-        row=row, target=target, limit=limit, ratio=ratio.median, low=ratio.low, high=ratio.high,
-        peers=peers,
-    )  # fmt: skip
-    others = ", ".join(f"{name} {speed:.2f}" for name, speed in peers.items())
-    print(
-        f"\n{row}: {BASES / ratio.ours_s / 1e9:.3f} Gbases/s, {ratio} x {limit} "
-        f"(to reach: {target}); ours over {others}"
-    )
-
-
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("k", [4, 6, 8, 11])
 def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
@@ -105,12 +92,11 @@ def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
         return
     np.testing.assert_array_equal(ours(), loop(letters))
     ratio = speed_ratio(ours, lambda: loop(letters), rounds=7)
-    peers = {"numba": ratio.median}
-    target = 3.0 if k == 11 else (1.5 if threads == 1 else 2.5)
-    report(
-        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", target, "numba", ratio, peers
-    )
-    benchmark.pedantic(ours, rounds=3)
+    record(
+        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", ratio, limit="a numba loop",
+        target=3.0 if k == 11 else (1.5 if threads == 1 else 2.5), rate=(BASES / 1e9, "Gbases/s"),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 def test_pykmertools(benchmark: Any, letters: Any) -> None:
@@ -130,9 +116,78 @@ def test_pykmertools(benchmark: Any, letters: Any) -> None:
         lambda: counter.vectorise_one(text, False),
         rounds=3,
     )
-    print(f"\nfeatures k = {k}, 10 Mb: {ratio} x pykmertools")
-    benchmark.extra_info.update(peers={"pykmertools": ratio.median})
-    benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=3)
+    record(
+        benchmark, f"k-mer features k = {k}, canonical, of 10 Mb of str", ratio,
+        limit="pykmertools", target=None, rate=(len(text) / 1e9, "Gbases/s"),
+    )  # fmt: skip
+    benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=1)
+
+
+def codes_by_numpy(text: Any, k: int) -> Any:
+    """Codes of all windows of A, C, G and T: a shift and an addition for each letter of a k-mer."""
+    digits = np.zeros(256, np.uint64)
+    digits[np.frombuffer(b"ACGT", np.uint8)] = np.arange(4)
+    letters, count = digits[text], len(text) - k + 1
+    codes = np.zeros(count, np.uint64)
+    for i in range(k):
+        codes <<= np.uint64(2)
+        codes |= letters[i : i + count]
+    return codes
+
+
+def test_codes(benchmark: Any) -> None:
+    k, text = 21, np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), 10_000_000)
+
+    def ours() -> Any:
+        return seqtile.kmer_codes(text, k)
+
+    codes, valid = ours()
+    assert valid.all()
+    np.testing.assert_array_equal(codes, codes_by_numpy(text, k))
+    ratio = speed_ratio(ours, lambda: np.ones(len(codes), np.uint64), rounds=7)
+    record(
+        benchmark, f"code of every window, k = {k}, 10 Mb", ratio, limit="fresh memset of them",
+        target=None, rate=(len(text) / 1e9, "Gbases/s"),
+        peers={"numpy": seconds(lambda: codes_by_numpy(text, k)) / ratio.ours_s},
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
+
+
+def minimizers_by_numpy(text: Any, k: int, w: int) -> Any:
+    """Codes of the k-mers with the smallest hash of any window, sorted, each once."""
+    mask = np.uint64(4**k - 1)
+    codes = codes_by_numpy(text, k)
+
+    def shift(values: Any, bits: int) -> Any:
+        return values >> np.uint64(-bits) if bits < 0 else values << np.uint64(bits)
+
+    hashes = (~codes + shift(codes, 21)) & mask  # hash64 of minimap2's sketch.c
+    hashes ^= shift(hashes, -24)
+    hashes = (hashes + shift(hashes, 3) + shift(hashes, 8)) & mask
+    hashes ^= shift(hashes, -14)
+    hashes = (hashes + shift(hashes, 2) + shift(hashes, 4)) & mask
+    hashes ^= shift(hashes, -28)
+    hashes = (hashes + shift(hashes, 31)) & mask
+    least = np.lib.stride_tricks.sliding_window_view(hashes, w).argmin(axis=1)
+    return np.unique(codes[np.unique(least + np.arange(len(least)))])
+
+
+def test_minimizers(benchmark: Any) -> None:
+    k, w = 15, 10
+    text = np.random.default_rng(0).choice(np.frombuffer(b"ACGT", np.uint8), 5_000_000)
+
+    def ours() -> Any:
+        return seqtile.minimizers(text, k, w, canonical=False)
+
+    _, codes = ours()
+    np.testing.assert_array_equal(np.unique(codes), minimizers_by_numpy(text, k, w))
+    record(
+        benchmark, f"minimizers, k = {k}, w = {w}, 5 Mb",
+        speed_ratio(ours, lambda: seqtile.kmer_codes(text, k), rounds=5),
+        limit="the k-mers' codes alone", target=None, rate=(len(text) / 1e6, "Mbases/s"),
+        peers=compare.peers(ours, {"numpy": lambda: minimizers_by_numpy(text, k, w)}, 1),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 def run(*command: object) -> str:
@@ -158,30 +213,28 @@ def test_sparse(benchmark: Any, letters: Any, folder: Path, k: int) -> None:
             folder / "genome.fa",
         )  # fmt: skip
 
-    row = f"canonical k = {k}, totals and table, 2 threads"
-    peers = {}
-    ratio = None
+    if not shutil.which("kmc"):
+        pytest.skip("KMC is not installed")
     table = ours()
-    if shutil.which("kmc"):
-        lines = dict(line.split(":")[:2] for line in kmc().splitlines() if "k-mers" in line)
-        totals = {name.strip(): value.strip() for name, value in lines.items()}
-        assert int(totals["No. of unique k-mers"]) == table.distinct
-        assert int(totals["Total no. of k-mers"]) == table.total
-        run("kmc_tools", "transform", folder / "kmc", "histogram", folder / "histogram")
-        expected = np.loadtxt(folder / "histogram", dtype=np.uint64)
-        counts, sizes = table.histogram()
-        present = expected[expected[:, 1] > 0]
-        shown = counts <= expected[-1, 0]
-        np.testing.assert_array_equal(present, np.stack([counts, sizes], axis=1)[shown])
-        del table
-        ratio = speed_ratio(ours, kmc, rounds=3 if k == 21 else 2)
-        peers["KMC"] = ratio.median
-    else:
-        print("\nKMC: not installed")
-    if shutil.which("jellyfish") and k == 21:
-        peers["jellyfish"] = seconds(jellyfish) / seconds(ours)
-    elif k == 21:
-        print("\njellyfish: not installed")
-    if ratio is not None:
-        report(benchmark, row, 4.0, "KMC", ratio, peers)
-    benchmark.pedantic(ours, rounds=2)
+    lines = dict(line.split(":")[:2] for line in kmc().splitlines() if "k-mers" in line)
+    totals = {name.strip(): value.strip() for name, value in lines.items()}
+    assert int(totals["No. of unique k-mers"]) == table.distinct
+    assert int(totals["Total no. of k-mers"]) == table.total
+    run("kmc_tools", "transform", folder / "kmc", "histogram", folder / "histogram")
+    expected = np.loadtxt(folder / "histogram", dtype=np.uint64)
+    counts, sizes = table.histogram()
+    present = expected[expected[:, 1] > 0]
+    shown = counts <= expected[-1, 0]
+    np.testing.assert_array_equal(present, np.stack([counts, sizes], axis=1)[shown])
+    del table
+    ratio = speed_ratio(ours, kmc, rounds=3 if k == 21 else 2)
+    peers: dict[str, float | None] = {}
+    if k == 21:
+        peers["jellyfish"] = None
+        if shutil.which("jellyfish"):
+            peers["jellyfish"] = seconds(jellyfish) / ratio.ours_s
+    record(
+        benchmark, f"canonical k = {k}, totals and table, 2 threads", ratio, limit="KMC",
+        target=4.0, rate=(BASES / 1e6, "Mbases/s"), peers=peers,
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)

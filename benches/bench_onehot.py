@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import Ratio, seconds, speed_ratio
+from benches.compare import peers, record, speed_ratio
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
 SHAPES = {
@@ -27,38 +26,6 @@ SHAPES = {
 TARGET = 0.85
 ROUNDS = 15
 PEER_ROUNDS = 3
-
-
-@dataclass
-class Row:
-    """One line of the report."""
-
-    name: str
-    target: float
-    limit: str
-    nbytes: int
-    ratio: Ratio
-    peers: dict[str, float | str] = field(default_factory=dict)
-
-    def report(self, benchmark) -> None:
-        """Print it, and keep it for whoever reads pytest-benchmark's JSON."""
-        peers = ", ".join(
-            f"{name} {speed}" if isinstance(speed, str) else f"{speed:.1f} x {name}"
-            for name, speed in self.peers.items()
-        )
-        rate = self.nbytes / self.ratio.ours_s / 1e9
-        print(f"\n{self.name}: {rate:.1f} GB/s, {self.ratio} of {self.limit}", end="")
-        print(f" (reach {self.target}); {peers}" if peers else f" (reach {self.target})")
-        benchmark.extra_info.update(
-            row=self.name,
-            target=self.target,
-            limit=self.limit,
-            ratio=self.ratio.median,
-            low=self.ratio.low,
-            high=self.ratio.high,
-            gb_per_s=rate,
-            peers={k: v for k, v in self.peers.items() if not isinstance(v, str)},
-        )
 
 
 def random_letters(shape: str) -> np.ndarray:
@@ -141,22 +108,18 @@ PEERS = {
 }
 
 
-def against_peers(
-    ours: Callable[[], object], letters: np.ndarray, layout: str, dtype: str
-) -> dict[str, float | str]:
-    """Our speed over each peer's; both write to an array that was used before."""
+def others(letters: np.ndarray, layout: str, dtype: str) -> dict[str, Callable[[], object]]:
+    """The peers; they write to an array that was used before, as we do."""
     axes = (4, letters.shape[1]) if layout == "NCL" else (letters.shape[1], 4)
     out = np.ones((len(letters), *axes), dtype)
-    speeds: dict[str, float | str] = {}
-    for name, make in PEERS.items():
-        try:
-            peer = make(letters, layout, out)
-            peer()  # compiles, where it compiles
-        except ImportError:
-            speeds[name] = "not installed"
-            continue
-        speeds[name] = speed_ratio(ours, peer, PEER_ROUNDS).median
-    return speeds
+    made: dict[str, Callable[[], object]] = {}
+
+    def call(name: str) -> object:
+        if name not in made:
+            made[name] = PEERS[name](letters, layout, out)
+        return made[name]()
+
+    return {name: lambda name=name: call(name) for name in PEERS}
 
 
 def memset(out: np.ndarray) -> Callable[[], object]:
@@ -189,11 +152,12 @@ def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
 
     ratio = speed_ratio(ours, memset(out), ROUNDS)
     name = f"one-hot {dtype}, {layout}, out= reused, {shape}"
-    row = Row(name, TARGET, "memset", out.nbytes, ratio)
-    if shape == "10,000 of 1,000":
-        row.peers = against_peers(ours, letters, layout, dtype)
-    row.report(benchmark)
-    benchmark.pedantic(ours, rounds=3)
+    beside = others(letters, layout, dtype) if shape == "10,000 of 1,000" else {}
+    record(
+        benchmark, name, ratio, limit="memset", target=TARGET, rate=(out.nbytes / 1e9, "GB/s"),
+        peers=peers(ours, beside, PEER_ROUNDS),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
@@ -211,7 +175,10 @@ def test_fresh(benchmark, shape: str, layout: str) -> None:
     check(ours(), letters, layout)
     ratio = speed_ratio(ours, fresh, 7)
     name = f"one-hot float32, {layout}, fresh, {shape}"
-    Row(name, TARGET, "fresh memset", letters.size * 16, ratio).report(benchmark)
+    record(
+        benchmark, name, ratio, limit="fresh memset", target=TARGET,
+        rate=(letters.size * 16 / 1e9, "GB/s"),
+    )  # fmt: skip
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -228,8 +195,8 @@ def test_from_strings(benchmark, shape: str, layout: str) -> None:
 
     ratio = speed_ratio(ours, memset(out), ROUNDS)
     name = f"one-hot float32, {layout}, from Python strings, {shape}"
-    Row(name, 0.6, "memset", out.nbytes, ratio).report(benchmark)
-    benchmark.pedantic(ours, rounds=3)
+    record(benchmark, name, ratio, limit="memset", target=0.6, rate=(out.nbytes / 1e9, "GB/s"))
+    benchmark.pedantic(ours, rounds=1)
 
 
 def test_sizes(benchmark) -> None:
@@ -246,38 +213,4 @@ def test_sizes(benchmark) -> None:
         speeds[megabytes] = f"{out.nbytes / ratio.ours_s / 1e9:.0f} GB/s, {ratio}"
     benchmark.extra_info["sizes"] = speeds
     print("\n" + "\n".join(f"{size} MB: {speed} of memset" for size, speed in speeds.items()))
-    benchmark.pedantic(ours, rounds=3)
-
-
-def test_encode(benchmark) -> None:
-    [letters] = random_letters("one of 50 Mb")
-    out = np.ones_like(letters)
-    table = np.full(256, 255, np.uint8)
-    table[BASES] = np.arange(4)
-    np.testing.assert_array_equal(seqtile.encode(letters), table[letters])
-
-    def ours() -> object:
-        return seqtile.encode(letters, out=out)
-
-    ratio = speed_ratio(ours, lambda: np.copyto(out, letters), ROUNDS)
-    take = seconds(lambda: np.take(table, letters, out=out, mode="clip")) / ratio.ours_s
-    name = "codes of 50 Mb, out= reused"
-    Row(name, TARGET, "memcpy", out.nbytes, ratio, {"numpy take": take}).report(benchmark)
-    benchmark.pedantic(ours, rounds=3)
-
-
-def test_reverse_complement(benchmark) -> None:
-    [letters] = random_letters("one of 50 Mb")
-    data = letters.tobytes()
-    table = bytes.maketrans(b"ACGT", b"TGCA")
-    assert seqtile.reverse_complement(data) == data.translate(table)[::-1]
-
-    def ours() -> object:
-        return seqtile.reverse_complement(data)
-
-    ratio = speed_ratio(ours, lambda: bytearray(data), 9)
-    translate = seconds(lambda: data.translate(table)[::-1]) / ratio.ours_s
-    name = "reverse complement of 50 Mb, fresh"
-    peers: dict[str, float | str] = {"bytes.translate": translate}
-    Row(name, TARGET, "fresh memcpy", len(data), ratio, peers).report(benchmark)
-    benchmark.pedantic(ours, rounds=3)
+    benchmark.pedantic(ours, rounds=1)

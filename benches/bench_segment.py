@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 
 import seqtile
-from benches.compare import Ratio, peers, record, seconds, speed_ratio
+from benches.bare import THREADED, Bare
+from benches.compare import peers, record, speed_ratio
 from seqtile.images import ImageFile, open_image, to_grey
 from seqtile.scaling import scale
 from seqtile.segment_files import segment_files
@@ -44,6 +45,7 @@ class Case:
     def __init__(self, slide: ImageFile) -> None:
         self.predictor = seqtile.load(MODEL, device="cpu")
         assert self.predictor.card is not None
+        self.bare = Bare(MODEL)
         self.options = SegmentOptions(invert=True)
         self.image = slide.read() if WHOLE else self._crop(slide)
         settings = self.options.settings(self.predictor.card)
@@ -75,20 +77,18 @@ class Case:
     def run(self, tiles: Any) -> list[Any]:
         """The session alone: uint8 (n, h, w) to each output (n, h, w)."""
         name = self.predictor.card.inputs[0].name
-        found: list[Any] = self.predictor.engine.single._session.run(
-            list(self.names), {name: tiles}
-        )
+        found: list[Any] = self.bare.session.run(list(self.names), {name: tiles})
         return found
 
-    def bare(self) -> list[list[Any]]:
+    def one_by_one(self) -> list[list[Any]]:
         return [self.run(self.tiles[i : i + 1]) for i in range(len(self.tiles))]
 
     def ours(self) -> Any:
         return segment(self.predictor, self.image, self.options)
 
     def stitched(self) -> dict[str, Any]:
-        """What `bare` found, each pixel from the tile that answers for it."""
-        outputs = zip(*self.bare(), strict=True)
+        """What `one_by_one` found, each pixel from the tile that answers for it."""
+        outputs = zip(*self.one_by_one(), strict=True)
         return {
             name: seqtile.stitch(np.concatenate(tiles), self.plan)
             for name, tiles in zip(self.names, outputs, strict=True)
@@ -224,9 +224,9 @@ def test_segment(benchmark: Any, case: Case) -> None:
         for output, answer in zip(case.names, answers, strict=True):
             np.testing.assert_allclose(answer[where], found[output][where], rtol=0, atol=1e-5)
     del found, expected
-    ratio = _ratio(case.ours, case.bare)
+    ratio = speed_ratio(case.ours, case.one_by_one, ROUNDS)
     record(
-        benchmark, f"segment, {case.what}", ratio, limit="bare onnxruntime on cut tiles",
+        benchmark, f"segment, {case.what}", ratio, limit=f"{THREADED}, on cut tiles",
         target=TARGET, rate=case.rate, peers=peers(case.ours, others, ROUNDS),
     )  # fmt: skip
     benchmark.pedantic(case.ours, rounds=1)
@@ -245,15 +245,8 @@ def test_segment_file(benchmark: Any, case: Case, tmp_path: Path) -> None:
     (report,) = ours()
     assert (report.error, report.objects) == ("", len(case.ours()))
     record(
-        benchmark, f"PNG to label TIFF, GeoJSON and CSV, {case.what}", _ratio(ours, case.bare),
-        limit="bare onnxruntime on cut tiles", target=TARGET, rate=case.rate,
+        benchmark, f"PNG to label TIFF, GeoJSON and CSV, {case.what}",
+        speed_ratio(ours, case.one_by_one, ROUNDS), limit=f"{THREADED}, on cut tiles",
+        target=TARGET, rate=case.rate,
     )  # fmt: skip
     benchmark.pedantic(ours, rounds=1)
-
-
-def _ratio(ours: Callable[[], object], other: Callable[[], object]) -> Ratio:
-    """As `speed_ratio`, but of a single pair where a call takes minutes."""
-    if ROUNDS > 1:
-        return speed_ratio(ours, other, ROUNDS)
-    ours_s, other_s = seconds(ours), seconds(other)
-    return Ratio(other_s / ours_s, other_s / ours_s, other_s / ours_s, ours_s, other_s)

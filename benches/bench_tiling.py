@@ -14,13 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benches.compare import Ratio, seconds, speed_ratio
+from benches import compare
+from benches.compare import record, side_by_side, speed_ratio
 from seqtile import TilePlan, stitch, tile
-
-try:
-    import tiler
-except ImportError:
-    tiler = None
 
 SIDE, SIZE, OVERLAP, THREADS = 8192, 256, 32, 2
 PLAN = TilePlan((SIDE, SIDE), SIZE, OVERLAP)
@@ -71,47 +67,39 @@ def blend_monai(tiles: Any, weight: Any, out: Any, total: Any) -> Any:
     return out
 
 
+LIMIT = "memcpy of the tiles, one thread"
+Calls = dict[str, Callable[[], object]]
+
+
 def report(
-    benchmark: Any,
-    row: str,
-    target: float,
-    nbytes: int,
-    ratio: Ratio,
-    two: Ratio,
-    peers: dict[str, Ratio | None],
-    ours: Callable[[], object],
-) -> None:
-    """One line; the facts also into the benchmark's own record."""
-    benchmark.extra_info.update(
-        row=row,
-        target=target,
-        limit="memcpy of the tiles, one thread",
-        ratio=ratio.median,
-        low=ratio.low,
-        high=ratio.high,
-        peers={name: peer and peer.median for name, peer in peers.items()},
-    )
-    others = "; faster than " * bool(peers) + ", ".join(
-        f"{name} x{peer.median:.1f}" if peer else f"{name} not installed"
-        for name, peer in peers.items()
-    )
-    print(
-        f"\n{row}: {nbytes / ratio.ours_s / 1e9:.1f} GB/s of tiles, {ratio} of memcpy "
-        f"(wanted: {target}), {two} of memcpy in two threads{others}"
-    )
-    benchmark.pedantic(ours, rounds=3)
+    benchmark: Any, row: str, target: float, nbytes: int, ours: Callable[[], object],
+    limits: tuple[Callable[[], object], Callable[[], object]], others: Calls, *,
+    slow: Calls | None = None,
+) -> None:  # fmt: skip
+    """Measure against memcpy in one thread and in two, and against the peers, slow ones once."""
+    one, two = limits
+    ratio = speed_ratio(ours, one, rounds=15)
+    peers = {"memcpy in two threads": side_by_side(ours, {"": two}, rounds=7)[""].median}
+    peers |= compare.peers(ours, others, rounds=3) | compare.peers(ours, slow or {}, rounds=1)
+    record(
+        benchmark, row, ratio, limit=LIMIT, target=target, peers=peers,
+        rate=(nbytes / 1e9, "GB/s of tiles"),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=1)
 
 
-def _tiler_merge(tiles: Any, ours: Callable[[], object]) -> Ratio:
+def tiler_merge(tiles: Any) -> None:
+    import tiler
+
     merger = tiler.Merger(tiler.Tiler((SIDE, SIDE), (SIZE, SIZE), OVERLAP), window="triang")
+    merger.add_batch(0, len(tiles), tiles)
+    merger.merge()
 
-    def merge() -> None:
-        merger.add_batch(0, len(tiles), tiles)
-        merger.merge()
 
-    # Seconds a call: once will do.
-    ours_s, other_s = min(seconds(ours) for _ in range(3)), seconds(merge)
-    return Ratio(other_s / ours_s, other_s / ours_s, other_s / ours_s, ours_s, other_s)
+def tiler_cut(image: Any) -> None:
+    import tiler
+
+    tiler.Tiler(image.shape, (SIZE, SIZE), OVERLAP, mode="reflect").get_all_tiles(image)
 
 
 @pytest.fixture
@@ -132,17 +120,15 @@ def test_tile(benchmark, pool, dtype, threads) -> None:
         return tile(image, SIZE, overlap=OVERLAP, out=out, threads=threads)
 
     assert np.array_equal(ours().array, tiles)
-    ratio = speed_ratio(ours, lambda: copy(out, tiles), rounds=15)
-    two = speed_ratio(ours, lambda: copy(out, tiles, pool), rounds=7)
-    peers: dict[str, Ratio | None] = {}
+    others: Calls = {}
     if threads == THREADS:
-        peers["numpy loop"] = speed_ratio(ours, lambda: tile_numpy(image, out), rounds=5)
-        peers["tiler"] = None
-    if tiler and peers:
-        cutter = tiler.Tiler(image.shape, (SIZE, SIZE), OVERLAP, mode="reflect")
-        peers["tiler"] = speed_ratio(ours, lambda: cutter.get_all_tiles(image), rounds=3)
+        others = {
+            "numpy loop": lambda: tile_numpy(image, out),
+            "tiler": lambda: tiler_cut(image),
+        }
     row = f"tile {SIDE}x{SIDE} {dtype}, {SIZE} px, {OVERLAP} overlap, reused, {threads} thread(s)"
-    report(benchmark, row, 0.9, out.nbytes, ratio, two, peers, ours)
+    limits = (lambda: copy(out, tiles), lambda: copy(out, tiles, pool))
+    report(benchmark, row, 0.9, out.nbytes, ours, limits, others)
 
 
 @pytest.mark.parametrize("threads", [1, THREADS])
@@ -155,13 +141,12 @@ def test_stitch(benchmark, pool, threads) -> None:
         return stitch(tiles, PLAN, out=out, threads=threads)
 
     assert np.array_equal(ours(), image)
-    ratio = speed_ratio(ours, lambda: copy(spare, tiles), rounds=15)
-    two = speed_ratio(ours, lambda: copy(spare, tiles, pool), rounds=7)
-    peers: dict[str, Ratio | None] = {}
+    others: Calls = {}
     if threads == THREADS:
-        peers["numpy loop"] = speed_ratio(ours, lambda: stitch_numpy(tiles, out), rounds=5)
+        others = {"numpy loop": lambda: stitch_numpy(tiles, out)}
+    limits = (lambda: copy(spare, tiles), lambda: copy(spare, tiles, pool))
     row = f"exact stitch, float32, {threads} thread(s)"
-    report(benchmark, row, 0.8, tiles.nbytes, ratio, two, peers, ours)
+    report(benchmark, row, 0.8, tiles.nbytes, ours, limits, others)
 
 
 @pytest.mark.parametrize("threads", [1, THREADS])
@@ -187,14 +172,13 @@ def test_stitch_blended(benchmark, pool, threads) -> None:
     np.testing.assert_allclose(
         blend_monai(tiles, middle, np.empty_like(out), total), expected, rtol=1e-5
     )
-    ratio = speed_ratio(ours, lambda: copy(spare, tiles), rounds=15)
-    two = speed_ratio(ours, lambda: copy(spare, tiles, pool), rounds=7)
-    peers: dict[str, Ratio | None] = {}
+    others: Calls = {}
     if threads == THREADS:
-        peers["numpy"] = speed_ratio(ours, lambda: blend_numpy(tiles, weights, out), rounds=5)
-        peers["MONAI-style"] = speed_ratio(
-            ours, lambda: blend_monai(tiles, middle, out, total), rounds=3
-        )
-        peers["tiler"] = _tiler_merge(tiles, ours) if tiler else None
+        others = {
+            "numpy": lambda: blend_numpy(tiles, weights, out),
+            "MONAI-style": lambda: blend_monai(tiles, middle, out, total),
+        }
+    limits = (lambda: copy(spare, tiles), lambda: copy(spare, tiles, pool))
     row = f"blended stitch, float32, {threads} thread(s)"
-    report(benchmark, row, 0.8, tiles.nbytes, ratio, two, peers, ours)
+    peers = {"tiler": lambda: tiler_merge(tiles)} if threads == THREADS else {}
+    report(benchmark, row, 0.8, tiles.nbytes, ours, limits, others, slow=peers)

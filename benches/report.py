@@ -2,111 +2,198 @@
 
     python benches/report.py --only data
 
-runs those of the data layer; without ``--only`` all of them. Each row is measured in one run with
-its limit and its peers, as the median of interleaved rounds; results are compared first. Writes
-``benches/RESULTS.md`` (``--output``) and exits 1 if a bench fails; a row that is short of what we
-want is no failure.
+runs those of the data layer; without ``--only`` all of them. Writes ``benches/RESULTS.md``
+(``--output``), with ``--plot`` also a figure beside it. A report that was interrupted goes on where
+it was: each finished bench lies in ``build/benches`` (``--work``) until all are done, and counts as
+long as neither the package nor the benches change; ``--fresh`` starts again. Exits 1 if a bench
+fails, which the file says; a row that is short of what we want is no failure.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import hashlib
 import json
-import os
-import platform
+import shlex
 import subprocess
 import sys
-import tempfile
+import time
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from benches import machine, results  # noqa: E402
+from benches.results import Outcome  # noqa: E402
+
 GROUPS = {
-    "data": ["onehot", "fasta", "faidx", "kmer", "translate", "tiling"],
-    "runtime": ["import", "predict", "scan"],
+    "data": ["onehot", "sequence", "fasta", "faidx", "kmer", "translate", "rows"],
+    "images": ["tiling", "images", "label", "objects"],
+    "tracks": ["bigwig", "motifs"],
+    "runtime": ["import", "predict", "scan", "segment"],
+    "verbs": ["verbs"],
 }
 PEERS = [
-    "numpy", "biopython", "pysam", "pyfaidx", "pyfastx", "deflate", "isal", "numba", "pykmertools",
-    "seqpro", "tangermeme", "tiler", "torch", "onnxruntime",
+    "numpy", "onnxruntime", "torch", "biopython", "pysam", "pyfaidx", "pyfastx", "deflate", "isal",
+    "numba", "pykmertools", "seqpro", "tangermeme", "scipy", "scikit-image",
+    "opencv-python-headless", "connected-components-3d", "rasterio", "tifffile", "pyvips",
+    "pillow", "tiler", "monai", "pyBigWig", "pybigtools", "memelite",
 ]  # fmt: skip
+LIMIT_S = 600
 
 
-def run(names: list[str]) -> tuple[list[dict[str, Any]], bool]:
-    """The rows that the benches left, and whether all passed."""
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "benchmark.json"
-        files = [str(FOLDER / f"bench_{name}.py") for name in names]
-        options = ["--benchmark-only", "-s", "-q", f"--benchmark-json={output}", *files]
-        ran = subprocess.run(
-            [sys.executable, "-m", "pytest", *options], cwd=FOLDER.parent, check=False
-        )
-        found = json.loads(output.read_text())["benchmarks"] if output.exists() else []
-    rows = [bench["extra_info"] for bench in found if "row" in bench["extra_info"]]
-    return rows, ran.returncode == 0
+def fingerprint() -> str:
+    """Of all that a result depends on: the package, its models, the benches, the versions."""
+    import seqtile
+    from seqtile import _core
+
+    package = Path(seqtile.__file__).parent
+    files = [*FOLDER.glob("*.py"), *package.glob("*.py"), Path(_core.__file__)]
+    files += FOLDER.parent.glob("exported/*/model.onnx")
+    digest = hashlib.sha256(machine.versions(PEERS).encode())
+    for path in sorted(files):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+class Cache:
+    """Outcomes of a report that is under way, a JSON file for each."""
 
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self._fingerprint = fingerprint
 
-def versions() -> str:
-    found = []
-    for name in PEERS:
+    def get(self, name: str) -> Outcome | None:
+        """What was found before; None where it failed, or something changed since."""
         try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join(found)
+            content = json.loads(self._path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if content.get("fingerprint") != self._fingerprint:
+            return None
+        outcome = Outcome.from_dict(content["outcome"])
+        return None if outcome.failures else outcome
+
+    def put(self, outcome: Outcome) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        part = self._path(outcome.name).with_suffix(".part")
+        content = {"fingerprint": self._fingerprint, "outcome": outcome.to_dict()}
+        part.write_text(json.dumps(content), encoding="utf-8")
+        part.replace(self._path(outcome.name))
+
+    def clear(self) -> None:
+        for path in self.folder.glob("*.json"):
+            path.unlink()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
 
 
-def number(value: Any) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table of the rows."""
-    lines = [
-        "| what | speed | ratio [quartiles] | to | want | our speed over each peer's |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        peers = ", ".join(
-            f"{name} {'not installed' if times is None else number(times)}"
-            for name, times in row.get("peers", {}).items()
-        )
-        speed = f"{number(row['rate'])} {row['unit']}" if "rate" in row else "-"
-        spread = f"[{number(row.get('low'))}, {number(row.get('high'))}]"
-        met = "" if row["ratio"] >= row["target"] else " (short)"
-        lines.append(
-            f"| {row['row']} | {speed} | {number(row['ratio'])} {spread}{met} | {row['limit']} "
-            f"| {row['target']:g} | {peers} |"
-        )
-    return "\n".join(lines)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Run the benches and report their ratios.")
-    parser.add_argument("--only", choices=GROUPS, help="one group of benches")
-    parser.add_argument("--output", type=Path, default=FOLDER / "RESULTS.md")
-    options = parser.parse_args()
-    groups = [options.only] if options.only else list(GROUPS)
-    rows, passed = run([name for group in groups for name in GROUPS[group]])
-    text = (
-        "# Results\n\n"
-        f"`python benches/report.py{f' --only {options.only}' if options.only else ''}`, "
-        f"{datetime.now(UTC):%Y-%m-%d}. Ratios of speed: above 1 we are faster. Each is the median "
-        "of interleaved pairs in one run, its quartiles behind it; results were compared first.\n\n"
-        f"Machine: {processor()}, {len(os.sched_getaffinity(0))} cores; Python "
-        f"{platform.python_version()}; {versions()}.\n\n{table(rows)}\n"
+def run(name: str, work: Path, limit_s: float = LIMIT_S) -> Outcome:
+    """Run one bench file in a process of its own; its output goes to a log in ``work``."""
+    work.mkdir(parents=True, exist_ok=True)
+    file, found, log = FOLDER / f"bench_{name}.py", work / f"{name}.found", work / f"{name}.log"
+    found.unlink(missing_ok=True)
+    options = ["--benchmark-only", "-s", "-q", "-rs", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, f"--benchmark-json={found}", str(file)]
+    begin, failures = time.perf_counter(), []
+    with log.open("w", encoding="utf-8") as out:
+        try:
+            status = subprocess.run(
+                command, cwd=FOLDER.parent, stdout=out, stderr=out, check=False, timeout=limit_s
+            ).returncode
+        except subprocess.TimeoutExpired:
+            status = None
+            failures = [f"stopped after {limit_s:.0f} s"]
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if status not in (0, 5, None):  # 5: all were skipped
+        failures = failed_lines(text) or [f"pytest ended with status {status}"]
+    benches = json.loads(found.read_text())["benchmarks"] if found.exists() else []
+    return Outcome(
+        name=name,
+        title=title(file),
+        command=f"pytest benches/bench_{name}.py --benchmark-only -s",
+        rows=[b["extra_info"] for b in benches if "row" in b["extra_info"]],
+        failures=failures,
+        skips=[line.split("] ", 1)[-1] for line in text.splitlines() if line.startswith("SKIPPED")],
+        seconds=time.perf_counter() - begin,
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
     )
-    options.output.write_text(text, encoding="utf-8")
-    print(text)
-    return 0 if passed else 1
+
+
+def failed_lines(log: str) -> list[str]:
+    """The lines of pytest's summary that say what failed."""
+    return [line for line in log.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+
+
+def title(file: Path) -> str:
+    """The first line of the file's docstring."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n")[0]
+
+
+def say(outcome: Outcome, place: str, *, before: bool) -> None:
+    """One line on the terminal for a bench that is done, and one for each row."""
+    how = "found before" if before else f"{outcome.seconds:.0f} s"
+    print(f"{place} {outcome.name}: {how}, {len(outcome.rows)} rows", flush=True)
+    for line in outcome.failures:
+        print(f"    FAILED {line}", flush=True)
+    for row in outcome.rows:
+        mark = " (short)" if results.is_short(row) else ""
+        print(f"    {row['row']}: {results.number(row['ratio'])}{mark} of {row['limit']}")
+
+
+def write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Run the benches and report their ratios.")
+    parser.add_argument("--only", choices=GROUPS, action="append", help="a group; repeatable")
+    parser.add_argument("--output", type=Path, default=FOLDER / "RESULTS.md")
+    parser.add_argument("--plot", action="store_true", help="draw a .png beside the output")
+    parser.add_argument("--fresh", action="store_true", help="forget what was found before")
+    parser.add_argument("--work", type=Path, default=FOLDER.parent / "build" / "benches")
+    options = parser.parse_args(arguments)
+    names = [name for group in options.only or GROUPS for name in GROUPS[group]]
+    cache = Cache(options.work, fingerprint())
+    if options.fresh:
+        cache.clear()
+    begin, started = machine.calibrate(), time.perf_counter()
+    outcomes: list[Outcome] = []
+    for i, name in enumerate(names, 1):
+        known = cache.get(name)
+        outcome = known or run(name, options.work)
+        if known is None:
+            cache.put(outcome)
+        say(
+            outcome,
+            f"[{i}/{len(names)}, {time.perf_counter() - started:.0f} s]",
+            before=bool(known),
+        )
+        outcomes.append(outcome)
+    noise = machine.drift(begin, machine.calibrate())
+    figure = ""
+    if options.plot and any(outcome.rows for outcome in outcomes):
+        figure = options.output.with_suffix(".png").name
+        results.plot(outcomes, options.output.with_suffix(".png"))
+    given = arguments if arguments is not None else sys.argv[1:]
+    text = results.document(
+        outcomes,
+        command=shlex.join(["python", "benches/report.py", *given]),
+        machine=[*machine.describe(), f"Versions: {machine.versions(PEERS)}."],
+        noise=noise,
+        figure=figure,
+    )
+    write(options.output, text)
+    failed = any(outcome.failures for outcome in outcomes)
+    print(f"{results.summary(outcomes)} {options.output}")
+    if not failed:
+        cache.clear()
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import commands
+from . import bench_cli, commands
 
 __all__ = ["main"]
 
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_segment,
         _add_kmers,
         _add_motifs,
+        _add_bench,
         _add_doctor,
     ):
         add(verbs, common)
@@ -263,6 +264,12 @@ def _add_motifs(verbs: Any, common: argparse.ArgumentParser) -> None:
     motifs.add_argument("--meme", metavar="FILE", help="write the motifs, named by their matches")
     motifs.add_argument("--json", action="store_true", help="print all motifs as JSON")
     motifs.set_defaults(command=commands.motifs)
+
+
+def _add_bench(verbs: Any, common: argparse.ArgumentParser) -> None:
+    bench = verbs.add_parser("bench", parents=[common], help="throughput and latency of models")
+    bench_cli.add_arguments(bench)
+    bench.set_defaults(command=bench_cli.run)
 
 
 def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .binding import BoundRunner
 from .devices import CPU, CUDA, check_precision, parse_devices, providers
 from .errors import ModelIntegrityError, ProviderError
-from .failures import explain, is_out_of_memory, reason
+from .failures import explain, is_out_of_memory, load_failure, reason
 from .locks import DEVICE
 from .memory import CudaMemory, HostMemory, Memory
 from .pipeline import Profile
@@ -95,17 +95,6 @@ def _preload() -> None:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its failures, where tables go
         ort.preload_dlls()
     ort.set_default_logger_severity(4)  # what is wrong is raised
-
-
-def _load_failure() -> str:
-    """Why onnxruntime's CUDA library does not load; onnxruntime only logs it."""
-    library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-    try:
-        ctypes.CDLL(str(library))
-    except OSError as error:
-        if "undefined symbol" not in str(error):  # of onnxruntime itself, which loads it otherwise
-            return str(error)
-    return "its CUDA library did not load"
 
 
 class Session:
@@ -237,9 +226,10 @@ class Session:
         wanted = CPU if self.device == "cpu" else CUDA
         providers = session.get_providers()
         if providers[0] != wanted:
+            library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
             raise ProviderError(
-                f"{self.source}: cannot run on {self.device}: {_load_failure()} (seqtile doctor "
-                "says what is missing)"
+                f"{self.source}: cannot run on {self.device}: {load_failure(library)} "
+                "(seqtile doctor says what is missing)"
             )
         if wanted == CUDA:
             left = sorted(placement(session).get(CPU, ()))
@@ -264,10 +254,15 @@ class Session:
         major = ort.cuda_version.split(".")[0]
         return CudaMemory(int(self.device.removeprefix("cuda:")), f"libcudart.so.{major}")
 
-    def device_value(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-        """An uninitialised `onnxruntime.OrtValue` on the device."""
-        kind, _, number = self.device.partition(":")
-        return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, kind, int(number or 0))
+    def shrink(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Give memory back that earlier runs took and this small batch does not need."""
+        options = ort.RunOptions()
+        arena = self.device.replace("cuda", "gpu") if self.device != "cpu" else "cpu:0"
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+        try:
+            self._session.run(None, dict(feeds), options)
+        except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            raise self.failure(error) from error
 
     def failure(self, error: Exception, doing: str = "failed") -> ProviderError:
         """The error to raise for one of onnxruntime; `OutOfMemoryError` where it was that."""

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .cards import Metric, ModelCard, Segmentation
+from .diagnosis_text import print_diagnosis
 from .doctor import Diagnosis
 from .errors import SeqtileError
 from .loading import load
@@ -174,15 +175,4 @@ def diagnosis(found: Diagnosis, *, as_json: bool) -> None:
     if as_json:
         _json(found.to_dict())
         return
-    for name, version in found.versions.items():
-        _print(f"{name:<16} {version or 'not installed'}")
-    features = " ".join(found.processor["features"])
-    _print(f"{'processor':<16} {found.processor['name']} ({features})")
-    _print(f"{'kernels':<16} {found.processor['isa']}")
-    _print(f"{'threads':<16} {found.threads if found.threads else 'unknown'}")
-    for name, state in found.devices.items():
-        _print(f"{'device ' + name:<16} {state}")
-    for problem in found.problems:
-        _print(f"problem: {problem}")
-    if found.mend:
-        _print(f"to mend it: {found.mend}")
+    print_diagnosis(found)

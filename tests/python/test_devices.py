@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from seqtile.devices import CPU, CUDA, check_precision, parse_devices, providers
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.failures import explain, is_out_of_memory, reason
+from seqtile.failures import explain, is_out_of_memory, load_failure, reason
 from seqtile.placement import graphs_verdict
 
 # names
@@ -235,3 +236,13 @@ def test_a_reason_is_the_point_of_one_line() -> None:
 def test_pythons_own_memory_error() -> None:
     error = explain(MemoryError(), source="name", device="cpu", doing="failed")
     assert isinstance(error, OutOfMemoryError)
+
+
+def test_why_a_library_does_not_load(tmp_path: Path) -> None:
+    missing, broken = tmp_path / "libmissing.so", tmp_path / "libbroken.so"
+    assert (
+        load_failure(missing) == f"{missing}: cannot open shared object file: No such file or "
+        "directory"
+    )
+    broken.write_bytes(b"no library")
+    assert load_failure(broken).startswith(f"{broken}: ")
