@@ -61,12 +61,23 @@ class Tuner:
         Those to try.
     chosen
         Called with the size that was found.
+    largest_first
+        Try the sizes from the largest down, so that a device's memory is taken once.
     """
 
-    def __init__(self, start: int, sizes: tuple[int, ...], chosen: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        start: int,
+        sizes: tuple[int, ...],
+        chosen: Callable[[int], object],
+        *,
+        largest_first: bool = False,
+    ) -> None:
         self.start = start
         self.found: int | None = None
         self._left = [start, *(size for size in sizes if size != start)]
+        if largest_first:
+            self._left.sort(reverse=True)
         self._seconds: dict[int, list[float]] = {size: [] for size in self._left}
         self._chosen = chosen
         self._lock = threading.Lock()
@@ -170,7 +181,7 @@ def tuner_for(device: str, item: tuple[int, ...], key: str) -> Tuner:
     """
     start, sizes = _sizes(device, item)
     name = f"{key} {'x'.join(map(str, item))}"
-    tuner = Tuner(start, sizes, lambda size: _remember(name, size))
+    tuner = Tuner(start, sizes, lambda size: _remember(name, size), largest_first=device != "cpu")
     found = _read_cache().get(name)
     if isinstance(found, int) and found in sizes:
         tuner.found = found

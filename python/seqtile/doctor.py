@@ -105,7 +105,8 @@ def diagnose(device: str = "auto") -> Diagnosis:
     model = _smallest_model()
     _clashes(versions, found, cuda=device not in ("cpu", "auto"))
     try:
-        from .session import thread_count
+        from . import session  # noqa: F401
+        from .threads import thread_count
     except ImportError as error:
         found.add(str(error), install_command() if device.startswith("cuda") else _CPU_WHEEL)
     else:

@@ -19,7 +19,7 @@ from seqtile.cuda import check_cuda
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
 from seqtile.node_providers import nodes_by_provider
-from seqtile.session import thread_count
+from seqtile.threads import thread_count
 from seqtile.zoo import list_models, model_folder
 from tests.python.command import check_refused
 from tests.python.command import seqtile as run
