@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -360,6 +361,27 @@ def test_a_cpu_wheel(machine: Machine) -> None:
     machine.add_distribution("onnxruntime", ORT, [])
     mend = f"pip uninstall -y onnxruntime && {GPU}'"
     check(machine, "cuda", "device 'cuda' needs onnxruntime-gpu, but the CPU build of", mend)
+
+
+@pytest.mark.parametrize(
+    ("device", "mend"),
+    [("cpu", "pip install onnxruntime"), ("cuda", f"{GPU}'"), ("auto", f"{GPU}'")],
+)
+def test_no_onnxruntime(machine: Machine, device: str, mend: str) -> None:
+    machine.drop_distribution("onnxruntime-gpu")
+    shutil.rmtree(machine.site / "onnxruntime")
+    status, found = machine.doctor(device)
+    assert (status, found["works"], found["devices"]) == (1, False, {})
+    assert found["problems"] == ["no onnxruntime is installed"]
+    assert found["mend"] == mend
+
+
+def test_a_broken_onnxruntime(machine: Machine) -> None:
+    (machine.site / "onnxruntime" / "capi" / "_pybind_state.py").unlink()
+    status, found = machine.doctor("cpu")
+    assert (status, found["works"], found["devices"]) == (1, False, {})
+    assert "No module named 'onnxruntime.capi._pybind_state'" in found["problems"][0]
+    assert found["mend"] == f"pip install --force-reinstall --no-deps onnxruntime-gpu=={ORT}"
 
 
 def test_the_constraints_are_used_where_they_lie(machine: Machine) -> None:
