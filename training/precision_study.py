@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 
 from seqtile import parity
 from seqtile.cards import ModelCard
 from seqtile.certificate import MetricRow, ParityRow, worst
 from seqtile.devices import CPU
-from seqtile.errors import SeqtileError
+from seqtile.errors import ModelIntegrityError, SeqtileError
 from seqtile.loading import model_bytes, read_golden
 from seqtile.session import Session
 from seqtile.zoo import read_card
@@ -180,6 +181,28 @@ def study(folder: Path) -> list[Line]:
     return [Line(**{**asdict(x), "shipped": x.shipped or x.how == how}) for x in lines]
 
 
+def products(element: int) -> list[str]:
+    """Those of Conv, Gemm and MatMul that onnxruntime's CPU provider has for an element type."""
+    found = []
+    for kind, shape, weights in (
+        ("Conv", [1, 1, 4, 4], [1, 1, 2, 2]), ("Gemm", [2, 2], [2, 2]), ("MatMul", [2, 2], [2, 2])
+    ):  # fmt: skip
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node(kind, ["x", "w"], ["y"])], "product",
+            [onnx.helper.make_tensor_value_info("x", element, shape),
+             onnx.helper.make_tensor_value_info("w", element, weights)],
+            [onnx.helper.make_tensor_value_info("y", element, None)],
+        )  # fmt: skip
+        opsets = [onnx.helper.make_opsetid("", 22)]
+        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+        try:
+            Session(model.SerializeToString(), threads=1)
+        except ModelIntegrityError:
+            continue
+        found.append(kind)
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Judge the models named, print the table, write it; 1 if a model could not be judged."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -188,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exported", type=Path, default=root / "exported")
     parser.add_argument("--out", type=Path, help="folder of precisions.csv; printed alone without")
     options = parser.parse_args(arguments)
+    bfloat16 = ", ".join(products(onnx.TensorProto.BFLOAT16)) or "none"
+    print(f"products in bfloat16 on the CPU, onnxruntime {onnxruntime.__version__}: {bfloat16}")
     lines: list[Line] = []
     status = 0
     for name in options.names or sorted(SUBJECTS):

@@ -17,6 +17,7 @@ from .devices import PRECISIONS
 from .errors import ModelIntegrityError, PrecisionError
 
 __all__ = [
+    "PRECISIONS",
     "Certificate",
     "MetricRow",
     "ParityRow",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 pytest.importorskip("torch", reason="training needs torch")
 
@@ -135,6 +136,12 @@ def test_a_model_without_data(capsys: pytest.CaptureFixture[str]) -> None:
         precision_study.main(["codon-convnet"])
     assert caught.value.code == 2
     assert "no data for 'codon-convnet', only for bloodmnist-best" in capsys.readouterr().err
+
+
+def test_products_of_an_element_type() -> None:
+    """Of bfloat16 the study asks; known are those of fp32 and of strings."""
+    assert precision_study.products(TensorProto.FLOAT) == ["Conv", "Gemm", "MatMul"]
+    assert precision_study.products(TensorProto.STRING) == []
 
 
 def test_speed_is_a_ratio(folder: Path) -> None:
