@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -14,11 +14,12 @@ from .cards import Metric, ModelCard, Segmentation
 from .diagnosis_text import print_diagnosis
 from .doctor import Diagnosis
 from .errors import SeqtileError
-from .loading import load
 from .progress import progress
-from .report import ScanReport
-from .scanner import Scan
 from .zoo import card, list_models, model_folder, read_card
+
+if TYPE_CHECKING:  # both import onnxruntime, whose lack doctor tells
+    from .report import ScanReport
+    from .scanner import Scan
 
 __all__ = ["diagnosis", "model", "models", "progress", "scan_report", "verify"]
 
@@ -118,6 +119,8 @@ def _card(name: str) -> ModelCard:
 
 def verify(names: list[str]) -> int:
     """Load models (default: all): checksum, contract, golden outputs. Status 1 if one fails."""
+    from .loading import load
+
     status = 0
     for name in names or list_models():
         try:
