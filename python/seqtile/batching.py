@@ -100,9 +100,10 @@ class Tuner:
             if self.found is not None or size not in self._seconds:
                 return
             self._seconds[size].append(seconds)
-            if size == self._left[0] and len(self._seconds[size]) >= _SAMPLES:
-                self._left.pop(0)
-            if self._left:
+            if size != self._left[0] or len(self._seconds[size]) < _SAMPLES:
+                return
+            if len(self._left) > 1:
+                self._left = self._left[1:]
                 return
             rates = {s: s / statistics.median(t[1:]) for s, t in self._seconds.items() if t[1:]}
             best = max(rates, key=lambda size: rates[size])

@@ -321,12 +321,14 @@ def segmented(
                 first += len(part)
         return [(part, answers[i]) for i, part in enumerate(parts)]
 
-    pieces = _pieces(works, opened, together, failures)
-    head = list(itertools.islice(pieces, 2))
-    runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
-    answered = ordered(_after(head, pieces), answer, runners, ahead=ahead, profile=profile)
-    done = 0
-    try:
+    with ExitStack() as ends:
+        ends.callback(lambda: [work.close() for work in opened])
+        pieces = _pieces(works, opened, together, failures)
+        head = list(itertools.islice(pieces, 2))
+        runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
+        answered = ordered(_after(head, pieces), answer, runners, ahead=ahead, profile=profile)
+        ends.callback(answered.close)
+        done = 0
         for parts in answered:
             for part, outputs in parts:
                 done += part.tiles.size
@@ -337,11 +339,6 @@ def segmented(
                 yield opened.popleft()
         while opened:
             yield opened.popleft()
-    finally:
-        answered.close()
-        pieces.close()
-        for work in opened:
-            work.close()
 
 
 def _pieces(
@@ -352,8 +349,10 @@ def _pieces(
 ) -> Generator[list[_Part], None, None]:
     """Tiles that go through the model together: parts of a strip, or strips of several images."""
     parts: list[_Part] = []
+    waiting = 0  # images of these parts, and those that have none for they cannot be read
     for work in works:
         opened.append(work)
+        waiting += 1
         try:
             for tiles in work.strips():
                 step = max(1, _GATHERED // tiles[0].size)
@@ -362,12 +361,12 @@ def _pieces(
                     parts.append(_Part(work, part, begin + step >= len(tiles)))
                     if sum(part.tiles.size for part in parts) >= _GATHERED:
                         yield parts
-                        parts = []
+                        parts, waiting = [], 1
         except failures as error:
             work.error = error
-        if len({part.work for part in parts}) >= together:
+        if waiting >= together:
             yield parts
-            parts = []
+            parts, waiting = [], 0
     if parts:
         yield parts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,23 @@ def test_a_size_too_large_for_the_memory_is_not_asked_for_again() -> None:
     assert tuner.found == 16
     tuner.give_up(16)
     assert tuner.size() == 8
+
+
+def test_other_lanes_have_a_size_while_the_best_is_worked_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    tuner = Tuner(64, (16, 64), lambda size: None)
+
+    def median(seconds: list[float]) -> float:
+        asked.append(tuner.size())
+        return seconds[0]
+
+    monkeypatch.setattr(statistics, "median", median)
+    feed(tuner, {16: 1.0, 64: 2.0})
+    assert tuner.found == 16
+    assert set(asked) <= {16, 64}
+    assert len(asked) == 2
 
 
 def test_what_was_found_is_remembered() -> None:

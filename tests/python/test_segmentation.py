@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 import seqtile
 from seqtile import Predictor, scale
-from seqtile.errors import ShapeError
+from seqtile.errors import ImageError, ShapeError
 from seqtile.execution import Execution
 from seqtile.labelling import label_objects
 from seqtile.segment_options import SegmentOptions
@@ -136,20 +137,47 @@ def test_tiles_of_many_images_go_together(
         work.close()
 
 
-def test_few_images_are_open_at_a_time(cells: Predictor) -> None:
+class Broken(Work):
+    """An image that cannot be read."""
+
+    def strips(self) -> Iterator[np.ndarray]:
+        raise ImageError("x.png", "broken")
+
+
+@pytest.mark.parametrize("kind", [Work, Broken])
+def test_few_images_are_open_at_a_time(kind: type[Work], cells: Predictor) -> None:
     opened: list[Work] = []
 
     def works() -> Iterator[Work]:
         for seed in range(200):
-            opened.append(Work(blobs(8, 8, seed), cells, SegmentOptions()))
+            opened.append(kind(blobs(8, 8, seed), cells, SegmentOptions()))
             yield opened[-1]
 
     ahead = 0
-    for count, work in enumerate(segmented(cells, works()), 1):
+    for count, work in enumerate(segmented(cells, works(), failures=(ImageError,)), 1):
         ahead = max(ahead, len(opened) - count + 1)
         work.close()
     assert count == 200
     assert 2 <= ahead <= 64
+
+
+def test_an_interrupt_while_an_image_is_read_stays_one(cells: Predictor) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(Work):
+        def strips(self) -> Iterator[np.ndarray]:
+            reading.set()
+            go_on.wait(10)
+            return iter(())
+
+    kinds = [Work] * 100 + [Slow]
+    works = [kind(blobs(8, 8), cells, SegmentOptions()) for kind in kinds]
+    found = segmented(cells, works)
+    while not reading.is_set():
+        next(found).close()
+    with pytest.raises(KeyboardInterrupt):
+        found.throw(KeyboardInterrupt)
+    go_on.set()
 
 
 @pytest.mark.parametrize(
