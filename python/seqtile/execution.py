@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .batching import Batches, BatchSize, Tuner, check_batch_size, tuner_for
 from .engine import Engine
-from .errors import OutOfMemoryError
+from .errors import OutOfMemoryError, ShapeError
 from .inputs import ModelInput
 from .pipeline import Lane
 
@@ -73,7 +73,13 @@ class Execution:
         names: tuple[str, ...],
         lane: Lane,
     ) -> Outputs:
-        """One call of a session; see `Predictor.run_batch`."""
+        """One call of a session; see `Predictor.run_batch`.
+
+        Raises
+        ------
+        ShapeError
+            The model does not answer with a row for each item.
+        """
         n = len(items)
         begin = time.perf_counter()
         feeds = {self._input.name: self._input.feed(np.ascontiguousarray(items)), **extra}
@@ -81,7 +87,13 @@ class Execution:
         if fixed is not None and n < fixed:
             feeds = {k: np.concatenate([v, v[:1].repeat(fixed - n, 0)]) for k, v in feeds.items()}
         lane.profile.add("encode", time.perf_counter() - begin)
-        values = lane.run(feeds, names)
+        values, rows = lane.run(feeds, names), fixed or n
+        for name, value in zip(names, values, strict=True):
+            if value.shape[:1] != (rows,):
+                raise ShapeError(
+                    f"output {name!r} of the model has the shape {value.shape} for {rows} items: "
+                    "expected a row for each"
+                )
         return {
             name: np.asarray(value[:n], dtype=np.float32)
             for name, value in zip(names, values, strict=True)

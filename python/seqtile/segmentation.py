@@ -322,7 +322,7 @@ def segmented(
         return [(part, answers[i]) for i, part in enumerate(parts)]
 
     with ExitStack() as ends:
-        ends.callback(lambda: [work.close() for work in opened])
+        ends.callback(_close, opened)
         pieces = _pieces(works, opened, together, failures)
         head = list(itertools.islice(pieces, 2))
         runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
@@ -339,6 +339,11 @@ def segmented(
                 yield opened.popleft()
         while opened:
             yield opened.popleft()
+
+
+def _close(works: Iterable[Work]) -> None:
+    for work in works:
+        work.close()
 
 
 def _pieces(

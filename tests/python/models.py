@@ -161,6 +161,20 @@ def sums_model(path: Path, *, rows: Axis | None = "batch") -> Path:
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def over_the_batch_model(path: Path, axes: Sequence[int]) -> Path:
+    """A third-party model that does not answer for each sequence: sums of one-hot along ``axes``.
+
+    ``sum`` has the axes of (batch, 4, length) that are left.
+    """
+    constants = {"along": np.array(axes, np.int64)}
+    nodes = [helper.make_node("ReduceSum", ["onehot", "along"], ["sum"], keepdims=0)]
+    shape = ["batch", 4, "length"]
+    left = [axis for i, axis in enumerate(shape) if i not in axes]
+    inputs = [helper.make_tensor_value_info("onehot", TensorProto.FLOAT, shape)]
+    outputs = [helper.make_tensor_value_info("sum", TensorProto.FLOAT, left)]
+    return _save(path, nodes, inputs, outputs, constants)
+
+
 def _save(
     path: Path,
     nodes: Sequence[onnx.NodeProto],

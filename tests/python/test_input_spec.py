@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import seqtile
 from seqtile import InputSpec, Predictor
 from seqtile.errors import AlphabetError, ModelCardError, ModelNotFoundError, ShapeError
-from tests.python.models import counts_model, motif_model, motif_score
+from tests.python.models import counts_model, motif_model, motif_score, over_the_batch_model
 
 SEQUENCES = ["ACGT", "aacg", "TTTT", "GNNC", "UURY"]
 COUNTS = [[1, 1, 1, 1], [2, 1, 1, 0], [0, 0, 0, 4], [0, 1, 1, 0], [0, 0, 0, 2]]
@@ -197,3 +198,17 @@ def test_a_scan_needs_nucleotides(tmp_path: Path) -> None:
     predictor = seqtile.load(counts_model(tmp_path / "m.onnx"), input=InputSpec(alphabet="WXYZ"))
     with pytest.raises(ValueError, match="^a scan needs a model of nucleotides; .* 'WXYZ'$"):
         seqtile.scan(predictor, "missing.fa", window=4)
+
+
+@pytest.mark.parametrize("axes", [(0,), (0, 1, 2)])
+def test_a_model_that_does_not_answer_for_each_sequence(
+    axes: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = over_the_batch_model(tmp_path / "m.onnx", axes)
+    predictor = seqtile.load(path, input=InputSpec())
+    shape = re.escape(str((4, 5) if axes == (0,) else ()))
+    message = f"^output 'sum' of the model has the shape {shape} for 7 items: expected a row"
+    with pytest.raises(ShapeError, match=message):
+        predictor.predict(["ACGTA"] * 7)
+    with pytest.raises(ShapeError, match=message):
+        list(predictor.predict_iter(["ACGTA"] * 7))
