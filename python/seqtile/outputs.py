@@ -34,8 +34,8 @@ class AtomicOutputs:
     Raises
     ------
     OutputError
-        A folder that is missing or not writable, a target that is a folder, two targets of one
-        name; a rename that fails.
+        A folder that is missing or not writable, a target that is a folder, a device or a pipe,
+        two targets of one name; a rename that fails.
     """
 
     def __init__(self) -> None:
@@ -77,12 +77,14 @@ class AtomicOutputs:
 
 
 def check_target(target: Path) -> None:
-    """Raise `OutputError` if a file cannot be made there: no folder, a read-only one, a folder."""
+    """Raise `OutputError` if no file can be made there: no folder, a read-only one, a device."""
     folder = target.parent
     if not folder.is_dir():
         raise OutputError(f"{target}: the folder {folder} does not exist")
     if target.is_dir():
         raise OutputError(f"{target}: is a folder, expected a file name")
+    if target.exists() and not target.is_file():  # a new file would take the place of /dev/null
+        raise OutputError(f"{target}: is a device or a pipe, expected a file name")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{target}: the folder {folder} is not writable")
 

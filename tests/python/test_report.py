@@ -247,6 +247,12 @@ def test_a_folder_in_place_of_a_file(motif: Predictor, genome: Path, folder: Pat
     refuse(motif, genome, folder / "a.bw", message="a.bw: is a folder, expected a file name$")
 
 
+def test_a_pipe_is_not_replaced_by_a_file(motif: Predictor, genome: Path, folder: Path) -> None:
+    os.mkfifo(folder / "a.bw")
+    refuse(motif, genome, folder / "a.bw", message="a.bw: is a device or a pipe, expected a file")
+    assert (folder / "a.bw").is_fifo()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_unwritable_folder(motif: Predictor, genome: Path, folder: Path) -> None:
     folder.chmod(0o500)
