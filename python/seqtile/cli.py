@@ -44,20 +44,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
-        _leave(130)
-        return 130
+        return _interrupted()
     except SystemExit as leaving:  # told to by a signal
         _leave(leaving.code)
         raise
     except (
         OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, MemoryError,
     ) as error:  # fmt: skip
+        if _is_interrupt(error):
+            return _interrupted()
         if options.debug:
             raise
         print(f"seqtile: error: {commands.one_line(error)}", file=sys.stderr)  # noqa: T201
         return 1
     return status
+
+
+def _interrupted() -> int:
+    print("seqtile: interrupted", file=sys.stderr)  # noqa: T201
+    _leave(130)
+    return 130
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: a library that it stops while loading says ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _leave(status: object) -> None:

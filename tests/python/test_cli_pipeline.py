@@ -89,6 +89,20 @@ def test_an_end_at_any_time(
     assert names(folder) == set()
 
 
+def test_an_end_while_a_library_is_loaded(model: Path, tmp_path: Path) -> None:
+    """pybind11 makes an ImportError of it."""
+    (tmp_path / "onnxruntime.py").write_text(
+        "try:\n"
+        "    raise KeyboardInterrupt\n"
+        "except KeyboardInterrupt as error:\n"
+        "    raise ImportError('initialization failed') from error\n"
+    )
+    genome = write_fasta(tmp_path / "x.fa", {"a": "ACGT"})
+    result = seqtile("predict", model, genome, environment={"PYTHONPATH": str(tmp_path)})
+    assert (result.returncode, result.stdout) == (130, "")
+    assert result.stderr == "seqtile: interrupted\n"
+
+
 def test_a_bad_record_late_in_the_file_is_named_once(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.fa"
     good = "".join(f">r{i}\nACGTACGTACGT\n" for i in range(5000))
