@@ -36,9 +36,9 @@ def read_inputs(arguments: Iterable[str]) -> dict[str, dict[str, float]]:
     Raises
     ------
     ValueError
-        An argument without ``=``.
+        An argument without ``=``, an input twice.
     TableError
-        A line of another form, a record twice.
+        A line of another form, a record twice, a binary file.
     OSError
         A file that cannot be read.
     """
@@ -47,7 +47,12 @@ def read_inputs(arguments: Iterable[str]) -> dict[str, dict[str, float]]:
         name, sign, path = argument.partition("=")
         if not (name and sign and path):
             raise ValueError(f"--input takes NAME=FILE, not {argument!r}")
-        found[name] = _read_column(Path(path))
+        if name in found:
+            raise ValueError(f"--input {name}=FILE is given twice")
+        try:
+            found[name] = _read_column(Path(path))
+        except UnicodeDecodeError:
+            raise TableError(f"{path}: expected a table in UTF-8, found a binary file") from None
     return found
 
 

@@ -179,6 +179,19 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
         read_inputs([f"accessibility={path}"])
 
 
+def test_a_table_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    path.write_bytes(b"PK\xbc\xff")
+    with pytest.raises(TableError, match="t.npz: expected a table in UTF-8, found a binary file"):
+        read_inputs([f"accessibility={path}"])
+
+
+def test_an_input_twice(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a\t1\n")
+    with pytest.raises(ValueError, match="--input x=FILE is given twice"):
+        read_inputs([f"x={tmp_path / 't.tsv'}"] * 2)
+
+
 @pytest.mark.parametrize("argument", ["accessibility", "=x", "a="])
 def test_bad_arguments(argument: str) -> None:
     with pytest.raises(ValueError, match="--input takes NAME=FILE"):
