@@ -19,7 +19,7 @@ from .fasta import FastaSource
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .pipeline import Lane, Profile, ordered
 from .prediction import Prediction, PredictionBlock
-from .streams import Piece, Stream, fasta_pieces, image_reader, pieces_of
+from .streams import Stream, fasta_pieces, image_reader, item_pieces, pieces_of
 
 __all__ = ["Prediction", "Predictor"]
 
@@ -304,8 +304,7 @@ class Predictor:
         """
         self.refuse_extra()
         stream = self._stream(batch_size, {}, profile, embed=False)
-        first = itertools.count(0, stream.piece)
-        pieces = map(Piece, pieces_of(items, stream.piece), itertools.repeat(()), first)
+        pieces = item_pieces(items, stream.piece, stream.extent)
         for block in stream.answers(pieces, lambda piece: piece):
             yield from block.rows()
 
@@ -446,7 +445,9 @@ class Predictor:
             self.refuse_no_embedding()
         wanted = (EMBEDDING,) if embed else self.outputs
         batches, lanes = self.batches(batch_size), self.engine.lanes
-        return Stream(self._execution, self._input, lanes, batches, wanted, values, profile)
+        return Stream(
+            self._execution, self._input, lanes, batches, wanted, values, profile, self.device
+        )
 
     def refuse_no_embedding(self) -> None:
         """Raise `TypeError` if the model has no embedding."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, field
 from os import PathLike, fspath
@@ -23,11 +24,12 @@ from .prediction import PredictionBlock, joined
 if TYPE_CHECKING:
     from .image_items import Fitting
 
-__all__ = ["Piece", "Stream", "fasta_pieces", "image_reader", "pieces_of"]
+__all__ = ["Piece", "Stream", "fasta_pieces", "image_reader", "item_pieces", "pieces_of"]
 
 T = TypeVar("T")
 
 _RECORDS, _IMAGES = 1024, 8  # that a lane takes at a time, at least
+_CPU_EXTENT, _CUDA_EXTENT = 1 << 22, 1 << 25  # letters or pixels of items in memory, at most
 
 
 @dataclass
@@ -57,6 +59,22 @@ def pieces_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
     left = iter(items)
     while piece := list(itertools.islice(left, size)):
         yield piece
+
+
+def item_pieces(items: Iterable[Any], most: int, extent: float) -> Iterator[Piece]:
+    """At most so many items at a time, fewer where they have that many letters or pixels."""
+    piece: list[Any] = []
+    first = total = 0
+    for item in items:
+        piece.append(item)
+        if isinstance(item, Sized):
+            total += item.size if isinstance(item, np.ndarray) else len(item)
+        if len(piece) >= most or total >= extent:
+            yield Piece(piece, first=first)
+            first += len(piece)
+            piece, total = [], 0
+    if piece:
+        yield Piece(piece, first=first)
 
 
 def fasta_pieces(source: FastaSource, size: int) -> Iterator[Piece]:
@@ -102,6 +120,8 @@ class Stream:
         Further inputs of the model: for each its value by an item's name.
     profile
         Where to count the time of each stage.
+    device
+        Where it runs.
     """
 
     execution: Execution
@@ -111,6 +131,7 @@ class Stream:
     wanted: tuple[str, ...]
     values: Mapping[str, Mapping[str, float]]
     profile: Profile | None
+    device: str
 
     @property
     def piece(self) -> int:
@@ -121,6 +142,13 @@ class Stream:
             return max(_RECORDS, self.batches.largest((self.takes.length or 1,)))
         height, width = self.takes.shape if isinstance(self.takes, ImageInput) else (None, None)
         return self.batches.largest((height, width)) if height and width else _IMAGES
+
+    @property
+    def extent(self) -> float:
+        """After how many letters or pixels a lane takes no more items, unless it was said."""
+        if self.batches.asked != "auto":
+            return math.inf
+        return _CPU_EXTENT if self.device == "cpu" else _CUDA_EXTENT
 
     def answers(
         self,

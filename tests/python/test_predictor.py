@@ -236,6 +236,29 @@ def test_iter_forgets_what_it_predicted(motif: Predictor) -> None:
     )
 
 
+def test_long_items_are_read_a_few_ahead(tmp_path: Path) -> None:
+    predictor = seqtile.load(model_folder(tmp_path / "tiny"), device="cpu", threads=2)
+    taken = 0
+
+    def items() -> Iterator[np.ndarray]:
+        nonlocal taken
+        for taken in range(1, 101):
+            yield np.full(1 << 20, ord("ACGT"[taken % 4]), np.uint8)
+
+    answers = []
+    for answer in predictor.predict_iter(items()):
+        answers.append(float(answer["probability"]))
+        assert taken - len(answers) <= 4 * 3 * 2  # 4 are what a lane takes
+    expected = [motif_score("ACGT"[i % 4] * 3) for i in range(1, 101)]
+    np.testing.assert_allclose(answers, expected, atol=1e-6)
+
+
+def test_the_error_of_an_item_has_its_number(motif: Predictor) -> None:
+    items = [np.full(1 << 20, ord("A"), np.uint8)] * 9 + ["AC!T"]
+    with pytest.raises(AlphabetError, match="^sequence 9, position 2"):
+        list(motif.predict_iter(items))
+
+
 def test_iter_counts_from_the_start(motif: Predictor) -> None:
     rows = motif.predict_iter(["ACGT"] * 9 + ["AC!T"], batch_size=4)
     with pytest.raises(AlphabetError, match="^sequence 9, position 2: ") as caught:
