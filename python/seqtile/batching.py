@@ -165,7 +165,13 @@ class Batches:
 
 
 def cache_file() -> Path:
-    """Where measured sizes are kept: ``$SEQTILE_CACHE``, else ``seqtile`` in the user's cache."""
+    """Where measured sizes are kept: ``$SEQTILE_CACHE``, else ``seqtile`` in the user's cache.
+
+    Raises
+    ------
+    RuntimeError
+        The user has no home.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = os.environ.get("SEQTILE_CACHE") or Path(base).expanduser() / "seqtile"
     return Path(folder) / "batch_sizes.json"
@@ -195,18 +201,18 @@ def tuner_for(device: str, item: tuple[int, ...], key: str) -> Tuner:
 def _read_cache() -> dict[str, Any]:
     try:
         found = json.loads(cache_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none yet, or not ours: it is measured anew
+    except (OSError, ValueError, RuntimeError):  # none yet, not ours, no home: it is measured anew
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _remember(name: str, size: int) -> None:
-    path = cache_file()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
+        path = cache_file()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _read_cache() | {name: size}
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
         temporary.replace(path)
-    except OSError as error:
-        log.info("batch size auto: %s not written: %s", path, error)
+    except (OSError, RuntimeError) as error:
+        log.info("batch size auto: not remembered: %s", error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pwd
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +119,17 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SEQTILE_CACHE", str(tmp_path / "file"))
+    tuner = tuner_for("cpu", (128,), "key")
+    feed(tuner, dict.fromkeys((16, 32, 64, 128, 256, 512), 1.0))
+    assert tuner.found == 128
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEQTILE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(RuntimeError, match="home"):
+        cache_file()
     tuner = tuner_for("cpu", (128,), "key")
     feed(tuner, dict.fromkeys((16, 32, 64, 128, 256, 512), 1.0))
     assert tuner.found == 128
