@@ -26,7 +26,7 @@ from benches.sequences import genome_letters
 from seqtile.segment_options import SegmentOptions
 
 MODEL, WINDOW, ROUNDS = "jund-cnn-seq", 101, 3
-BASES = 50_000_000
+BASES = 20_000_000
 Calls = dict[str, Callable[[], object]]
 
 

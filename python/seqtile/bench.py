@@ -20,6 +20,7 @@ from .warm_up import WarmUp
 __all__ = ["Bench"]
 
 _CHECKED_ITEMS, _CHECKED_UNITS = 64, 1 << 20  # compared with the reference, at most
+_MOST_ARRIVALS = 10_000_000  # of an open loop
 _LANE_BATCHES = 8  # for each lane in a request of the loop "lanes"
 
 
@@ -120,8 +121,8 @@ class Bench:
             threads=self._threads(case.concurrency), spec=self.plan.spec,
         )  # fmt: skip
 
-    def _skip(self, case: Case, why: str) -> None:
-        self.skipped.append({"what": str(case), "why": why})
+    def _skip(self, what: object, why: str) -> None:
+        self.skipped.append({"what": str(what), "why": why})
 
     def _measure(
         self, case: Case, engine: Engine, source: Source, reference: Callable[[Batch], Answers]
@@ -157,8 +158,12 @@ class Bench:
             for rate in self.plan.rates:
                 per_s = rate.per_s or (rate.share or 0) * closed.items_per_s / items
                 self._tell(f"{case}, {rate.text} = {per_s:.4g} requests/s")
+                what = f"{case}, {rate.text}"
+                if per_s * self.plan.seconds > _MOST_ARRIVALS:
+                    self._skip(what, f"{per_s:.3g} requests/s are too many to count: lower --rate")
+                    continue
                 row = timed.open(rate, per_s, WarmUp(**closed.warm_up))
                 if row is None:
-                    self._skip(case, f"no request arrived at {per_s:.3g}/s: raise --seconds")
+                    self._skip(what, f"no request arrived at {per_s:.3g}/s: raise --seconds")
                 else:
                     yield row

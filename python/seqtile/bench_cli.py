@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print, write, compare; the exit status.
 
     0; 1 if a row is slower than ``--fail-if-slower`` allows, or if that was asked for and no row
-    could be compared. A call that makes no sense ends with 2. When it is interrupted or fails on
+    could be judged. A call that makes no sense ends with 2. When it is interrupted or fails on
     the way, the rows measured so far are printed, and no file is written.
 
     Raises
@@ -96,25 +97,29 @@ def run(options: argparse.Namespace) -> int:
     SeqtileError, ValueError, ImportError
         A model, device, precision, engine, shape or file that does not work.
     """
-    from .outputs import check_target, require
+    from .outputs import check_suffix, check_target, require
 
     try:
         plan, bar = _plan(options), _bar(options)
     except ValueError as error:
         options.wrong(str(error))
         raise
-    for target in (options.json, options.plot):
-        if target and target != "-":
-            check_target(Path(target))
+    targets = [target for target in (options.json, options.plot) if target and target != "-"]
+    for target in targets:
+        check_target(Path(target))
     if options.plot:
+        check_suffix(Path(options.plot), [".png"])
         require("matplotlib", f"{options.plot}: a figure")
     from .bench_compare import compare
     from .bench_report import print_comparison
     from .bench_rows import read_document
 
     old = read_document(options.compare) if options.compare else None
-    if old is not None and {options.json, options.plot} & {options.compare}:
+    names = [os.path.realpath(name) for name in targets]
+    if old is not None and os.path.realpath(options.compare) in names:
         raise ValueError(f"{options.compare}: the output would overwrite the run to compare with")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{options.plot}: the figure would overwrite the JSON")
     document = _measure(plan, options)
     comparison = None if old is None else compare(document, old)
     _write(document, comparison, options)
@@ -237,6 +242,7 @@ def _measure(plan: Plan, options: argparse.Namespace) -> Document:
 def _document(plan: Plan, bench: Any, rows: list[Row]) -> Document:
     from .bench_machine import machine, versions
     from .bench_rows import RULES, Document
+    from .nvml import read_management
 
     gpus = sorted({row.gpu["name"] for row in rows if row.gpu and row.gpu.get("name")})
     return Document(
@@ -244,7 +250,7 @@ def _document(plan: Plan, bench: Any, rows: list[Row]) -> Document:
         command=tuple(sys.argv[1:]),
         seed=plan.seed,
         data=plan.data,
-        machine={**machine(), "gpus": gpus},
+        machine={**machine(), "gpus": gpus, "driver": read_management().driver if gpus else None},
         versions=versions(),
         rules={"warm_up": str(plan.rule), **RULES},
         models=bench.models,
@@ -261,28 +267,32 @@ def _write(document: Document, comparison: Comparison | None, options: argparse.
     if comparison is not None:
         content["comparison"] = {"with": options.compare, **comparison.to_dict()}
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    with AtomicOutputs() as files:
-        if options.json and options.json != "-":
-            target = files.path_for(Path(options.json))
-            with output_errors(options.json):
-                target.write_text(text, encoding="utf-8")
-        if options.plot:
-            target = files.path_for(Path(options.plot))
-            with output_errors(options.plot):
-                draw_bench(target, document)
     if options.json == "-":
         sys.stdout.write(text)
+    for name, write in (  # each by itself: figures stay, if there is nothing to draw
+        (options.json, lambda path: path.write_text(text, encoding="utf-8")),
+        (options.plot, lambda path: draw_bench(path, document)),
+    ):
+        if name and name != "-":
+            with AtomicOutputs() as files:
+                target = files.path_for(Path(name))
+                with output_errors(name):
+                    write(target)
 
 
 def _judge(comparison: Comparison, bar: float, options: argparse.Namespace) -> int:
     from .bench_report import say_slower
 
-    if not comparison.rows:
-        print(  # noqa: T201
-            f"seqtile: error: no row can be compared with {options.compare}", file=sys.stderr
-        )
-        return 1
-    slower = comparison.slower(bar)
+    def say(line: str) -> None:
+        print(f"seqtile: error: {line}", file=sys.stderr)  # noqa: T201
+
+    slower, vague = comparison.slower(bar), comparison.undecided
     for row in slower:
-        print(f"seqtile: error: {say_slower(row, bar)}", file=sys.stderr)  # noqa: T201
-    return 1 if slower else 0
+        say(say_slower(row, bar))
+    if slower:
+        return 1
+    if len(vague) == len(comparison.rows):
+        why = ": too few windows, raise --seconds" if vague else ""
+        say(f"no row can be compared with {options.compare}{why}")
+        return 1
+    return 0

@@ -97,6 +97,11 @@ class Comparison:
     only_old: tuple[Row, ...]
     remarks: tuple[str, ...]
 
+    @property
+    def undecided(self) -> list[Compared]:
+        """Rows of too few windows for an interval; none of them counts as slower."""
+        return [row for row in self.rows if row.interval is None and not row.is_slower(0)]
+
     def slower(self, by: float) -> list[Compared]:
         """See `Compared.is_slower`."""
         return [row for row in self.rows if row.is_slower(by)]
@@ -146,7 +151,7 @@ def _compared(new: Row, old: Row, seed: int) -> Compared:
 
 def _remarks(new: Document, old: Document) -> list[str]:
     found = []
-    for name in ("host", "processor", "affinity", "gpus"):
+    for name in ("host", "processor", "affinity", "gpus", "driver"):
         if (was := old.machine.get(name)) != (now := new.machine.get(name)):
             found.append(f"{name}: {was} before, {now} now")
     for name in sorted(old.versions.keys() | new.versions.keys()):

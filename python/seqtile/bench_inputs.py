@@ -102,7 +102,8 @@ class Source:
     Raises
     ------
     ValueError
-        Golden inputs of a model that has none; a FASTA file for images, or an empty one.
+        Golden inputs of a model that has none; a FASTA file for images, an empty one, or standard
+        input.
     """
 
     def __init__(self, predictor: Predictor, model: str, data: str, seed: int) -> None:
@@ -114,6 +115,8 @@ class Source:
         self._golden = _read(golden) if predictor.card and golden.is_file() else {}
         if data == GOLDEN and not self._golden:
             raise ValueError(f"{model}: has no golden inputs: --data random or --data FILE.fasta")
+        if data == "-":
+            raise ValueError("--data -: letters are read more than once: give a FASTA file")
         if self._images and data not in (GOLDEN, RANDOM):
             raise ValueError(f"{model} takes images: --data golden or random, not {data}")
         self._letters: NDArray[np.uint8] | None = None

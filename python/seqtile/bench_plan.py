@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from .bench_engines import ENGINES
 from .bench_inputs import Shape
-from .certificate import PRECISIONS
+from .devices import PRECISIONS
 from .inputs import InputSpec
 from .threads import thread_count
 from .warm_up import WarmUpRule
@@ -119,6 +119,8 @@ class Plan:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {odd[0]!r}")
         if not 0 < self.seconds < float("inf"):
             raise ValueError(f"seconds must be above 0, not {self.seconds:g}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, not {self.seed}")
         thread_count(self.threads)
 
 

@@ -69,9 +69,12 @@ def draw_bench(path: Path, document: Document) -> None:
         any(lanes[key] for key in shown),
     )  # fmt: skip
     note = f"; {left_out} rows not drawn" if left_out else ""
+    machine = ", ".join(
+        [document.machine["processor"], f"{document.machine['threads']} cores",
+         *(document.machine.get("gpus") or ())]
+    )  # fmt: skip
     figure.suptitle(
-        f"Latency against throughput, {document.machine['processor']}, "
-        f"{document.machine['threads']} cores{note}\nnumbers: batch size",
+        f"Latency against throughput, {machine}{note}\nnumbers: batch size",
         x=0.01, ha="left", fontsize=9, color=_MUTED,
     )  # fmt: skip
     canvas.print_figure(path, format="png")

@@ -180,6 +180,8 @@ def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
         found.append(f"~: {said}; the figures may be too low or too high")
     if any(row.open and not row.open["sustained"] for row in rows):
         found.append(f">: at least; {rules['sustained']}")
+    if any(row.loop == "lanes" for row in rows):
+        found.append("lanes: the latency is that of a call with many batches, 8 for each lane")
     if any(row.open for row in rows):
         found.append(
             "busy: share of the servers' time; wake: how late an idle server woke, part of the "

@@ -7,7 +7,8 @@ The document, ``"schema": 1``::
     command     the arguments
     seed        of inputs, arrivals and bootstrap
     data        "golden", "random" or a FASTA file
-    machine     host, processor, cores, affinity, threads, memory_bytes, load_average, system, gpus
+    machine     host, processor, cores, affinity, threads, memory_bytes, load_average, system, gpus,
+                driver (of the GPUs)
     versions    of seqtile, Python and the packages that compute
     rules       in words: warm_up, percentile, sustained, interval
     models      name -> sha256 of the model file

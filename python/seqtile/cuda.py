@@ -8,8 +8,8 @@ device, a driver new enough for the build, the libraries. `check_cuda` raises th
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from .cuda_driver import Driver, read_driver
 from .cuda_libraries import Library, Wheel, read_libraries, read_wheel, runtime_wheels, version
+from .devices import parse_devices
 from .errors import ProviderError
 from .nvml import Management, read_management
 
@@ -94,19 +95,15 @@ def cuda_indices(device: str) -> tuple[int, ...]:
     Raises
     ------
     ValueError
-        Another text, or the same index twice.
+        No name of a CUDA device, or the same index twice.
     """
-    match = re.fullmatch(r"cuda(?::(\d+(?:,\d+)*))?", device, re.ASCII)
-    if match is None:
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda', 'cuda:N' or 'cuda:N,M', not {device!r}"
-        )
-    indices = tuple(int(text) for text in (match[1] or "0").split(","))
-    if len(set(indices)) < len(indices):
-        raise ValueError(f"device names one index twice: {device!r}")
-    return indices
+    names = parse_devices(device)
+    if names == ["cpu"]:
+        raise ValueError("device 'cpu' is no CUDA device: expected 'cuda', 'cuda:N' or 'cuda:N,M'")
+    return tuple(int(name.removeprefix("cuda:")) for name in names)
 
 
+@functools.cache  # what is right stays right in a process; an error is no result
 def check_cuda(device: str = "cuda") -> None:
     """See that CUDA can work for ``device``; loads the CUDA libraries into this process.
 
@@ -136,7 +133,7 @@ def examine_cuda(device: str = "cuda") -> CudaState:
     indices = cuda_indices(device)
     wheel, driver, management = read_wheel(), read_driver(), read_management()
     printed = preload() if wheel.provider else []
-    libraries = read_libraries(wheel)
+    libraries = read_libraries(wheel, sources=True)
     faults = [*_early(wheel, driver, indices), *_of_libraries(wheel, driver, libraries)]
     return CudaState(wheel, driver, management, tuple(libraries), tuple(printed), tuple(faults))
 

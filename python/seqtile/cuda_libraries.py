@@ -174,11 +174,12 @@ def _needed(data: mmap.mmap) -> list[str]:
     return names
 
 
-def read_libraries(wheel: Wheel) -> list[Library]:
+def read_libraries(wheel: Wheel, *, sources: bool = False) -> list[Library]:
     """Load each library that the wheel's CUDA provider needs, and say where it came from.
 
     A library that is loaded already (`onnxruntime.preload_dlls`) stays the one that it is. Without
-    a CUDA build there is nothing to look for.
+    a CUDA build there is nothing to look for. ``sources`` looks through the installed wheels for
+    the one that each file is of.
     """
     if wheel.provider is None:
         return []
@@ -191,7 +192,7 @@ def read_libraries(wheel: Wheel) -> list[Library]:
     names[f"libcudnn.so.{_CUDNN}"] = "convolutions"
     if major in _CUFFT:
         names |= {f"libcufft.so.{_CUFFT[major]}": "rarely", f"libnvrtc.so.{major}": "rarely"}
-    owners = _owners()
+    owners = _owners() if sources else {}
     found = [_load(name, use, owners) for name, use in names.items()]
     return [_with_parts(library) for library in found]
 

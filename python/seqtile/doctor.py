@@ -105,7 +105,8 @@ def diagnose(device: str = "auto") -> Diagnosis:
     model = _smallest_model()
     _clashes(versions, found, cuda=device not in ("cpu", "auto"))
     try:
-        from .session import thread_count
+        from . import session  # noqa: F401
+        from .threads import thread_count
     except ImportError as error:
         found.add(str(error), install_command() if device.startswith("cuda") else _CPU_WHEEL)
     else:
@@ -244,7 +245,8 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
         output, errors, status = run.stdout, run.stderr, run.returncode
     except subprocess.TimeoutExpired as expired:
         output, errors = expired.stdout or b"", expired.stderr or b""
-    logged = _logged(errors.decode(errors="replace"))
+    text = errors.decode(errors="replace")
+    logged = _logged(text)
     state: dict[str, Any] | None = None
     answers: dict[str, dict[str, Any]] = {}
     for line in output.splitlines():
@@ -256,18 +258,18 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
             state = content
             continue
         answers[content["device"]] = content
-        if content["state"] != "ok":
-            content["state"] += logged
-    return state, answers, _death(status) + logged
+        if content["state"] != "ok" and logged[:60] not in content["state"]:
+            content["state"] += f"; onnxruntime logs: {logged}" if logged else ""
+    last = logged or "".join(text.strip().splitlines()[-1:])[:400]
+    return state, answers, _death(status) + (f": {last}" if last else "")
 
 
 def _logged(errors: str) -> str:
-    """The first error that onnxruntime logged, which its exceptions lack; else the last line."""
+    """The first error in onnxruntime's log: why a provider fails; its exceptions do not say."""
     match = re.search(r"\[E:onnxruntime:[^\]]*\](.*)", errors)
-    if match is not None:
-        return f"; onnxruntime logs: {match[1].rpartition(' FAIL : ')[2].strip()[:400]}"
-    lines = errors.strip().splitlines()
-    return f": {lines[-1][:400]}" if lines else ""
+    if match is None:
+        return ""
+    return match[1].rpartition(" FAIL : ")[2].replace("\x1b[m", "").strip()[:400]
 
 
 def _death(status: int | None) -> str:
@@ -288,13 +290,16 @@ def probe(device: str) -> None:
         return
     model = _smallest_model()
     for name in _cuda_names(device):
-        answer: dict[str, Any] = {"device": name, "state": _try(name, model), "nodes": {}}
+        answer: dict[str, Any] = {"device": name, "state": "ok", "nodes": {}}
+        # First the run that may fall back: a strict session silences onnxruntime's log.
         if model is not None:
             try:
                 answer["nodes"] = _nodes(name, model)
             except Exception as error:  # onnxruntime's exceptions share no base but Exception
-                if answer["state"] == "ok":
-                    answer["state"] = str(error).splitlines()[0]
+                answer["state"] = str(error).splitlines()[0]
+        strict = _try(name, model)
+        if strict != "ok":
+            answer["state"] = strict.replace(" (seqtile doctor says what is missing)", "")
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 

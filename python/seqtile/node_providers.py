@@ -7,11 +7,11 @@ import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .cuda import cuda_indices, preload
+from .cuda import preload
+from .devices import CPU, parse_devices, providers
 
 __all__ = ["nodes_by_provider"]
 
@@ -39,15 +39,10 @@ def nodes_by_provider(folder: Path, device: str) -> dict[str, int]:
     """
     import onnxruntime as ort
 
-    providers: list[Any] = ["CPUExecutionProvider"]
-    if device != "cpu":
+    (one,) = parse_devices(device)
+    if one != "cpu":
         preload()
-        chosen = {
-            "device_id": str(cuda_indices(device)[0]),
-            "cudnn_conv_algo_search": "HEURISTIC",
-            "arena_extend_strategy": "kSameAsRequested",
-        }
-        providers.insert(0, ("CUDAExecutionProvider", chosen))
+    wanted = [*providers(one, "fp32", graphs=False), *([] if one == "cpu" else [CPU])]
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
@@ -56,7 +51,9 @@ def nodes_by_provider(folder: Path, device: str) -> dict[str, int]:
         options.profile_file_prefix = str(Path(scratch) / "profile")
         with warnings.catch_warnings():  # that CUDA is not there is what the counts say
             warnings.simplefilter("ignore", UserWarning)
-            session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=providers)
+            session = ort.InferenceSession(
+                str(folder / "model.onnx"), options, providers=wanted, enable_fallback=0
+            )
         with np.load(folder / "golden.npz") as golden:
             feeds = {node.name: golden[node.name] for node in session.get_inputs()}
         session.run(None, feeds)

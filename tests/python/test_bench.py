@@ -131,6 +131,18 @@ def test_a_rate_beyond_the_model_is_not_sustained(
     assert row.latency["max"] > 0.2  # type: ignore[operator]
 
 
+def test_rates_that_cannot_be_measured_leave_the_others(tiny: str) -> None:
+    rates = tuple(map(Rate.parse, ("0.001", "1e9", "200")))
+    made = Bench(
+        Plan(models=(tiny,), batch_sizes=(4,), concurrencies=(1,), rates=rates, seconds=0.2,
+             rule=COLD, threads=1)
+    )  # fmt: skip
+    assert [row.rate for row in made.rows()] == [None, "200"]
+    none, many = made.skipped
+    assert none["why"] == "no request arrived at 0.001/s: raise --seconds"
+    assert many["why"] == "1e+09 requests/s are too many to count: lower --rate"
+
+
 def test_shapes_and_images(tiny: str, tmp_path: Path) -> None:
     cells = str(image_folder(tmp_path / "cells"))
     rows = measure(tiny, cells, shapes=((5,), (30,), (8, 16)))

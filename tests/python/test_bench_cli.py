@@ -144,6 +144,27 @@ def test_nothing_to_compare_is_no_pass(tiny: Path, tmp_path: Path) -> None:
     assert result.stdout.count("not compared: ") == 2
 
 
+def test_too_few_windows_are_no_pass(tiny: Path, tmp_path: Path) -> None:
+    what = [tiny, *SHORT, "--batch-size", 2, "--concurrency", 1]
+    succeed(*what, "--json", tmp_path / "a.json")
+    content = json.loads((tmp_path / "a.json").read_text())
+    content["rows"][0]["windows"] = content["rows"][0]["windows"][:1]
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    result = run("bench", *what, "--compare", tmp_path / "b.json", "--fail-if-slower", "10%")
+    assert result.returncode == 1
+    assert result.stderr.endswith("too few windows, raise --seconds\n")
+    assert "too few windows to tell" in result.stdout
+
+
+def test_the_json_stays_when_there_is_nothing_to_draw(tiny: Path, tmp_path: Path) -> None:
+    result = run("bench", tiny, *SHORT, "--batch-size", 2, "--concurrency", "lanes",
+                 "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
+    assert result.returncode == 1
+    assert "nothing to draw" in result.stderr
+    assert names(tmp_path) == {"a.json"}
+    assert len(read_document(str(tmp_path / "a.json")).rows) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -159,6 +180,7 @@ def test_nothing_to_compare_is_no_pass(tiny: Path, tmp_path: Path) -> None:
         (["--warm-up", "-1"], "--warm-up must be 0 or more"),
         (["--engine", "tensorflow"], "engine must be one of"),
         (["--precision", "fp8"], "precision must be one of"),
+        (["--seed", "-1"], "seed must be 0 or more"),
         (["--threads", "0"], "threads must be at least 1"),
         (["--fail-if-slower", "10%"], "--fail-if-slower goes with --compare"),
         (["--compare", "x.json", "--fail-if-slower", "0.1"], "a percentage below 100 as 10%"),
@@ -190,6 +212,9 @@ def test_refusals(tiny: Path, tmp_path: Path) -> None:
         ([tiny, "--json", tmp_path / "no" / "x.json"], ["the folder", "does not exist"]),
         ([tiny, "--plot", tmp_path], ["is a folder"]),
         ([tiny, "--compare", bad, "--json", bad], ["schema 99"]),
+        ([tiny, "--plot", tmp_path / "x.jpg"], ["x.jpg: expected one of .png"]),
+        ([tiny, "--plot", tmp_path / "x.png", "--json", tmp_path / "x.png"], ["would overwrite"]),
+        ([tiny, "--data", "-"], ["--data -: letters are read more than once"]),
     ):
         check_refused(run("bench", *arguments, *SHORT, "--batch-size", 2), *words)
     assert names(tmp_path) == {"bad.json"}

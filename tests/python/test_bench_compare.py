@@ -70,6 +70,8 @@ def test_too_few_windows() -> None:
     assert result.rows[0].verdict == "too few windows to tell"
     assert result.rows[0].interval is None
     assert result.slower(0.1) == []
+    assert result.undecided == list(result.rows)
+    assert compare(document(row(50)), document(row(100))).undecided == []
 
 
 def test_latency_of_arrivals() -> None:

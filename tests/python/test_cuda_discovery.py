@@ -57,17 +57,10 @@ def test_indices(device: str, indices: tuple[int, ...]) -> None:
     assert cuda_indices(device) == indices
 
 
-@pytest.mark.parametrize(
-    "device", ["cpu", "CUDA", "cuda:", "cuda:-1", "cuda:1,", "cuda:٣", "cuda "]
-)
-def test_no_device(device: str) -> None:
-    with pytest.raises(ValueError, match=f"^device must be .*, not {device!r}$"):
+@pytest.mark.parametrize("device", ["cpu", "auto", "cuda:", "cuda:1,1"])
+def test_no_cuda_device(device: str) -> None:
+    with pytest.raises(ValueError, match=f"^device .*{device}"):
         cuda_indices(device)
-
-
-def test_a_device_twice() -> None:
-    with pytest.raises(ValueError, match="names one index twice: 'cuda:1,1'"):
-        cuda_indices("cuda:1,1")
 
 
 # ELF

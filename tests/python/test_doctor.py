@@ -19,7 +19,7 @@ from seqtile.cuda import check_cuda
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
 from seqtile.node_providers import nodes_by_provider
-from seqtile.session import thread_count
+from seqtile.threads import thread_count
 from seqtile.zoo import list_models, model_folder
 from tests.python.command import check_refused
 from tests.python.command import seqtile as run
@@ -139,6 +139,20 @@ def test_nodes_of_a_shipped_model() -> None:
     assert counts["CPUExecutionProvider"] > 1
 
 
+def test_the_reason_in_the_log() -> None:
+    """onnxruntime-gpu 1.31.1 on a machine whose libcuda lacks a function."""
+    log = (
+        "\x1b[1;31m2026-11-21 17:24:48.870 [E:onnxruntime:Default, provider_bridge_ort.cc:2458 "
+        "operator()] /onnxruntime_src/provider_bridge_ort.cc:2043 ProviderLibrary::Get() "
+        "[ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so with error: x.so: undefined "
+        "symbol: cuTensorMapEncodeTiled\n\x1b[m\n2026-11-21 [W:onnxruntime:Default, y] Failed\n"
+    )
+    assert doctor._logged(log) == (
+        "Failed to load library x.so with error: x.so: undefined symbol: cuTensorMapEncodeTiled"
+    )
+    assert doctor._logged("  warnings.warn(\n") == ""
+
+
 # machines with CUDA in some state
 
 
@@ -163,7 +177,7 @@ def test_all_is_there_but_the_provider_fails(machine: Machine) -> None:
     assert status == 1
     assert found["cuda"]["faults"] == []
     assert found["devices"]["cpu"] == "ok"
-    assert f"{found['model']}: cannot run on cuda: " in found["devices"]["cuda"]
+    assert f"{found['model']}: cannot run on cuda:0: " in found["devices"]["cuda"]
     assert found["problems"] == [found["devices"]["cuda"]]
     assert list(found["nodes"]["cuda"]) == ["CPUExecutionProvider"]
     driver = found["cuda"]["driver"]
@@ -313,7 +327,7 @@ def test_what_no_model_needs_may_lack(machine: Machine) -> None:
     (machine.site / "nvidia" / "cu13" / "lib" / "libcufft.so.12").unlink()
     status, found = machine.doctor("cuda")
     assert status == 1
-    assert "cannot run on cuda: " in found["devices"]["cuda"]
+    assert "cannot run on cuda:0: " in found["devices"]["cuda"]
     (fault,) = found["cuda"]["faults"]
     assert fault["fatal"] is False
     assert "libcufft.so.12 did not load" in fault["what"]
