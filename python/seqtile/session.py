@@ -1,4 +1,4 @@
-"""onnxruntime, and the only file that imports it: options, threads, strict providers, run."""
+"""onnxruntime: options, threads, strict providers, run; what else needs it asks here."""
 
 from __future__ import annotations
 
