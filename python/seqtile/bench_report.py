@@ -200,8 +200,13 @@ def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
     return found
 
 
-def print_comparison(comparison: Comparison, path: str, console: Console) -> None:
-    """A line per row that is in both runs, then what is in one of them only."""
+def print_comparison(
+    comparison: Comparison, path: str, console: Console, bar: float | None = None
+) -> None:
+    """A line per row that is in both runs, then what is in one of them only.
+
+    ``bar`` is the fraction by which a row may be slower, for the rule in words.
+    """
     _say(console, f"compared with {path}: speed of this run over that one's, 95 % interval")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("row", overflow="fold")
@@ -219,6 +224,12 @@ def print_comparison(comparison: Comparison, path: str, console: Console) -> Non
         )  # fmt: skip
     if comparison.rows:
         console.print(table)
+    if bar is not None:
+        _say(
+            console,
+            f"fails where all of the interval is below {1 - bar:.4g}, or a rate is no longer "
+            "sustained",
+        )
     for remark in comparison.remarks:
         _say(console, f"differs: {remark}")
     _say_left_out(comparison.only_new, "not in the old run", console)
