@@ -50,10 +50,11 @@ def test_read(benchmark: Any, windows: Path) -> None:
             return sum(len(gathered(batch)) for batch in file.batches())
 
     def one_by_one() -> int:
-        return sum(
-            len(gathered(SequenceBatch([found.sequence for found in records])))
-            for records in FastaInput(windows).records()
-        )
+        with FastaInput(windows) as file:
+            return sum(
+                len(gathered(SequenceBatch([found.sequence for found in records])))
+                for records in file.records()
+            )
 
     def by_name() -> int:
         found = list(read_fasta(windows))
@@ -146,7 +147,7 @@ def test_write(benchmark: Any, windows: Path, width: int, as_json: bool) -> None
     what = "JSON lines" if as_json else "rows"
     record(
         benchmark, f"{what} of a name and {width} number{'s' * (width > 1)}",
-        speed_ratio(ours, copy), limit="copy of the text", target=0.05,
+        speed_ratio(ours, copy), limit="copy of the text", target=None,
         peers=peers(ours, others, rounds=3), rate=(ROWS / 1e6, "M rows/s"),
     )  # fmt: skip
     benchmark.pedantic(ours, rounds=3)

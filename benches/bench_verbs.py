@@ -207,7 +207,7 @@ def test_predict_images(benchmark: Any, tmp_path: Path) -> None:
     """Two thousand small images from a folder to a table; the same by OpenCV and a loop."""
     import cv2
 
-    model, count = "bloodmnist-best", 2_000
+    model, count = "bloodmnist-cnn-pool", 2_000
     bare = Bare(model)
     images = np.random.default_rng(0).integers(0, 256, (count, 28, 28, 3), np.uint8)
     folder, target, other = tmp_path / "images", tmp_path / "ours.tsv", tmp_path / "theirs.tsv"

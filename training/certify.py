@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from seqtile import certificate, parity
 from seqtile.cards import ModelCard
 from seqtile.certificate import Certificate, ParityRow
+from seqtile.cuda import check_cuda
 from seqtile.devices import PRECISIONS, Precision
 from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
 from seqtile.loading import model_bytes, read_golden
-from seqtile.session import Session, check_cuda
+from seqtile.session import Session
 from seqtile.zoo import read_card
 
 from . import half

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--length", metavar="LIST", help="of sequences (default: the model's)")
     what.add_argument("--size", metavar="LIST", help="of images, HxW (default: the model's)")
     what.add_argument("--device", default="auto", metavar="LIST", help="auto, cpu, cuda, cuda:N")
-    what.add_argument("--precision", default="fp32", metavar="LIST", help="fp32, tf32, fp16")
+    what.add_argument("--precision", default="fp32", metavar="LIST", help="fp32, tf32, fp16, int8")
     what.add_argument(
         "--engine", default="onnxruntime", metavar="LIST", help="onnxruntime, torch, torch-compile"
     )

@@ -132,7 +132,12 @@ def examine_cuda(device: str = "cuda") -> CudaState:
     """
     indices = cuda_indices(device)
     wheel, driver, management = read_wheel(), read_driver(), read_management()
-    printed = preload() if wheel.provider else []
+    printed: list[str] = []
+    if wheel.provider:
+        try:
+            printed = preload()
+        except ImportError as error:
+            printed = [str(error)]
     libraries = read_libraries(wheel, sources=True)
     faults = [*_early(wheel, driver, indices), *_of_libraries(wheel, driver, libraries)]
     return CudaState(wheel, driver, management, tuple(libraries), tuple(printed), tuple(faults))

@@ -31,7 +31,8 @@ def print_diagnosis(found: Diagnosis) -> None:
     _section(console, "seqtile", _base(found), width)
     if cuda is not None:
         _section(console, "CUDA", _cuda(cuda), width)
-    _section(console, "devices", _devices(found), width)
+    if found.devices:
+        _section(console, "devices", _devices(found), width)
     for problem in found.problems:
         console.print()
         _row(console, "problem", problem, width, "bold red")

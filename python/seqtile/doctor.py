@@ -104,16 +104,17 @@ def diagnose(device: str = "auto") -> Diagnosis:
     threads = None
     model = _smallest_model()
     _clashes(versions, found, cuda=device not in ("cpu", "auto"))
+    cuda, answers, death = _examine("cuda" if device in ("auto", "cpu") else device)
     try:
-        from .session import thread_count
+        from . import session  # noqa: F401
+        from .threads import thread_count
     except ImportError as error:
-        found.add(str(error), install_command() if device.startswith("cuda") else _CPU_WHEEL)
+        found.add(*_no_runtime(error.__cause__ or error, versions, device, cuda))
     else:
         threads = thread_count()
         devices["cpu"] = _try("cpu", model)
         if model is not None and devices["cpu"] == "ok":
             nodes["cpu"] = _nodes("cpu", model)
-    cuda, answers, death = _examine("cuda" if device in ("auto", "cpu") else device)
     faults = cuda["faults"] if cuda else []
     fatal = [fault for fault in faults if fault["fatal"]]
     if threads is not None:
@@ -143,6 +144,21 @@ def diagnose(device: str = "auto") -> Diagnosis:
 _CPU_WHEEL = "pip install onnxruntime"
 
 
+def _no_runtime(
+    error: BaseException, versions: dict[str, str | None], device: str, cuda: dict[str, Any] | None
+) -> tuple[str, str]:
+    """Why no model can run at all, and the mend."""
+    for name in ("onnxruntime-gpu", "onnxruntime"):
+        if versions[name]:
+            wheel = f"{name}=={versions[name]}"
+            return (
+                f"{name} {versions[name]} is installed, but does not import: {error}",
+                f"pip install --force-reinstall --no-deps {wheel}",
+            )
+    gpu = device.startswith("cuda") or (device == "auto" and _has_card(cuda))
+    return "no onnxruntime is installed", install_command() if gpu else _CPU_WHEEL
+
+
 class _Problems:
     """What is wrong, and the one mend: the first command, else the first hint."""
 
@@ -153,8 +169,9 @@ class _Problems:
         self._found.append((text, mend, command))
 
     def add_faults(self, faults: list[dict[str, Any]]) -> None:
+        """Add what is not said yet, be it in fewer words."""
         for fault in faults:
-            if not any(fault["what"] == text for text, _, _ in self._found):
+            if not any(fault["what"].endswith(text) for text, _, _ in self._found):
                 self.add(fault["what"], fault["mend"], command=fault["command"])
 
     @property

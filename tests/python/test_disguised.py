@@ -139,8 +139,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
 
     monkeypatch.setattr(module.ort, "InferenceSession", Disguised)
     monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 0.0)
-    monkeypatch.setattr(module, "check_cuda", lambda: None)
-    monkeypatch.setattr(module, "_preload", lambda: None)
+    monkeypatch.setattr(module, "check_cuda", lambda device: None)
     monkeypatch.setattr(module.ort, "cuda_version", "13.0", raising=False)
 
     def memory(device: int, library: str) -> CudaMemory:
