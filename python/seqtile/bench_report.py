@@ -89,7 +89,7 @@ def _speed(unit: str, width: int) -> list[_Column]:
     """Columns of throughput and latency."""
     names = [p for p in PERCENTILES if width >= _NARROW or p not in ("90", "95")]
     columns: list[_Column] = [
-        ("items/s", lambda row: _count(row.items_per_s) + ("" if row.warm_up["stable"] else "~")),
+        ("items/s", lambda row: _count(row.items_per_s) + (" " if row.warm_up["stable"] else "~")),
         ("±", _noise),
         (f"M{unit}/s", lambda row: _short(row.units_per_s / 1e6)),
     ]
