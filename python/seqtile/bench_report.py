@@ -207,7 +207,11 @@ def print_comparison(
 
     ``bar`` is the fraction by which a row may be slower, for the rule in words.
     """
-    _say(console, f"compared with {path}: speed of this run over that one's, 95 % interval")
+    _say(
+        console,
+        f"compared with {path}: speed of this run over that one's, 95% interval over the windows "
+        "of both: noise inside the runs, not what a shared machine does between them",
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("row", overflow="fold")
     for name in ("measure", "old", "new", "speed", "interval"):

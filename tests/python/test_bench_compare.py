@@ -163,7 +163,7 @@ def test_text() -> None:
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 100
     text = " ".join(" ".join(lines).split())
-    assert "old.json: speed of this run over that one's, 95 % interval" in text
+    assert "old.json: speed of this run over that one's, 95% interval" in text
     first, second = result.rows
     assert first.interval is not None
     low, high = first.interval
