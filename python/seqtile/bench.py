@@ -12,7 +12,8 @@ from .bench_inputs import Batch, Source
 from .bench_plan import Case, Concurrency, Plan
 from .bench_rows import Row
 from .bench_timing import Timed
-from .errors import OutOfMemoryError
+from .devices import check_precision
+from .errors import OutOfMemoryError, ProviderError
 from .pipeline import Profile
 from .threads import thread_count
 from .warm_up import WarmUp
@@ -103,12 +104,29 @@ class Bench:
         ):  # fmt: skip
             if case.engine != "onnxruntime" and case.concurrency != 1:
                 self._skip(case, f"{case.engine} answers one batch at a time")
+            elif case.engine != "onnxruntime" and case.precision == "int8":
+                self._skip(case, f"{case.engine} has no int8 of these models")
+            elif why := self._refusal(case):
+                self._skip(case, why)
             else:
                 key = (case.engine, case.device, case.precision)
                 if key not in tried:
                     self._open(case)
                     tried.add(key)
                 yield case
+
+    def _refusal(self, case: Case) -> str | None:
+        """Why a device does not take a precision that another device of the plan does take."""
+
+        def why(device: str) -> str | None:
+            try:
+                check_precision(case.precision, device)
+            except ProviderError as error:
+                return str(error)
+            return None
+
+        others = (why(device) for device in self.plan.devices if device != case.device)
+        return why(case.device) if None in others else None
 
     def _threads(self, concurrency: Concurrency) -> int:
         if self.plan.threads is not None or concurrency == "lanes":

@@ -78,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--compare", metavar="OLD.json", help="how much faster than that run")
     out.add_argument(
         "--fail-if-slower", metavar="P%",
-        help="exit 1 if a row is slower by more than that: upper end of its ratio's 95%% interval "
-        "below 1 - P",
+        help="exit 1 if a row is slower by more than that: the upper end of its ratio's 95%% "
+        "interval is below 1 - P, or its rate was sustained and is not",
     )  # fmt: skip
     out.add_argument("--quiet", action="store_true", help="do not say what is being measured")
     parser.set_defaults(wrong=parser.error)
@@ -127,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     console = _console(stderr=options.json == "-")
     console.print()
-    print_comparison(comparison, options.compare, console)
+    print_comparison(comparison, options.compare, console, bar)
     return 0 if bar is None else _judge(comparison, bar, options)
 
 

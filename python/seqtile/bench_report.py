@@ -89,7 +89,7 @@ def _speed(unit: str, width: int) -> list[_Column]:
     """Columns of throughput and latency."""
     names = [p for p in PERCENTILES if width >= _NARROW or p not in ("90", "95")]
     columns: list[_Column] = [
-        ("items/s", lambda row: _count(row.items_per_s) + ("" if row.warm_up["stable"] else "~")),
+        ("items/s", lambda row: _count(row.items_per_s) + (" " if row.warm_up["stable"] else "~")),
         ("±", _noise),
         (f"M{unit}/s", lambda row: _short(row.units_per_s / 1e6)),
     ]
@@ -200,9 +200,18 @@ def _remarks(rows: Iterable[Row], rules: Mapping[str, str]) -> list[str]:
     return found
 
 
-def print_comparison(comparison: Comparison, path: str, console: Console) -> None:
-    """A line per row that is in both runs, then what is in one of them only."""
-    _say(console, f"compared with {path}: speed of this run over that one's, 95 % interval")
+def print_comparison(
+    comparison: Comparison, path: str, console: Console, bar: float | None = None
+) -> None:
+    """A line per row that is in both runs, then what is in one of them only.
+
+    ``bar`` is the fraction by which a row may be slower, for the rule in words.
+    """
+    _say(
+        console,
+        f"compared with {path}: speed of this run over that one's, 95% interval over the windows "
+        "of both: noise inside the runs, not what a shared machine does between them",
+    )
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("row", overflow="fold")
     for name in ("measure", "old", "new", "speed", "interval"):
@@ -219,6 +228,12 @@ def print_comparison(comparison: Comparison, path: str, console: Console) -> Non
         )  # fmt: skip
     if comparison.rows:
         console.print(table)
+    if bar is not None:
+        _say(
+            console,
+            f"fails where all of the interval is below {1 - bar:.4g}, or a rate is no longer "
+            "sustained",
+        )
     for remark in comparison.remarks:
         _say(console, f"differs: {remark}")
     _say_left_out(comparison.only_new, "not in the old run", console)
