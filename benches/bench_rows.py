@@ -1,11 +1,11 @@
-"""Writing answers as a table, JSON lines or arrays, against csv, pandas and the bytes alone.
+"""Both ends of a table: records read by the block, rows written by the block.
 
 pytest benches/bench_rows.py --benchmark-only -s
 """
 
 from __future__ import annotations
 
-import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,93 +14,140 @@ from typing import Any
 import numpy as np
 import pytest
 
-import seqtile
 from benches.compare import peers, record, speed_ratio
+from benches.sequences import genome_letters
+from seqtile import read_fasta
+from seqtile.batch import Alphabet, SequenceBatch
+from seqtile.fasta import FastaInput
 from seqtile.prediction import PredictionBlock
-from seqtile.tables import write_predictions
+from seqtile.rows import Rows
 
-BLOCK = 8192
-
-
-def answers(model: str, count: int) -> tuple[list[str], Any]:
-    """Names and made-up probabilities, float32 (count,) or (count, classes)."""
-    labels = seqtile.card(model).outputs[0].labels
-    shape = (count, len(labels)) if seqtile.card(model).task == "classification" else (count,)
-    values = np.random.default_rng(0).random(shape, np.float32)
-    return [f"window_{i}" for i in range(count)], values
+RECORDS = 300_000
+LENGTH = 101
+ROWS = 8000  # of a block, about as many as a block of the file holds
 
 
-def blocks(names: list[str], output: str, values: Any) -> list[PredictionBlock]:
-    return [
-        PredictionBlock(names[i : i + BLOCK], {output: values[i : i + BLOCK]})
-        for i in range(0, len(names), BLOCK)
-    ]
+@pytest.fixture(scope="session")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Windows of 101 letters."""
+    path = tmp_path_factory.mktemp("rows") / "windows.fa"
+    with path.open("wb") as file:
+        for i, letters in enumerate(genome_letters(RECORDS * LENGTH).reshape(-1, LENGTH)):
+            begin = i * LENGTH
+            file.write(b">chr1:%d-%d\n%s\n" % (begin, begin + LENGTH, letters.tobytes()))
+    return path
 
 
-@pytest.mark.parametrize(
-    ("model", "count"), [("jund-cnn-seq", 300_000), ("bloodmnist-best", 50_000)]
-)
-@pytest.mark.parametrize("form", ["table", "JSON lines"])
-def test_rows(benchmark: Any, tmp_path: Path, model: str, count: int, form: str) -> None:
-    card = seqtile.card(model)
-    output, labels = card.outputs[0].name, card.outputs[0].labels
-    names, values = answers(model, count)
-    given = blocks(names, output, values)
-    target, other = tmp_path / "ours", tmp_path / "theirs"
-    classes = values.ndim == 2
+def test_read(benchmark: Any, windows: Path) -> None:
+    dna = Alphabet("dna").core
 
-    def ours() -> None:
-        write_predictions(
-            given, str(target), card=card, as_json=form != "table", advance=lambda _: None
-        )
+    def gathered(batch: SequenceBatch) -> np.ndarray:
+        assert batch.core.find_above(dna, False) is None
+        return batch.letters(np.arange(len(batch)), LENGTH)
 
-    def by_csv() -> None:
-        with other.open("w", newline="") as file:
-            table = csv.writer(file, delimiter="\t")
-            rows = values.reshape(count, -1).tolist()
-            for name, row in zip(names, rows, strict=True):
-                table.writerow([name, *[f"{v:.6g}" for v in row]])
+    def ours() -> int:
+        with FastaInput(windows) as file:
+            return sum(len(gathered(batch)) for batch in file.batches())
 
-    def by_pandas() -> None:
+    def one_by_one() -> int:
+        with FastaInput(windows) as file:
+            return sum(
+                len(gathered(SequenceBatch([found.sequence for found in records])))
+                for records in file.records()
+            )
+
+    def by_name() -> int:
+        found = list(read_fasta(windows))
+        return len([(each.name, each.sequence) for each in found])
+
+    buffer = bytearray(windows.stat().st_size)
+
+    def readinto() -> None:
+        with windows.open("rb", buffering=0) as file:
+            assert file.readinto(buffer) == len(buffer)
+
+    with FastaInput(windows) as file:
+        letters = np.concatenate([gathered(batch) for batch in file.batches()])
+    assert (letters == genome_letters(RECORDS * LENGTH).reshape(-1, LENGTH)).all()
+    assert ours() == one_by_one() == by_name() == RECORDS
+    ratio = speed_ratio(ours, readinto)
+    record(
+        benchmark, "records of 101 letters read, checked and gathered", ratio, limit="readinto",
+        target=0.3, peers=peers(ours, {"a Record each": one_by_one, "read_fasta": by_name}),
+        rate=(RECORDS / 1e6, "M records/s"),
+    )  # fmt: skip
+    benchmark.pedantic(ours, rounds=3)
+
+
+def table_writers(names: list[str], values: np.ndarray) -> dict[str, Callable[[], object]]:
+    """The same table by others; digits of pandas and pyarrow are not limited to six."""
+    columns = values.reshape(len(names), -1)
+
+    def python() -> bytes:
+        lines = [
+            "\t".join([name, *(f"{v:.6g}" for v in row)])
+            for name, row in zip(names, columns.tolist(), strict=True)
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    def savetxt() -> bytes:
+        text = io.BytesIO()
+        np.savetxt(text, columns, fmt="%.6g", delimiter="\t")  # without the names
+        return text.getvalue()
+
+    def pandas() -> str:
         import pandas as pd
 
-        frame = pd.DataFrame(values.reshape(count, -1), index=names)
-        frame.to_csv(other, sep="\t", float_format="%.6g")
+        table = pd.DataFrame(columns, index=names)
+        return str(table.to_csv(sep="\t", header=False))
 
-    def by_json() -> None:
-        with other.open("w") as file:
-            for name, row in zip(names, values.tolist(), strict=True):
-                answer = dict(zip(labels, row, strict=True)) if classes else row
-                file.write(json.dumps({"name": name, output: answer}) + "\n")
+    def pyarrow() -> bytes:
+        import pyarrow as pa
+        from pyarrow import csv
 
-    ours()
-    check(target, names, values, output, labels if classes else (), form)
-    content = target.read_bytes()
-    others: dict[str, Callable[[], object]] = {"csv": by_csv, "pandas": by_pandas}
-    columns = f", {len(labels)} classes" if classes else ""
+        text = io.BytesIO()
+        arrays = [pa.array(names), *(pa.array(column) for column in columns.T)]
+        table = pa.table(arrays, names=[str(i) for i in range(len(arrays))])
+        options = csv.WriteOptions(include_header=False, delimiter="\t")
+        csv.write_csv(table, text, options)
+        return text.getvalue()
+
+    return {"Python": python, "numpy.savetxt": savetxt, "pandas": pandas, "pyarrow": pyarrow}
+
+
+def json_writers(names: list[str], values: np.ndarray) -> dict[str, Callable[[], object]]:
+    def python() -> bytes:
+        rows = zip(names, values.tolist(), strict=True)
+        return "".join(json.dumps({"name": n, "x": v}) + "\n" for n, v in rows).encode()
+
+    return {"json": python}
+
+
+@pytest.mark.parametrize("width", [1, 128])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_write(benchmark: Any, windows: Path, width: int, as_json: bool) -> None:
+    """A block of rows: probabilities of logits, or an embedding."""
+    with FastaInput(windows) as file:
+        names = next(file.batches(ROWS, ROWS)).names
+    logits = np.random.default_rng(1).normal(0, 4, (ROWS, width))
+    values = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    block = PredictionBlock(names, {"x": values[:, 0] if width == 1 else values})
+    rows = Rows(None, as_json=as_json)
+
+    def ours() -> bytes:
+        return rows(block)
+
+    others = (json_writers if as_json else table_writers)(list(names), block.outputs["x"])
+    assert next(iter(others.values()))() == ours()
+    text = ours()
+
+    def copy() -> bytearray:
+        return bytearray(text)
+
+    what = "JSON lines" if as_json else "rows"
     record(
-        benchmark, f"{count:,} answers{columns} to a {form}".replace("a JSON", "JSON"),
-        speed_ratio(ours, lambda: other.write_bytes(content), 5), limit="writing the same bytes",
-        target=None, rate=(count / 1e6, "million rows/s"),
-        peers=peers(ours, others if form == "table" else {"json": by_json}, 1),
+        benchmark, f"{what} of a name and {width} number{'s' * (width > 1)}",
+        speed_ratio(ours, copy), limit="copy of the text", target=None,
+        peers=peers(ours, others, rounds=3), rate=(ROWS / 1e6, "M rows/s"),
     )  # fmt: skip
-    benchmark.pedantic(ours, rounds=1)
-
-
-def check(
-    path: Path, names: list[str], values: Any, output: str, labels: tuple[str, ...], form: str
-) -> None:
-    """The first thousand rows and the last."""
-    lines = path.read_text().splitlines()
-    keys = [f"{output}_{label}" for label in labels] or [output]
-    for i in (*range(1000), -1):
-        if form == "table":
-            head = lines[0].split("\t")
-            row = dict(zip(head, lines[i + 1 if i >= 0 else i].split("\t"), strict=True))
-            found = [float(row[key]) for key in keys]
-        else:
-            row = json.loads(lines[i])
-            found = [row[output][label] for label in labels] if labels else [row[output]]
-        assert row["name"] == names[i]
-        np.testing.assert_allclose(found, np.atleast_1d(values[i]), rtol=1e-5)
-    assert len(lines) == len(names) + (form == "table")
+    benchmark.pedantic(ours, rounds=3)

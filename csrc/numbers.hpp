@@ -22,7 +22,7 @@ inline constexpr std::size_t kReprBytes = 32;
 namespace detail {
 
 inline char* put(char* out, std::string_view text) noexcept {
-    std::memcpy(out, text.data(), text.size());
+    if (!text.empty()) std::memcpy(out, text.data(), text.size());
     return out + text.size();
 }
 
@@ -33,7 +33,7 @@ inline char* put_zeros(char* out, int count) noexcept {
 
 /// What write_general does with a positive number outside its own range.
 inline char* general_slowly(char* out, double value) noexcept {
-    return std::to_chars(out, out + kGeneralBytes, value, std::chars_format::general, 6).ptr;
+    return std::to_chars(out, out + kGeneralBytes - 1, value, std::chars_format::general, 6).ptr;
 }
 
 /// Six digits d.ddddd x 10^exponent, exponent -7 to 5, without the zeros at their end. Copies are

@@ -18,8 +18,9 @@ import pytest
 import seqtile
 from seqtile import ModelCard
 from seqtile.cards import METADATA_KEY
-from seqtile.certificate import PRECISIONS, Certificate, tolerances
+from seqtile.certificate import Certificate, tolerances
 from seqtile.loading import model_bytes
+from seqtile.parity import decide
 from seqtile.session import LEVELS, Session
 from seqtile.zoo import read_card
 from tests.python.models import sha256
@@ -64,7 +65,8 @@ def test_the_folder_is_complete(folder: Path) -> None:
     }  # fmt: skip
     further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
     assert found - {path.name for path in further} == {
-        "model.onnx", "model.fp16.onnx", "card.json", "golden.npz", "parity.json",
+        "model.onnx", "card.json", "golden.npz", "parity.json",
+        *(variant.file for variant in Certificate.read(folder).variants.values()),
     }  # fmt: skip
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10e6
 
@@ -226,7 +228,7 @@ def test_the_certificate_vouches_for_every_precision(
     folder: Path, card: ModelCard, golden: dict[str, np.ndarray]
 ) -> None:
     certificate = Certificate.read(folder)
-    assert certificate.precisions == list(PRECISIONS)
+    assert set(certificate.precisions) >= {"fp32", "tf32", "fp16"}
     cpu = [row for row in certificate.rows if row.provider == "CPUExecutionProvider"]
     for precision, emulated in (("fp16", False), ("fp16", True), ("tf32", True)):
         rows = [row for row in cpu if (row.precision, row.emulated) == (precision, emulated)]
@@ -243,7 +245,7 @@ def test_the_certificate_vouches_for_every_precision(
 def test_the_file_of_fp16_is_made_of_the_model(folder: Path, graph: onnx.ModelProto) -> None:
     """The same to the byte when made again; takes and gives what the model does."""
     content = (folder / "model.fp16.onnx").read_bytes()
-    assert Certificate.read(folder).variants.keys() == {"fp16"}
+    assert Certificate.read(folder).variants.keys() >= {"fp16"}
     assert model_bytes(folder, read_card(folder), "fp16") == content
     made = onnx.load_model_from_string(content)
     assert list(made.graph.input) == list(graph.graph.input)
@@ -257,5 +259,35 @@ def test_the_file_of_fp16_is_made_of_the_model(folder: Path, graph: onnx.ModelPr
 
 def test_the_precisions_need_a_gpu(folder: Path) -> None:
     for precision in ("tf32", "fp16"):
-        with pytest.raises(seqtile.ProviderError, match=f"{precision}' needs CUDA"):
+        with pytest.raises(seqtile.ProviderError, match=f"{precision}' needs a GPU"):
             seqtile.load(folder.name, device="cpu", precision=precision)
+
+
+INT8 = [folder for folder in FOLDERS if (folder / "model.int8.onnx").exists()]
+
+
+@pytest.mark.parametrize("folder", INT8, ids=lambda folder: folder.name)
+def test_int8_answers_on_the_cpu(folder: Path) -> None:
+    """Within its bound, with the decisions of fp32, and a metric not below fp32's interval."""
+    card, found = read_card(folder), Certificate.read(folder)
+    assert "int8" in found.precisions
+    (metric,) = (row for row in found.metrics if row.precision == "int8")
+    known = card.metric(metric.name, "valid")
+    assert (metric.n, metric.ci95) == (known.n, known.ci95)
+    assert metric.fp32 == pytest.approx(known.value, abs=2e-4)
+    assert metric.value >= metric.ci95[0]
+    predictor = seqtile.load(folder.name, precision="int8", device="cpu", threads=1)
+    assert predictor.sha256 == found.variants["int8"].sha256
+    with np.load(folder / "golden.npz") as golden:
+        extra = {tensor.name: golden[tensor.name] for tensor in card.inputs[1:]}
+        results = predictor.predict(golden[card.inputs[0].name], **extra)
+        limits = tolerances(card, golden, "int8")
+        for name, values in results.items():
+            assert np.abs(values - golden[name]).max() <= limits[name]
+            decided, wanted = (decide(card, name, x) for x in (values, golden[name]))
+            assert np.mean(decided != wanted) <= 0.01
+    content = (folder / "model.int8.onnx").read_bytes()
+    assert len(content) < 0.7 * (folder / "model.onnx").stat().st_size
+    assert not [place for place in PLACES if place.encode() in content]
+    others = [p for p in ("tf32", "fp16") if p in {row.precision for row in found.metrics}]
+    assert others == ["tf32", "fp16"]

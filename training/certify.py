@@ -12,28 +12,29 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
-import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from seqtile import certificate, parity
 from seqtile.cards import ModelCard
-from seqtile.certificate import Certificate, ParityRow, Precision
-from seqtile.errors import ModelIntegrityError, SeqtileError
-from seqtile.loading import read_golden
+from seqtile.certificate import Certificate, ParityRow
+from seqtile.cuda import check_cuda
+from seqtile.devices import PRECISIONS, Precision
+from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
+from seqtile.loading import model_bytes, read_golden
 from seqtile.session import Session
 from seqtile.zoo import read_card
 
 from . import half
+from .certificate_file import update
 
-FILES = {"fp16": "model.fp16.onnx"}
-CPU = "CPUExecutionProvider"
+log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -47,7 +48,7 @@ class Proof:
     files
         Bytes of the model in a precision that has a file of its own, if its rows pass.
     rows
-        Of all precisions but fp32.
+        Of all precisions; of fp32 on CUDA alone.
     """
 
     files: dict[str, bytes]
@@ -65,7 +66,7 @@ def variant(model: bytes, precision: str) -> bytes:
         A weight beyond fp16's range.
     """
     if precision != "fp16":
-        raise ValueError(f"no file for precision {precision!r}, only for {', '.join(FILES)}")
+        raise ValueError(f"no file for precision {precision!r}, only for 'fp16'")
     made = half.to_half(onnx.load_model_from_string(model))
     made.metadata_props.add(key=certificate.PRECISION_KEY, value=precision)
     return made.SerializeToString(deterministic=True)
@@ -76,24 +77,53 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
 
     On the CPU fp16 is proven twice: the file as onnxruntime runs it there, which rounds the weights
     but not every value between two operators, and emulated with every value rounded. TF32 is
-    emulated.
+    emulated. Where CUDA runs, fp32, TF32 and fp16 are proven on it as well. A model that cannot be
+    put into these precisions has no rows of them.
+
+    Raises
+    ------
+    ProviderError
+        CUDA is here, and did not take the model.
     """
-    proto = onnx.load_model_from_string(model)
-    file = variant(model, "fp16")
-    runs: list[tuple[Precision, bytes, bool]] = [
-        ("fp16", file, False),
-        ("fp16", half.emulate_half(proto).SerializeToString(), True),
-        ("tf32", half.emulate_tf32(proto).SerializeToString(), True),
-    ]
-    rows = []
+    file: bytes | None = None
+    sessions: list[tuple[Precision, Session, bool]] = []
+    try:
+        file = variant(model, "fp16")
+        proto = onnx.load_model_from_string(model)
+        emulated = {"fp16": half.emulate_half(proto), "tf32": half.emulate_tf32(proto)}
+    except half.HalfError as error:
+        log.warning("%s: only in fp32: %s", card.name, error)
+    else:
+        sessions = [
+            ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
+            ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
+            ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
+        ]
+    if cuda_runs():
+        on_cuda: list[tuple[Precision, bytes]] = [("fp32", model), ("tf32", model)]
+        for precision, content in [*on_cuda, *([("fp16", file)] if file else [])]:
+            session = Session(
+                content, device="cuda", precision=precision, graphs=False, source=card.name
+            )
+            sessions.append((precision, session, False))
     reference = _Reference(model, card)
-    for precision, other, emulated in runs:
-        session = Session(other, threads=1, source=f"{card.name} ({precision})")
+    rows = []
+    for precision, session, rounded in sessions:
         rows += parity.compare(
-            card, golden, precision, reference, _run(session, card), provider=CPU, emulated=emulated
-        )
+            card, golden, precision, reference, _run(session, card),
+            provider=session.providers[0], emulated=rounded,
+        )  # fmt: skip
     passed = all(row.passed for row in rows if row.precision == "fp16")
-    return Proof({"fp16": file} if passed else {}, rows)
+    return Proof({"fp16": file} if file and passed else {}, rows)
+
+
+def cuda_runs() -> bool:
+    """Whether this machine has CUDA, as far as can be seen without using it."""
+    try:
+        check_cuda()
+    except ProviderError:
+        return False
+    return True
 
 
 def _run(session: Session, card: ModelCard) -> parity.Run:
@@ -116,42 +146,6 @@ class _Reference:
         return self._known[key]
 
 
-def write(
-    folder: Path, versions: Mapping[str, str], files: Mapping[str, bytes], rows: Sequence[ParityRow]
-) -> None:
-    """Write ``parity.json`` and the files of the precisions, each whole or not at all.
-
-    Parameters
-    ----------
-    folder
-        Of the model; files of precisions that are not in ``files`` are removed.
-    versions
-        Of the programs that took part.
-    files, rows
-        As `prove` gives them; the rows of fp32 too.
-    """
-    entries = {
-        precision: {"file": FILES[precision], "sha256": hashlib.sha256(content).hexdigest()}
-        for precision, content in files.items()
-    }
-    lines = ",\n".join("  " + json.dumps(row.to_dict()) for row in rows)
-    head = json.dumps({**versions, "variants": entries})[1:-1]
-    for precision, content in files.items():
-        _replace(folder / FILES[precision], content)
-    _replace(folder / certificate.FILE, f'{{{head}, "rows": [\n{lines}\n]}}\n'.encode())
-    for precision in FILES.keys() - files.keys():
-        (folder / FILES[precision]).unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_bytes(content)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
 def certify(folder: Path) -> Certificate:
     """Prove the precisions of an exported model and write them into its folder.
 
@@ -161,18 +155,13 @@ def certify(folder: Path) -> Certificate:
         ``model.onnx`` is not the card's, or the folder has no rows of fp32.
     """
     card = read_card(folder)
-    model = (folder / "model.onnx").read_bytes()
-    if hashlib.sha256(model).hexdigest() != card.sha256:
-        raise ModelIntegrityError(f"{folder / 'model.onnx'}: its sha256 is not the card's")
-    before = Certificate.read(folder)
-    kept = before.of("fp32")
-    if not kept:
-        raise ModelIntegrityError(f"{before.source}: no rows of fp32; export the model anew")
+    model = model_bytes(folder, card)
+    if not Certificate.read(folder).of("fp32"):
+        raise ModelIntegrityError(
+            f"{folder / certificate.FILE}: no rows of fp32; export the model anew"
+        )
     proof = prove(model, card, read_golden(folder / "golden.npz"))
-    versions = json.loads((folder / certificate.FILE).read_text(encoding="utf-8"))
-    versions = {n: v for n, v in versions.items() if n not in ("rows", "variants")}
-    versions["onnxruntime"] = onnxruntime.__version__
-    write(folder, versions, proof.files, [*kept, *proof.rows])
+    update(folder, {"fp16", "tf32"}, proof.files, proof.rows)
     return Certificate.read(folder)
 
 
@@ -198,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(name: str, found: Certificate) -> int:
     """Print the worst row of each precision and output."""
-    for precision in certificate.PRECISIONS:
+    for precision in PRECISIONS:
         rows = found.of(precision)
         for output in dict.fromkeys(row.output for row in rows):
             mine = [row for row in rows if row.output == output]

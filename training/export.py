@@ -25,12 +25,13 @@ from torch import nn
 from seqtile import parity
 from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
 from seqtile.certificate import ParityRow
+from seqtile.cuda import check_cuda
 from seqtile.errors import SeqtileError, ShapeError
-from seqtile.session import LEVELS, Session, check_cuda
+from seqtile.session import LEVELS, Session
 
 from . import motifs
+from .certificate_file import write as write_certificate
 from .certify import prove
-from .certify import write as write_certificate
 
 OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.

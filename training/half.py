@@ -48,9 +48,18 @@ class Graph:
 
     @classmethod
     def of(cls, model: onnx.ModelProto) -> Graph:
-        """Of a copy of the model; its values' types are inferred."""
+        """Of a copy of the model; its values' types are inferred.
+
+        Raises
+        ------
+        HalfError
+            A node with a graph of its own, which may read any value.
+        """
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
+        for node in copy.graph.node:
+            if any(a.HasField("g") or a.graphs for a in node.attribute):
+                raise HalfError(f"{node.op_type} {node.name!r} has a graph of its own")
         inferred = onnx.shape_inference.infer_shapes(copy, strict_mode=True).graph
         values = (*inferred.input, *inferred.output, *inferred.value_info)
         kinds = {value.name: value.type.tensor_type.elem_type for value in values}
@@ -195,7 +204,7 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises
     ------
     HalfError
-        A weight beyond fp16's range.
+        A weight beyond fp16's range, a node with a graph of its own.
     """
     graph = Graph.of(fold_normalisations(model))
     half = plan(graph)

@@ -22,6 +22,7 @@ BatchSize: TypeAlias = "int | Literal['auto']"
 _CPU, _CUDA = 128, 8192
 _CPU_SIZES = (16, 32, 64, 128, 256, 512)
 _CUDA_SIZES = (512, 2048, 8192, 32_768)
+_CPU_LETTERS, _CUDA_LETTERS = 1 << 17, 1 << 25  # in a batch of long sequences
 _CPU_PIXELS, _CUDA_PIXELS = 1 << 18, 1 << 25
 _CPU_SCALES = (-3, -2, -1, 0)  # of the number of images, in powers of two
 _CUDA_SCALES = (-4, -2, 0, 1)
@@ -38,8 +39,10 @@ def check_batch_size(asked: BatchSize) -> None:
 def _sizes(device: str, item: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     """The size to begin with, and those to try, for items of this shape."""
     cpu = device == "cpu"
-    if len(item) == 1:  # letters
-        return (_CPU, _CPU_SIZES) if cpu else (_CUDA, _CUDA_SIZES)
+    if len(item) == 1:
+        most = max(1, (_CPU_LETTERS if cpu else _CUDA_LETTERS) // item[0])
+        few = [size for size in (_CPU_SIZES if cpu else _CUDA_SIZES) if size <= most]
+        return min(_CPU if cpu else _CUDA, most), tuple(few) or (most,)
     most = _CPU if cpu else _CUDA
     start = max(1, min(most, (_CPU_PIXELS if cpu else _CUDA_PIXELS) // (item[0] * item[1])))
     scaled = {max(1, int(start * 2.0**by)) for by in (_CPU_SCALES if cpu else _CUDA_SCALES)}
@@ -61,12 +64,23 @@ class Tuner:
         Those to try.
     chosen
         Called with the size that was found.
+    largest_first
+        Try the sizes from the largest down, so that a device's memory is taken once.
     """
 
-    def __init__(self, start: int, sizes: tuple[int, ...], chosen: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        start: int,
+        sizes: tuple[int, ...],
+        chosen: Callable[[int], object],
+        *,
+        largest_first: bool = False,
+    ) -> None:
         self.start = start
         self.found: int | None = None
         self._left = [start, *(size for size in sizes if size != start)]
+        if largest_first:
+            self._left.sort(reverse=True)
         self._seconds: dict[int, list[float]] = {size: [] for size in self._left}
         self._chosen = chosen
         self._lock = threading.Lock()
@@ -170,7 +184,7 @@ def tuner_for(device: str, item: tuple[int, ...], key: str) -> Tuner:
     """
     start, sizes = _sizes(device, item)
     name = f"{key} {'x'.join(map(str, item))}"
-    tuner = Tuner(start, sizes, lambda size: _remember(name, size))
+    tuner = Tuner(start, sizes, lambda size: _remember(name, size), largest_first=device != "cpu")
     found = _read_cache().get(name)
     if isinstance(found, int) and found in sizes:
         tuner.found = found

@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 
 from .bucketing import Bucketing, Key, Shape
 from .errors import OutOfMemoryError, ProviderError, SeqtileError
+from .failures import reason
 from .locks import DEVICE
+from .memory import Block
 from .pipeline import Profile
 
 if TYPE_CHECKING:
@@ -29,9 +32,10 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# Runs of one bucket after which its graph is captured: a session of its own costs as much as some
-# hundred batches, and a last batch or an odd image comes once.
+# A bucket gets a captured session of its own when it has run so often, a last batch or an odd image
+# not, and computed for so many seconds: about what the capture costs.
 _RUNS_BEFORE_CAPTURE = 3
+_SECONDS_BEFORE_CAPTURE = 0.5
 _BUCKETS = 8
 # Runs until a replay is certain: onnxruntime takes one or two in the ordinary way, then captures.
 _RUNS_TO_REPLAY = 4
@@ -45,10 +49,11 @@ class _Bucket:
 
     session: Any
     binding: Any
-    values: dict[str, Any]  # OrtValues of the inputs
-    hosts: dict[str, NDArray[Any]]  # their staging, (bucket, ...)
+    blocks: dict[str, Block]  # of inputs and outputs on the device
+    hosts: dict[str, NDArray[Any]]  # staging of the inputs, (bucket, ...)
     fixed: bool  # a session of these shapes alone
     runs: int = 0
+    seconds: float = 0.0  # computing
 
 
 class BoundRunner:
@@ -65,8 +70,8 @@ class BoundRunner:
     session
         The session whose model to run, on the CPU or on CUDA.
     fixed
-        Give each bucket that is used again a session with its shapes fixed, as CUDA graphs need;
-        default: where graphs are on.
+        Give each bucket that is used again a session with its shapes fixed, as CUDA graphs need.
+        Default: where graphs are on, once a bucket has computed for about as long as that takes.
 
     Attributes
     ----------
@@ -84,6 +89,8 @@ class BoundRunner:
         self._bucketing = Bucketing(session.inputs, session.outputs, session.source)
         self.graphs = session.graphs
         self._fixed = self.graphs == "on" if fixed is None else fixed
+        insisted = fixed or session.graphs_wanted is True
+        self._patience = 0.0 if insisted else _SECONDS_BEFORE_CAPTURE
         self._buckets: OrderedDict[Key, _Bucket] = OrderedDict()
         self._staging: dict[str, NDArray[np.uint8]] = {}
         self._lock = threading.Lock()
@@ -91,7 +98,8 @@ class BoundRunner:
         self._thread = (
             ThreadPoolExecutor(1, thread_name_prefix="seqtile-cuda") if self._fixed else None
         )
-        self._memory = self._guarded(session.memory)
+        with DEVICE.shared():
+            self._memory = self._guarded(session.memory)
 
     def run(
         self,
@@ -188,17 +196,25 @@ class BoundRunner:
         try:
             results = self._run_in_bucket(feeds, rows, key, profile)
         except OutOfMemoryError:
-            if not self._buckets:
+            others = bool(self._buckets)
+            self._make_room(feeds)
+            if not others:
                 raise
-            self._buckets.clear()  # their memory may be what lacks
         if results is None:  # outside of `except`, whose error holds on to the memory that was had
             results = self._run_in_bucket(feeds, rows, key, profile)
         self._bucketing.largest = max(self._bucketing.largest, rows)
         bucket = self._buckets[key]
-        bucket.runs += 1
-        if self._fixed and not bucket.fixed and (capture or bucket.runs >= _RUNS_BEFORE_CAPTURE):
+        due = bucket.runs >= _RUNS_BEFORE_CAPTURE and bucket.seconds >= self._patience
+        if self._fixed and not bucket.fixed and (capture or due):
             self._fix(key, bucket)
         return results
+
+    def _make_room(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Free the buckets, and what the session keeps from larger batches."""
+        self._buckets.clear()
+        one = {n: a[:1] if self._bucketing.batched(n) else a for n, a in feeds.items()}
+        with suppress(ProviderError), DEVICE.shared():
+            self._owner.shrink(one)
 
     def _run_in_bucket(
         self,
@@ -221,6 +237,8 @@ class BoundRunner:
             sent = perf_counter()
             self._guarded(lambda: bucket.session.run_with_iobinding(bucket.binding))
             computed = perf_counter()
+            bucket.runs += 1
+            bucket.seconds += computed - sent
             results = self._guarded(lambda: self._fetch(bucket, key[2], rows))
             if profile is not None:
                 profile.add("h2d", sent - started)
@@ -233,23 +251,25 @@ class BoundRunner:
         self, key: Key, session: Any, shapes: Mapping[str, Shape], *, fixed: bool = False
     ) -> _Bucket:
         """A bucket, with memory for its inputs and for outputs whose shape is known."""
-        owner, device = self._owner, self._owner.device.partition(":")
+        kind, _, number = self._owner.device.partition(":")
+        place = (kind, int(number or 0))
         binding = session.io_binding()
-        values, hosts = {}, {}
+        blocks, hosts = {}, {}
         for name, shape in key[1]:
             dtype = self._bucketing.dtype(name)
-            values[name] = owner.device_value(shape, dtype)
-            binding.bind_ortvalue_input(name, values[name])
-            host = self._memory.empty(math.prod(shape) * dtype.itemsize)
-            hosts[name] = host.view(dtype).reshape(shape)
+            size = math.prod(shape) * dtype.itemsize
+            blocks[name] = self._memory.block(size)
+            hosts[name] = self._memory.empty(size).view(dtype).reshape(shape)
+            binding.bind_input(name, *place, dtype, shape, blocks[name].address)
         for name in key[2]:
             known = shapes.get(name) or self._bucketing.output_shape(key, name)
             if known is None:
-                binding.bind_output(name, device[0], int(device[2] or 0))
-            else:
-                value = owner.device_value(known, self._bucketing.dtype(name))
-                binding.bind_ortvalue_output(name, value)
-        return _Bucket(session, binding, values, hosts, fixed)
+                binding.bind_output(name, *place)
+                continue
+            dtype = self._bucketing.dtype(name)
+            blocks[name] = self._memory.block(math.prod(known) * dtype.itemsize)
+            binding.bind_output(name, *place, dtype, known, blocks[name].address)
+        return _Bucket(session, binding, blocks, hosts, fixed)
 
     @staticmethod
     def _fill(host: NDArray[Any], feed: NDArray[Any], padded: bool) -> None:
@@ -261,7 +281,7 @@ class BoundRunner:
 
     def _send(self, bucket: _Bucket) -> None:
         for name, host in bucket.hosts.items():
-            self._memory.copy(bucket.values[name].data_ptr(), host.ctypes.data, host.nbytes)
+            self._memory.copy(bucket.blocks[name].address, host.ctypes.data, host.nbytes)
         self._memory.wait()
 
     def _fetch(self, bucket: _Bucket, names: Sequence[str], rows: int) -> list[NDArray[Any]]:
@@ -285,6 +305,9 @@ class BoundRunner:
         """Put a session of fixed shapes, captured as a graph, in the place of the bucket's."""
         rows, names = key[0], key[2]
         with DEVICE.alone():
+            if self.graphs != self._owner.graphs:  # another runner has tried
+                self._fixed, self.graphs = False, self._owner.graphs
+                return
             expected = self._guarded(lambda: self._fetch(bucket, names, rows))
             shapes = {n: array.shape for n, array in zip(names, expected, strict=True)}
             try:
@@ -292,24 +315,42 @@ class BoundRunner:
                 fixed = self._guarded(lambda: self._open(key, session, shapes, fixed=True))
                 for name, host in bucket.hosts.items():
                     fixed.hosts[name][...] = host
-                self._guarded(lambda: self._send(fixed))
-                for _ in range(_RUNS_TO_REPLAY):
-                    self._guarded(lambda: session.run_with_iobinding(fixed.binding))
-                    found = self._guarded(lambda: self._fetch(fixed, names, rows))
-                    if not all(map(_same, found, expected)):
-                        raise ProviderError("its replay gives other numbers")
+                self._guarded(lambda: self._compare(fixed, names, rows, expected))
             except SeqtileError as error:
                 self._give_up(error)
                 return
         self._buckets[key] = fixed
+
+    def _compare(
+        self, bucket: _Bucket, names: Sequence[str], rows: int, expected: list[NDArray[Any]]
+    ) -> None:
+        """Capture the bucket's graph; refuse it if a replay gives other numbers.
+
+        The rows are replayed in another order too, which a replay of what was captured would miss.
+        """
+        for turn in range(2):
+            if turn:
+                for name, host in bucket.hosts.items():
+                    if self._bucketing.batched(name):
+                        host[...] = np.roll(host, 1, axis=0)
+                expected = [
+                    np.roll(array, 1, axis=0) if self._bucketing.batched(name) else array
+                    for name, array in zip(names, expected, strict=True)
+                ]
+            self._send(bucket)
+            for _ in range(_RUNS_TO_REPLAY):
+                bucket.session.run_with_iobinding(bucket.binding)
+                if not all(map(_same, self._fetch(bucket, names, rows), expected)):
+                    raise ProviderError("its replay gives other numbers")
 
     def _give_up(self, error: SeqtileError) -> None:
         """Go on without graphs, unless they were insisted upon."""
         if self._owner.graphs_wanted is True:
             raise ProviderError(f"{self._owner.source}: graphs=True, but {error}") from error
         self._fixed = False
-        self.graphs = self._owner.graphs = f"off: {error}"
-        log.warning("%s: CUDA graphs off: %s", self._owner.source, error)
+        why = reason(error.__cause__ or error)
+        self.graphs = self._owner.graphs = f"off: {why}"
+        log.warning("%s: CUDA graphs off: %s", self._owner.source, why)
 
 
 def _same(found: NDArray[Any], expected: NDArray[Any]) -> bool:

@@ -7,35 +7,37 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
+from .devices import PRECISIONS
 from .errors import ModelIntegrityError, PrecisionError
 
 __all__ = [
     "PRECISIONS",
     "Certificate",
+    "MetricRow",
     "ParityRow",
-    "Precision",
     "Variant",
-    "check_precision",
     "tolerances",
     "worst",
 ]
 
-Precision: TypeAlias = Literal["fp32", "tf32", "fp16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 FILE = "parity.json"
 PRECISION_KEY = "seqtile.precision"  # in the metadata of a file that is not fp32
 
 # What an output may differ from fp32 by, as a share of its largest magnitude or of 1, whichever is
-# larger. Both keep 11 significant bits: one rounding is a share of 0.0005 at most. The largest that
-# python -m training.certify finds in the zoo is 0.006, of nuclei-unet, which answers for millions
-# of pixels, and 0.002 of the others; the rest is room for sums in another order.
-SHARE: Mapping[str, float] = {"tf32": 0.01, "fp16": 0.01}
+# larger. TF32 and fp16 keep 11 significant bits: one rounding is a share of 0.0005 at most. The
+# largest that python -m training.certify finds in the zoo is 0.006, of nuclei-unet, which answers
+# for millions of pixels, and 0.002 of the others; the rest is room for sums in another order.
+# int8 has 256 numbers for each tensor: a share bounds it loosely, and the trained metric decides.
+SHARE: Mapping[str, float] = {"tf32": 0.01, "fp16": 0.01, "int8": 0.25}
+# Of the decisions on the golden inputs (class, threshold, pixel), those that may change.
+CHANGED: Mapping[str, float] = {"fp32": 0.001, "tf32": 0.001, "fp16": 0.001, "int8": 0.01}
+
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
@@ -155,6 +157,64 @@ def worst(rows: Sequence[ParityRow]) -> ParityRow:
 
 
 @dataclass(frozen=True)
+class MetricRow:
+    """The trained metric of a precision, on rows of validation.
+
+    Attributes
+    ----------
+    precision
+        Of `PRECISIONS`.
+    name, split, n
+        The metric as the card has it, of how many rows.
+    value, fp32
+        Of the precision, and of ``model.onnx``.
+    ci95
+        Of fp32: the 95 % interval of resampling the rows.
+    emulated
+        As of a `ParityRow`.
+    """
+
+    precision: str
+    name: str
+    split: str
+    n: int
+    value: float
+    fp32: float
+    ci95: tuple[float, float]
+    emulated: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """It is not below the interval of fp32."""
+        return self.value >= self.ci95[0]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return dataclasses.asdict(self) | {"passed": self.passed}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> MetricRow:
+        """What `to_dict` wrote.
+
+        Raises
+        ------
+        TypeError
+            A field is missing or unknown.
+        ValueError
+            An interval of other than two ends.
+        """
+        low, high = content["ci95"]
+        values = {name: value for name, value in content.items() if name != "passed"}
+        return cls(**{**values, "ci95": (float(low), float(high))})
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} of {self.n:,} rows of {self.split} is {self.value:.4f}, in fp32 "
+            f"{self.fp32:.4f} [{self.ci95[0]:.4f}, {self.ci95[1]:.4f}]"
+        )
+
+
+@dataclass(frozen=True)
 class Variant:
     """A further file of the model, for one precision."""
 
@@ -172,12 +232,15 @@ class Certificate:
         All comparisons.
     variants
         Files by precision; a precision without runs ``model.onnx``.
+    metrics
+        The trained metric of precisions; int8 must have one, of others it counts if it is there.
     source
         The file, for errors.
     """
 
     rows: tuple[ParityRow, ...]
     variants: Mapping[str, Variant]
+    metrics: tuple[MetricRow, ...]
     source: str
 
     @classmethod
@@ -197,14 +260,15 @@ class Certificate:
                 str(name): Variant(str(entry["file"]), str(entry["sha256"]))
                 for name, entry in content.get("variants", {}).items()
             }
+            metrics = tuple(MetricRow.from_dict(row) for row in content.get("metrics", []))
         except FileNotFoundError:
-            rows, variants = (), {}
+            rows, variants, metrics = (), {}, ()
         except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
             raise ModelIntegrityError(
                 f"{path}: not a certificate ({type(error).__name__}: {error}): install seqtile "
                 "again, or write it anew: python -m training.certify"
             ) from None
-        return cls(rows, variants, str(path))
+        return cls(rows, variants, metrics, str(path))
 
     def of(self, precision: str) -> list[ParityRow]:
         """The rows of one precision."""
@@ -212,8 +276,27 @@ class Certificate:
 
     @property
     def precisions(self) -> list[str]:
-        """Those whose rows all pass, in the order of `PRECISIONS`."""
-        return [p for p in PRECISIONS if (rows := self.of(p)) and all(r.passed for r in rows)]
+        """Those that it vouches for, in the order of `PRECISIONS`."""
+        return [precision for precision in PRECISIONS if self.refusal(precision) is None]
+
+    def refusal(self, precision: str) -> str | None:
+        """Why the certificate does not vouch for a precision; None if it does.
+
+        Every row of it must pass, one at least, and every row of its metric; of int8 there must be
+        one.
+        """
+        rows = self.of(precision)
+        metrics = [row for row in self.metrics if row.precision == precision]
+        if not rows or (precision == "int8" and not metrics):
+            return f"no proof of precision {precision!r} in {self.source}"
+        said = f"its certificate says no to precision {precision!r}: "
+        for metric in metrics:
+            if not metric.passed:
+                return said + str(metric)
+        failed = [row for row in rows if not row.passed]
+        if failed:
+            return f"{said}{worst(failed)} ({len(failed)} of {len(rows)} rows fail)"
+        return None
 
     def check(self, model: str, precision: str) -> None:
         """Refuse a precision that the certificate does not vouch for.
@@ -226,25 +309,9 @@ class Certificate:
         Raises
         ------
         PrecisionError
-            No rows of this precision, or one that failed; says which and what to do.
+            What `refusal` says, and which precisions there are.
         """
-        rows = self.of(precision)
-        mend = f"use precision={(self.precisions or ['fp32'])[0]!r}"
-        if not rows:
-            raise PrecisionError(
-                f"{model}: no proof of precision {precision!r} in {self.source}: {mend}, or prove "
-                "it: python -m training.certify"
-            )
-        failed = [row for row in rows if not row.passed]
-        if failed:
-            raise PrecisionError(
-                f"{model}: its certificate says no to precision {precision!r}: {worst(failed)} "
-                f"({len(failed)} of {len(rows)} rows fail): {mend}"
-            )
-
-
-def check_precision(precision: str) -> None:
-    """Raise ValueError for a precision that is not of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        known = ", ".join(map(repr, PRECISIONS))
-        raise ValueError(f"precision must be one of {known}, not {precision!r}")
+        refusal = self.refusal(precision)
+        if refusal is not None:
+            proven = ", ".join(map(repr, self.precisions)) or "'fp32'"
+            raise PrecisionError(f"{model}: {refusal}: use one of precision={proven}")

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import commands
+from . import bench_cli, commands
 
 __all__ = ["main"]
 
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_segment,
         _add_kmers,
         _add_motifs,
+        _add_bench,
         _add_doctor,
     ):
         add(verbs, common)
@@ -129,7 +130,9 @@ def _add_models(verbs: Any, common: argparse.ArgumentParser) -> None:
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a shipped model's name, a model folder, or an .onnx file")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or cuda:0,1")
-    parser.add_argument("--precision", default="fp32", help="fp32 (default), or tf32, fp16 on CUDA")
+    parser.add_argument(
+        "--precision", default="fp32", help="fp32 (default); tf32, fp16 on CUDA; int8 on the CPU"
+    )
     parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="items per call")
     parser.add_argument("--profile", action="store_true", help="say what each stage took")
@@ -265,9 +268,17 @@ def _add_motifs(verbs: Any, common: argparse.ArgumentParser) -> None:
     motifs.set_defaults(command=commands.motifs)
 
 
+def _add_bench(verbs: Any, common: argparse.ArgumentParser) -> None:
+    bench = verbs.add_parser("bench", parents=[common], help="throughput and latency of models")
+    bench_cli.add_arguments(bench)
+    bench.set_defaults(command=bench_cli.run)
+
+
 def _add_doctor(verbs: Any, common: argparse.ArgumentParser) -> None:
     doctor = verbs.add_parser("doctor", parents=[common], help="what runs on this machine")
-    doctor.add_argument("--device", default="auto", help="what must work: auto, cpu, cuda, cuda:N")
+    doctor.add_argument(
+        "--device", default="auto", help="what must work: auto, cpu, cuda, cuda:N, cuda:N,M"
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(command=commands.doctor)
 

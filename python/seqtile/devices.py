@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, TypeAlias, get_args
 
+from .errors import ProviderError
+
 __all__ = [
     "CPU",
     "CUDA",
@@ -18,9 +20,10 @@ __all__ = [
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
-Precision: TypeAlias = Literal["fp32", "tf32", "fp16"]
+Precision: TypeAlias = Literal["fp32", "tf32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_ON_CPU = ("fp32",)
+_ON_CPU = ("fp32", "int8")
+_ON_CUDA = ("fp32", "tf32", "fp16")
 
 
 def parse_devices(device: str) -> list[str]:
@@ -59,10 +62,19 @@ def parse_devices(device: str) -> list[str]:
 def check_precision(precision: str, device: str) -> Precision:
     """The precision, if there is one of that name and the device has it.
 
+    Parameters
+    ----------
+    precision
+        Of `PRECISIONS`.
+    device
+        As of `parse_devices`, or ``"auto"``, which has them all.
+
     Raises
     ------
     ValueError
-        Unknown precision, or one that needs a GPU asked of the CPU.
+        Unknown precision.
+    ProviderError
+        One that needs a GPU asked of the CPU, or int8 of a GPU.
     """
     for known in PRECISIONS:
         if precision == known:
@@ -71,8 +83,12 @@ def check_precision(precision: str, device: str) -> Precision:
         names = ", ".join(repr(known) for known in PRECISIONS)
         raise ValueError(f"precision must be one of {names}, not {precision!r}")
     if device == "cpu" and precision not in _ON_CPU:
-        raise ValueError(
-            f"precision {precision!r} needs a GPU (device='cuda'); the CPU computes in 'fp32'"
+        raise ProviderError(
+            f"precision {precision!r} needs a GPU: use device='cuda', or precision='fp32'"
+        )
+    if device not in ("cpu", "auto") and precision not in _ON_CUDA:
+        raise ProviderError(
+            f"precision {precision!r} is for the CPU: use device='cpu', or, on a GPU, 'fp16'"
         )
     return known
 

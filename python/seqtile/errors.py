@@ -10,7 +10,9 @@ from typing import Any
 
 __all__ = [
     "AlphabetError",
+    "BenchFileError",
     "ContigNotFoundError",
+    "EngineMismatchError",
     "FastaIndexError",
     "FastaParseError",
     "ImageError",
@@ -24,6 +26,7 @@ __all__ = [
     "ProviderError",
     "SeqtileError",
     "ShapeError",
+    "UnsupportedOperatorError",
 ]
 
 
@@ -69,6 +72,24 @@ class AlphabetError(SeqtileError, ValueError):
         where = f"record {shown(record)}" if record else f"sequence {index}"
         what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
         super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
+
+
+class BenchFileError(SeqtileError, ValueError):
+    """A file that holds no benchmark that this version can compare with.
+
+    Attributes
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str | PathLike[str], message: str) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path}: {message}")
+
+
+class EngineMismatchError(SeqtileError, RuntimeError):
+    """An engine whose outputs are not those of onnxruntime: its speed means nothing."""
 
 
 class FastaParseError(SeqtileError, ValueError):
@@ -183,6 +204,26 @@ class ProviderError(SeqtileError, RuntimeError):
 
 class OutOfMemoryError(ProviderError, MemoryError):
     """The device has not the memory for a batch."""
+
+
+class UnsupportedOperatorError(SeqtileError, NotImplementedError):
+    """An operator of an ONNX graph, or a form of it, that the torch engine does not know.
+
+    Attributes
+    ----------
+    op
+        The operator's type.
+    node
+        Name of the node, or of its first output where it has none.
+    """
+
+    def __init__(self, source: str, op: str, node: str, why: str) -> None:
+        self.op = op
+        self.node = node
+        super().__init__(
+            f"{source}: {op} {shown(node)}: the torch engine cannot run it: {why}; "
+            "use the engine onnxruntime"
+        )
 
 
 class OutputError(SeqtileError, OSError):

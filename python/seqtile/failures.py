@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+from pathlib import Path
 
 from .errors import OutOfMemoryError, ProviderError
 
-__all__ = ["explain", "is_out_of_memory", "reason"]
+__all__ = ["explain", "is_out_of_memory", "load_failure", "reason"]
 
 # onnxruntime raises one class for all of these; only the text tells them apart. In turn: its arena
 # (CPU and CUDA), its arena with a limit, malloc, CUDA (error 2), cuDNN 8 and 9, cuBLAS, cuFFT.
@@ -94,3 +96,13 @@ def explain(error: BaseException, *, source: str, device: str, doing: str) -> Pr
     if mend:
         return ProviderError(f"{source}: {doing} on {device}: {mend} ({reason(error)})")
     return ProviderError(f"{source}: {doing} on {device}: {reason(error)}")
+
+
+def load_failure(library: Path) -> str:
+    """Why a library of onnxruntime does not load; onnxruntime itself only logs it."""
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        if "undefined symbol" not in str(error):  # of onnxruntime, which loads it otherwise
+            return str(error)
+    return f"{library.name} did not load"

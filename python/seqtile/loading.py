@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from .batch import Alphabet
 from .cards import METADATA_KEY, ModelCard, TensorSpec
-from .certificate import PRECISION_KEY, Certificate, check_precision, tolerances
+from .certificate import PRECISION_KEY, Certificate, tolerances
+from .devices import check_precision
 from .engine import Engine
 from .errors import (
     ModelCardError,
     ModelIntegrityError,
     ModelNotFoundError,
     PrecisionError,
-    ProviderError,
 )
 from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
 from .placement import Graphs
@@ -58,10 +58,10 @@ def load(
     threads
         Threads on the CPU; default: what affinity and cgroup grant this process.
     precision
-        ``"fp32"``, or, on CUDA, ``"tf32"`` or ``"fp16"`` for a model whose certificate vouches for
-        it (`seqtile.certificate`); the golden inputs are then predicted within that precision's
-        tolerance. ``device="auto"`` is then CUDA or an error. A lone file has no certificate, so
-        that it runs in fp32 only.
+        ``"fp32"``; or, for a model whose certificate vouches for it (`seqtile.certificate`),
+        ``"tf32"`` or ``"fp16"`` on CUDA, ``"int8"`` on the CPU. The golden inputs are then
+        predicted within that precision's tolerance, and ``device="auto"`` is its device or an
+        error. A lone file has no certificate, so that it runs in fp32 only.
     graphs
         CUDA graphs: ``"auto"`` where the model allows (`Engine.graphs` says), True always or an
         error, False never.
@@ -90,9 +90,9 @@ def load(
     >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
     (1,)
     """
-    check_precision(precision)
-    if precision != "fp32":
-        device = _device_for(precision, device)
+    check_precision(precision, device)
+    if device == "auto" and precision != "fp32":
+        device = "cpu" if precision == "int8" else "cuda"
     open_engine = partial(
         Engine, device=device, threads=threads, precision=precision, graphs=graphs
     )
@@ -117,15 +117,6 @@ def load(
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
     return predictor
-
-
-def _device_for(precision: str, device: str) -> str:
-    """The device of a precision that only CUDA has."""
-    if device == "cpu":
-        raise ProviderError(
-            f"precision {precision!r} needs CUDA: use device='cuda', or precision='fp32' on the CPU"
-        )
-    return "cuda" if device == "auto" else device
 
 
 def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:
@@ -154,8 +145,8 @@ def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes
         if precision in certificate.variants:
             variant = certificate.variants[precision]
             name, wanted, witness = variant.file, variant.sha256, "the certificate"
-        elif precision == "fp16":
-            raise PrecisionError(f"{card.name}: {certificate.source} names no file of fp16")
+        elif precision != "tf32":
+            raise PrecisionError(f"{card.name}: {certificate.source} names no file of {precision}")
     model = _read_model(folder / name)
     digest = hashlib.sha256(model).hexdigest()
     if digest != wanted:

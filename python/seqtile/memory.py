@@ -1,23 +1,48 @@
-"""Memory that copies to and from a device at full speed: plain on the CPU, pinned for CUDA."""
+"""Memory of a device, and memory of the host that copies to and from it at full speed.
+
+Not through onnxruntime's own allocator for bound values: its arena keeps what is freed, which
+is then missing to the session, and two threads may not be the first to use it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import weakref
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CudaMemory", "HostMemory", "Memory"]
+__all__ = ["Block", "CudaMemory", "HostMemory", "Memory"]
 
 _PORTABLE = 1  # cudaHostAllocPortable: pinned for every device of the process
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: not ordered with the default stream
 _EITHER_WAY = 4  # cudaMemcpyDefault: the addresses say from where to where
 
 
+@dataclass(eq=False)
+class Block:
+    """Memory of a device, freed with the last reference to it.
+
+    Attributes
+    ----------
+    address
+        Where it begins, on the device.
+    owner
+        What it lives in, if anything of Python.
+    """
+
+    address: int
+    owner: object = None
+
+
 class Memory(Protocol):
-    """Host memory for staging, and copies between it and the device."""
+    """Memory of a device, memory of the host for staging, and copies between them."""
+
+    def block(self, size: int) -> Block:
+        """Uninitialised bytes of the device."""
+        ...
 
     def empty(self, size: int) -> NDArray[np.uint8]:
         """Uninitialised bytes of the host, (size,)."""
@@ -35,6 +60,11 @@ class Memory(Protocol):
 class HostMemory:
     """Memory of a device that is the host."""
 
+    def block(self, size: int) -> Block:
+        """Uninitialised bytes."""
+        array = np.empty(size, np.uint8)
+        return Block(array.ctypes.data, array)
+
     def empty(self, size: int) -> NDArray[np.uint8]:
         """Uninitialised bytes, (size,)."""
         return np.empty(size, np.uint8)
@@ -48,7 +78,7 @@ class HostMemory:
 
 
 class CudaMemory:
-    """Pinned memory, and copies on a stream of its own, through the CUDA runtime library.
+    """A GPU's memory, pinned memory, and copies on a stream of its own, by the CUDA runtime.
 
     Parameters
     ----------
@@ -74,6 +104,16 @@ class CudaMemory:
         self._call("cudaStreamCreateWithFlags", ctypes.byref(stream), ctypes.c_uint(_NON_BLOCKING))
         self._stream = stream
         weakref.finalize(self, self._runtime.cudaStreamDestroy, stream).atexit = False
+
+    def block(self, size: int) -> Block:
+        """Uninitialised bytes of the GPU."""
+        address = ctypes.c_void_p()
+        self._call("cudaSetDevice", ctypes.c_int(self._device))
+        self._call("cudaMalloc", ctypes.byref(address), ctypes.c_size_t(max(size, 1)))
+        assert address.value is not None  # cudaMalloc succeeded
+        block = Block(address.value)
+        weakref.finalize(block, self._runtime.cudaFree, address).atexit = False
+        return block
 
     def empty(self, size: int) -> NDArray[np.uint8]:
         """Uninitialised pinned bytes, (size,); freed with the last array on them."""

@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cards import ModelCard
-from .certificate import Arrays, ParityRow, Precision, tolerances
+from .certificate import CHANGED, Arrays, ParityRow, tolerances
+from .devices import Precision
 from .errors import ShapeError
 
 __all__ = ["case_size", "cases", "compare", "decide", "difference"]
 
 BATCHES = (1, 2, 7, 64)
-# Of the decisions on the golden inputs (class, threshold, pixel), those that may change.
-CHANGED = 0.001
-
 Run: TypeAlias = Callable[[Arrays], Sequence[NDArray[Any]]]
 
 
@@ -156,7 +154,7 @@ def compare(
             rows.append(
                 ParityRow(
                     tensor.name, n, size, optimization, provider, precision, error, relative,
-                    limit, bool(error <= limit and changed <= CHANGED * count),
+                    limit, bool(error <= limit and changed <= CHANGED[precision] * count),
                     reference="torch" if case is own else "onnxruntime fp32",
                     emulated=emulated, decisions=count, changed=changed,
                 )

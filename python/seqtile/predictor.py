@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from os import PathLike, fspath
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from os import PathLike
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +13,17 @@ from numpy.typing import NDArray
 from .batching import Batches, BatchSize
 from .cards import ModelCard
 from .engine import Engine
-from .errors import IMAGE_FAILURES, ModelIntegrityError, ShapeError
+from .errors import ModelIntegrityError, ShapeError
 from .execution import Arrays, Execution, Outputs
-from .fasta import FastaInput, FastaSource
+from .fasta import FastaSource
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .pipeline import Lane, Profile, ordered
-from .prediction import Prediction, PredictionBlock, joined
+from .prediction import Prediction, PredictionBlock
+from .streams import Piece, Stream, fasta_pieces, image_reader, pieces_of
 
 __all__ = ["Prediction", "Predictor"]
 
-T = TypeVar("T")
-
 _PIECE = 8  # of an array in memory a lane takes at most so many batches at a time
-_PIECE_RECORDS, _PIECE_IMAGES = 1024, 8
 
 EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predictor.predict` does not
 
@@ -306,9 +303,10 @@ class Predictor:
             As `predict`; the number in the message counts from the start of ``items``.
         """
         self.refuse_extra()
-        batches = self.batches(batch_size)
-        pieces = _counted(_pieces(items, self._piece(batches)))
-        for block in self._blocks(pieces, batches, self.outputs, {}, profile):
+        stream = self._stream(batch_size, {}, profile, embed=False)
+        first = itertools.count(0, stream.piece)
+        pieces = map(Piece, pieces_of(items, stream.piece), itertools.repeat(()), first)
+        for block in stream.answers(pieces, lambda piece: piece):
             yield from block.rows()
 
     def predict_fasta(
@@ -366,10 +364,8 @@ class Predictor:
         self._sequences("FASTA records to predict")
         values = inputs or {}
         self._check_names(values)
-        wanted = self._wanted(embed=embed)
-        batches = self.batches(batch_size)
-        pieces = _fasta_pieces(source, self._piece(batches))
-        yield from self._blocks(pieces, batches, wanted, values, profile)
+        stream = self._stream(batch_size, values, profile, embed=embed)
+        yield from stream.answers(fasta_pieces(source, stream.piece), lambda piece: piece)
 
     def predict_images(
         self,
@@ -432,72 +428,25 @@ class Predictor:
         """As `predict_images`, several files at a time."""
         from .image_items import Fitting
 
-        wanted_image, fitting = self.image_input, Fitting(crop, resize)
+        read = image_reader(Fitting(crop, resize), self.image_input, leave_out=failed is not None)
         self.refuse_extra()
-        wanted = self._wanted(embed=embed)
-        batches = self.batches(batch_size)
+        stream = self._stream(batch_size, {}, profile, embed=embed)
+        found = pieces_of(paths, stream.piece)
+        yield from stream.answers(found, read, failed or (lambda error: None))
 
-        def read(some: list[str | PathLike[str]]) -> _Piece:
-            images, names, failures = [], [], list[Exception]()
-            for path in some:
-                try:
-                    images.append(fitting.read(path, wanted_image))
-                    names.append(fspath(path))
-                except IMAGE_FAILURES as error:
-                    if failed is None:
-                        raise
-                    failures.append(error)
-            return _Piece(images, names=names, failures=failures)
-
-        pieces = _pieces(paths, self._piece(batches))
-        yield from self._blocks(pieces, batches, wanted, {}, profile, read=read, failed=failed)
-
-    def _wanted(self, *, embed: bool) -> tuple[str, ...]:
-        if not embed:
-            return self.outputs
-        self.refuse_no_embedding()
-        return (EMBEDDING,)
-
-    def _piece(self, batches: Batches) -> int:
-        """How many items of a stream a lane takes at a time: a batch, if it was said how large."""
-        if batches.asked != "auto":
-            return batches.asked
-        if isinstance(self._input, SequenceInput):
-            return max(_PIECE_RECORDS, batches.largest((self._input.length or 1,)))
-        height, width = self.image_input.shape
-        return batches.largest((height, width)) if height and width else _PIECE_IMAGES
-
-    def _blocks(
+    def _stream(
         self,
-        pieces: Iterable[Any],
-        batches: Batches,
-        wanted: tuple[str, ...],
+        batch_size: BatchSize,
         values: Mapping[str, Mapping[str, float]],
         profile: Profile | None,
         *,
-        read: Callable[[Any], _Piece] = lambda piece: piece,
-        failed: Callable[[Exception], object] | None = None,
-    ) -> Iterator[PredictionBlock]:
-        """Answers for the pieces of a stream, in order; ``read`` and the model in the lanes."""
-
-        def work(given: Any, lane: Lane) -> tuple[list[PredictionBlock], list[Exception]]:
-            with lane.profile.stage("encode"):
-                piece = read(given)
-                batch = self._input.batch_of(piece.items)
-                extra = {name: _column(name, values[name], piece.names) for name in self._extra}
-                labels = Labels(first=piece.first, names=piece.names)
-                chunks = list(self._input.chunks(batch, lambda _: len(batch), labels))
-            parts = []
-            for rows, items in chunks:
-                feeds = {name: array[rows] for name, array in extra.items()}
-                parts.append((rows, self._execution.run(items, feeds, wanted, lane, batches)))
-            return list(joined(piece.names, len(batch), parts)), piece.failures
-
-        for blocks, failures in ordered(pieces, work, self.engine.lanes, profile=profile):
-            for error in failures:
-                assert failed is not None
-                failed(error)
-            yield from blocks
+        embed: bool,
+    ) -> Stream:
+        if embed:
+            self.refuse_no_embedding()
+        wanted = (EMBEDDING,) if embed else self.outputs
+        batches, lanes = self.batches(batch_size), self.engine.lanes
+        return Stream(self._execution, self._input, lanes, batches, wanted, values, profile)
 
     def refuse_no_embedding(self) -> None:
         """Raise `TypeError` if the model has no embedding."""
@@ -575,39 +524,3 @@ class Predictor:
                     f"{self.name}: self-test failed on {self.device}: {name!r} differs from the "
                     f"golden output by {error:.3g}, more than {limit:g}"
                 )
-
-
-@dataclass
-class _Piece:
-    """Some consecutive items of a stream."""
-
-    items: Any
-    names: Sequence[str]
-    first: int = 0
-    failures: list[Exception] = field(default_factory=list)
-
-
-def _fasta_pieces(source: FastaSource, most: int) -> Iterator[_Piece]:
-    with FastaInput(source) as file:
-        for batch in file.batches(most=most):
-            yield _Piece(batch, names=batch.names)
-
-
-def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    left = iter(items)
-    while piece := list(itertools.islice(left, size)):
-        yield piece
-
-
-def _counted(pieces: Iterable[list[Any]]) -> Iterator[_Piece]:
-    first = 0
-    for items in pieces:
-        yield _Piece(items, names=[], first=first)
-        first += len(items)
-
-
-def _column(name: str, values: Mapping[str, float], records: Sequence[str]) -> NDArray[np.float32]:
-    """A further input's values of these records, shape (n, 1)."""
-    if missing := [record for record in records if record not in values]:
-        raise ValueError(f"input {name!r} has no value for record {missing[0]!r}")
-    return np.array([[values[record]] for record in records], np.float32)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .cuda_libraries import runtime_wheels
 from .outputs import (
     AtomicOutputs,
     check_suffix,
@@ -29,7 +30,6 @@ from .outputs import (
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan, ScanBlock
-from .session import runtime_wheels
 from .tracks import SUFFIXES, PeakTrack, TrackWriter, open_track
 
 __all__ = ["Checksum", "ScanReport", "write_scan"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .cuda_libraries import runtime_wheels
 from .errors import IMAGE_FAILURES, ImageError
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
@@ -21,7 +22,6 @@ from .pipeline import Profile
 from .predictor import Predictor
 from .segment_options import SegmentOptions
 from .segmentation import Work, card_of, segmented
-from .session import runtime_wheels
 
 __all__ = [
     "FORMATS",

@@ -1,12 +1,8 @@
-"""onnxruntime, and the only file that imports it: options, threads, strict providers, run."""
+"""onnxruntime: options, threads, strict providers, run; what else needs it asks here."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
-import importlib.metadata
-import io
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .binding import BoundRunner
+from .cuda import check_cuda
 from .devices import CPU, CUDA, check_precision, parse_devices, providers
 from .errors import ModelIntegrityError, ProviderError
-from .failures import explain, is_out_of_memory, reason
+from .failures import explain, is_out_of_memory, load_failure, reason
 from .locks import DEVICE
 from .memory import CudaMemory, HostMemory, Memory
 from .pipeline import Profile
@@ -36,7 +33,7 @@ except ImportError as error:
         f"pip install {_GPU_WHEEL} ({error})"
     ) from error
 
-__all__ = ["Session", "check_cuda", "runtime_wheels", "thread_count"]
+__all__ = ["Session", "open_session"]
 
 log = logging.getLogger(__name__)
 
@@ -52,60 +49,6 @@ _LEVELS = {
 }
 LEVELS: tuple[Optimization, ...] = ("disable", "basic", "extended", "layout", "all")
 _BROKEN = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
-
-
-def runtime_wheels() -> dict[str, str]:
-    """Installed onnxruntime wheels and their versions; two of them clash."""
-    found = {}
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def check_cuda() -> None:
-    """Raise `ProviderError` that says what CUDA lacks here, if anything can be seen to."""
-    wheels = runtime_wheels()
-    if len(wheels) > 1:
-        raise ProviderError(
-            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
-            f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install {_GPU_WHEEL}"
-        )
-    if CUDA not in ort.get_available_providers():
-        raise ProviderError(
-            "device 'cuda' needs onnxruntime-gpu, but the CPU build of onnxruntime "
-            f"{ort.__version__} is installed: "
-            f"pip uninstall -y onnxruntime && pip install {_GPU_WHEEL}"
-        )
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        raise ProviderError(
-            "device 'cuda' needs an NVIDIA driver, but libcuda.so.1 is not on this machine: "
-            "install the driver (and in a container pass the GPU through, as `--gpus all`), "
-            "or use device='cpu'"
-        ) from None
-
-
-@functools.cache
-def _preload() -> None:
-    """Load the CUDA and cuDNN libraries, once."""
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its failures, where tables go
-        ort.preload_dlls()
-    ort.set_default_logger_severity(4)  # what is wrong is raised
-
-
-def _load_failure() -> str:
-    """Why onnxruntime's CUDA library does not load; onnxruntime only logs it."""
-    library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
-    try:
-        ctypes.CDLL(str(library))
-    except OSError as error:
-        if "undefined symbol" not in str(error):  # of onnxruntime itself, which loads it otherwise
-            return str(error)
-    return "its CUDA library did not load"
 
 
 class Session:
@@ -172,8 +115,8 @@ class Session:
         self.source = source
         self.threads = thread_count(threads)
         if self.device != "cpu":
-            check_cuda()
-            _preload()
+            check_cuda(self.device)
+            ort.set_default_logger_severity(4)  # what is wrong is raised
         self.model = model
         self._level = _LEVELS[optimization]
         with DEVICE.shared():
@@ -237,9 +180,10 @@ class Session:
         wanted = CPU if self.device == "cpu" else CUDA
         providers = session.get_providers()
         if providers[0] != wanted:
+            library = Path(ort.__file__).parent / "capi" / "libonnxruntime_providers_cuda.so"
             raise ProviderError(
-                f"{self.source}: cannot run on {self.device}: {_load_failure()} (seqtile doctor "
-                "says what is missing)"
+                f"{self.source}: cannot run on {self.device}: {load_failure(library)} "
+                "(seqtile doctor says what is missing)"
             )
         if wanted == CUDA:
             left = sorted(placement(session).get(CPU, ()))
@@ -264,10 +208,15 @@ class Session:
         major = ort.cuda_version.split(".")[0]
         return CudaMemory(int(self.device.removeprefix("cuda:")), f"libcudart.so.{major}")
 
-    def device_value(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-        """An uninitialised `onnxruntime.OrtValue` on the device."""
-        kind, _, number = self.device.partition(":")
-        return ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, kind, int(number or 0))
+    def shrink(self, feeds: Mapping[str, NDArray[Any]]) -> None:
+        """Give memory back that earlier runs took and this small batch does not need."""
+        options = ort.RunOptions()
+        arena = self.device.replace("cuda", "gpu") if self.device != "cpu" else "cpu:0"
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
+        try:
+            self._session.run(None, dict(feeds), options)
+        except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            raise self.failure(error) from error
 
     def failure(self, error: Exception, doing: str = "failed") -> ProviderError:
         """The error to raise for one of onnxruntime; `OutOfMemoryError` where it was that."""

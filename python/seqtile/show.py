@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from .cards import Metric, ModelCard, Segmentation
+from .diagnosis_text import print_diagnosis
 from .doctor import Diagnosis
 from .errors import SeqtileError
-from .loading import load
 from .progress import progress
-from .report import ScanReport
-from .scanner import Scan
 from .zoo import card, list_models, model_folder, read_card
+
+if TYPE_CHECKING:  # both import onnxruntime, whose lack doctor tells
+    from .report import ScanReport
+    from .scanner import Scan
 
 __all__ = ["diagnosis", "model", "models", "progress", "scan_report", "verify"]
 
@@ -117,6 +119,8 @@ def _card(name: str) -> ModelCard:
 
 def verify(names: list[str]) -> int:
     """Load models (default: all): checksum, contract, golden outputs. Status 1 if one fails."""
+    from .loading import load
+
     status = 0
     for name in names or list_models():
         try:
@@ -174,15 +178,4 @@ def diagnosis(found: Diagnosis, *, as_json: bool) -> None:
     if as_json:
         _json(found.to_dict())
         return
-    for name, version in found.versions.items():
-        _print(f"{name:<16} {version or 'not installed'}")
-    features = " ".join(found.processor["features"])
-    _print(f"{'processor':<16} {found.processor['name']} ({features})")
-    _print(f"{'kernels':<16} {found.processor['isa']}")
-    _print(f"{'threads':<16} {found.threads if found.threads else 'unknown'}")
-    for name, state in found.devices.items():
-        _print(f"{'device ' + name:<16} {state}")
-    for problem in found.problems:
-        _print(f"problem: {problem}")
-    if found.mend:
-        _print(f"to mend it: {found.mend}")
+    print_diagnosis(found)

@@ -109,11 +109,13 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     ("device", "item", "start"),
     [
         ("cpu", (101,), 128),
-        ("cuda:1", (101,), 8192),
+        ("cuda:1", (101,), 32_768),
+        ("cpu", (16_384,), 8),
+        ("cpu", (1 << 20,), 1),
         ("cpu", (32, 32), 128),
         ("cpu", (256, 256, 3), 4),
         ("cpu", (1024, 1024), 1),
-        ("cuda", (1024, 1024), 32),
+        ("cuda", (1024, 1024), 64),
     ],
 )
 def test_where_it_begins(device: str, item: tuple[int, ...], start: int) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqtile import binding
 from seqtile.binding import BoundRunner
 from seqtile.errors import OutOfMemoryError, ProviderError
+from seqtile.memory import Block, HostMemory
 from seqtile.pipeline import Profile
 from seqtile.session import Session
 from tests.python.feeds import SHIPPED, model_bytes, random_feeds
@@ -152,15 +153,15 @@ def test_pads_with_the_first_row_and_with_no_older_one(tmp_path: Path, fixed: bo
 
 def test_memory_is_reused_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = open_model(tmp_path, motif_model)
-    made: list[weakref.ref[Any]] = []
-    plain = session.device_value
+    made: list[weakref.ref[Block]] = []
 
-    def device_value(shape: Any, dtype: Any) -> Any:
-        value = plain(shape, dtype)
-        made.append(weakref.ref(value))
-        return value
+    class Watched(HostMemory):
+        def block(self, size: int) -> Block:
+            block = super().block(size)
+            made.append(weakref.ref(block))
+            return block
 
-    monkeypatch.setattr(session, "device_value", device_value)
+    monkeypatch.setattr(session, "memory", Watched)
     runner = BoundRunner(session)
     for _ in range(3):
         for n in (4, 3, 4):
@@ -398,18 +399,17 @@ def small_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bo
     """A device with memory for 1,000 bytes of bound tensors."""
     session = open_model(tmp_path, motif_model)
     alive: dict[int, int] = {}
-    plain = session.device_value
 
-    def device_value(shape: Any, dtype: Any) -> Any:
-        size = int(np.prod(shape)) * dtype.itemsize
-        if sum(alive.values()) + size > 1000:
-            raise RuntimeError("CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc(&p, size)")
-        value = plain(shape, dtype)
-        alive[id(value)] = size
-        weakref.finalize(value, alive.pop, id(value))
-        return value
+    class Small(HostMemory):
+        def block(self, size: int) -> Block:
+            if sum(alive.values()) + size > 1000:
+                raise RuntimeError("CUDA failure 2: out of memory ; cudaMalloc")
+            block = super().block(size)
+            alive[id(block)] = size
+            weakref.finalize(block, alive.pop, id(block))
+            return block
 
-    monkeypatch.setattr(session, "device_value", device_value)
+    monkeypatch.setattr(session, "memory", Small)
     return BoundRunner(session)
 
 

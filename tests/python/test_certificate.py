@@ -13,7 +13,7 @@ import pytest
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
 from seqtile.cards import TensorSpec
-from seqtile.certificate import Certificate, ParityRow, tolerances, worst
+from seqtile.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
 from seqtile.parity import cases, compare, decide, difference
 from tests.python.models import CARD, COLOUR_CARD, GOLDEN, IMAGE_CARD, RICH_CARD, motif_score
 
@@ -216,17 +216,58 @@ def test_refusal_names_the_worst_row_and_the_mend(tmp_path: Path) -> None:
         PrecisionError,
         match=r"^tiny: its certificate says no to precision 'fp16': 'probability' is off by 0.03 "
         r"at batch 7, length 12 on CPUExecutionProvider \(emulated\), tolerance 0.01 \(1 of 2 rows "
-        r"fail\): use precision='fp32'$",
+        r"fail\): use one of precision='fp32'$",
     ):
         found.check("tiny", "fp16")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"rows": 3}', '{"rows": [3]}', '{"rows": [{"output": "x"}]}',
-     '{"rows": [], "variants": {"fp16": {"file": "x"}}}', '{"rows": [], "variants": [1]}', "\xff"],
-)  # fmt: skip
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "\xff",
+        '{"rows": 3}',
+        '{"rows": [3]}',
+        '{"rows": [{"output": "x"}]}',
+        '{"rows": [], "variants": [1]}',
+        '{"rows": [], "variants": {"fp16": {"file": "x"}}}',
+        '{"rows": [], "metrics": [{}]}',
+        '{"rows": [], "metrics": [{"ci95": [1]}]}',
+        '{"rows": [], "metrics": [{"ci95": [0, 1]}]}',
+    ],
+)
 def test_broken_certificate(text: str, tmp_path: Path) -> None:
     (tmp_path / "parity.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelIntegrityError, match=r"parity.json: not a certificate \(.*python -m"):
         Certificate.read(tmp_path)
+
+
+# the trained metric
+
+METRIC = MetricRow("int8", "roc_auc", "valid", 1032, 0.97, 0.98, (0.975, 0.99))
+
+
+def test_int8_needs_its_metric(tmp_path: Path) -> None:
+    row = dataclasses.replace(ROW, precision="int8")
+    write(tmp_path, row)
+    with pytest.raises(PrecisionError, match="no proof of precision 'int8'"):
+        Certificate.read(tmp_path).check("tiny", "int8")
+    write(tmp_path, row, metrics=[dataclasses.replace(METRIC, value=0.975).to_dict()])
+    Certificate.read(tmp_path).check("tiny", "int8")
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_a_metric_below_the_interval_is_a_refusal(precision: str, tmp_path: Path) -> None:
+    metric = dataclasses.replace(METRIC, precision=precision)
+    write(tmp_path, dataclasses.replace(ROW, precision=precision), metrics=[metric.to_dict()])
+    found = Certificate.read(tmp_path)
+    assert found.metrics == (metric,)
+    with pytest.raises(
+        PrecisionError,
+        match=rf"^tiny: its certificate says no to precision '{precision}': roc_auc of 1,032 rows "
+        r"of valid is 0.9700, in fp32 0.9800 \[0.9750, 0.9900\]: use one of precision='fp32'$",
+    ):
+        found.check("tiny", precision)

@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile import _core, cli, doctor, scan
-from seqtile.doctor import diagnose
-from seqtile.errors import ProviderError
+from seqtile import cli, scan
 from seqtile.report import write_scan
-from seqtile.session import check_cuda, thread_count
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import CARD, counts_model, model_folder, motif_model, motif_score, sha256
@@ -334,74 +331,7 @@ def test_standard_output_ends(arguments: list[str], way: str, model: Path, genom
         assert errors.count(b"\n") == 1
 
 
-# doctor
-
-
-@pytest.fixture
-def no_cuda() -> str:
-    try:
-        check_cuda()
-    except ProviderError as error:
-        return str(error)
-    pytest.skip("this machine has CUDA")
-
-
-def test_doctor() -> None:
-    text = succeed("doctor", "--device", "cpu")
-    found = dict(line.split(maxsplit=1) for line in text.splitlines() if "device" not in line)
-    assert found["seqtile"] == seqtile.__version__
-    assert found["numpy"] == np.__version__
-    assert "device cpu       ok\n" in text
-    content = json.loads(succeed("doctor", "--json"))
-    assert content["works"] is True
-    assert content["devices"]["cpu"] == "ok"
-    assert content["threads"] == thread_count()
-    assert content["processor"]["isa"] == found["kernels"] == _core.isa()
-
-
-@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
-def test_doctor_says_what_cuda_lacks(no_cuda: str, device: str) -> None:
-    result = run("doctor", "--device", device, "--json")
-    assert (result.returncode, result.stderr) == (1, "")
-    content = json.loads(result.stdout)
-    assert content["works"] is False
-    assert content["devices"] == {"cpu": "ok", device: no_cuda}
-    assert content["problems"] == [no_cuda]
-    assert no_cuda.endswith(f": {content['mend']}") or "driver" in no_cuda
-    text = run("doctor", "--device", device).stdout
-    assert f"problem: {no_cuda}\nto mend it: {content['mend']}\n" in text
-
-
-def test_doctor_finds_clashing_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda package: "1.0")
-    found = diagnose("cpu")
-    assert found.problems == [
-        "onnxruntime and onnxruntime-gpu are both installed and share one module",
-        "opencv-python and opencv-python-headless are both installed and share one module",
-    ]
-    assert found.mend == ("pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime")
-
-
-def test_doctor_finds_both_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = doctor._version
-    both = ("opencv-python", "opencv-python-headless")
-    monkeypatch.setattr(doctor, "_version", lambda name: "5.0" if name in both else version(name))
-    assert diagnose("cpu").mend == (
-        "pip uninstall -y opencv-python opencv-python-headless && "
-        "pip install opencv-python-headless"
-    )
-
-
-def test_doctor_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "list_models", list)
-    found = diagnose("cpu")
-    assert not found.works
-    assert found.mend == "pip install --force-reinstall seqtile"
-
-
-@pytest.mark.parametrize("device", ["tpu", "cuda:x"])
-def test_doctor_of_an_unknown_device(device: str) -> None:
-    check_refused(run("doctor", "--device", device), "device must be 'auto', ", f"not '{device}'")
+# writing over the input
 
 
 def test_the_output_is_not_the_input(model: Path, genome: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from seqtile.devices import CPU, CUDA, check_precision, parse_devices, providers
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.failures import explain, is_out_of_memory, reason
+from seqtile.failures import explain, is_out_of_memory, load_failure, reason
 from seqtile.placement import graphs_verdict
 
 # names
@@ -54,20 +55,32 @@ def test_precisions_of_a_gpu(precision: str) -> None:
     assert check_precision(precision, "cuda:0") == precision
 
 
-def test_the_precision_of_the_cpu() -> None:
-    assert check_precision("fp32", "cpu") == "fp32"
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_precisions_of_the_cpu(precision: str) -> None:
+    assert check_precision(precision, "cpu") == precision
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "int8"])
+def test_some_device_has_every_precision(precision: str) -> None:
+    assert check_precision(precision, "auto") == precision
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_precisions_the_cpu_has_not(precision: str) -> None:
-    with pytest.raises(ValueError, match=f"^precision '{precision}' needs a GPU"):
+    with pytest.raises(ProviderError, match=f"^precision '{precision}' needs a GPU: use device="):
         check_precision(precision, "cpu")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "cuda:0,1"])
+def test_a_gpu_has_no_int8(device: str) -> None:
+    with pytest.raises(ProviderError, match="^precision 'int8' is for the CPU: use device='cpu', "):
+        check_precision("int8", device)
 
 
 @pytest.mark.parametrize("precision", ["", "FP32", "float32", "bf16"])
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
 def test_no_precision(precision: str, device: str) -> None:
-    message = f"^precision must be one of 'fp32', 'tf32', 'fp16', not '{precision}'$"
+    message = f"^precision must be one of 'fp32', 'tf32', 'fp16', 'int8', not '{precision}'$"
     with pytest.raises(ValueError, match=message):
         check_precision(precision, device)
 
@@ -223,3 +236,13 @@ def test_a_reason_is_the_point_of_one_line() -> None:
 def test_pythons_own_memory_error() -> None:
     error = explain(MemoryError(), source="name", device="cpu", doing="failed")
     assert isinstance(error, OutOfMemoryError)
+
+
+def test_why_a_library_does_not_load(tmp_path: Path) -> None:
+    missing, broken = tmp_path / "libmissing.so", tmp_path / "libbroken.so"
+    assert (
+        load_failure(missing) == f"{missing}: cannot open shared object file: No such file or "
+        "directory"
+    )
+    broken.write_bytes(b"no library")
+    assert load_failure(broken).startswith(f"{broken}: ")

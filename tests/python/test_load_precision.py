@@ -49,15 +49,24 @@ def certify(folder: Path, *, passed: bool = True, **variants: Any) -> None:
 
 @pytest.mark.parametrize("precision", ["", "fp64", "FP16", "bf16"])
 def test_unknown_precision(precision: str, folder: Path) -> None:
-    with pytest.raises(ValueError, match=f"one of 'fp32', 'tf32', 'fp16', not '{precision}'"):
+    with pytest.raises(
+        ValueError, match=f"one of 'fp32', 'tf32', 'fp16', 'int8', not '{precision}'"
+    ):
         seqtile.load(folder, precision=precision)
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_the_cpu_has_only_fp32(precision: str, folder: Path) -> None:
-    with pytest.raises(ProviderError, match=f"^precision '{precision}' needs CUDA: use device="):
+    with pytest.raises(ProviderError, match=f"^precision '{precision}' needs a GPU: use device="):
         seqtile.load(folder, device="cpu", precision=precision)
     assert seqtile.load(folder, device="cpu", precision="fp32").name == "tiny"
+
+
+def test_int8_is_of_the_cpu(folder: Path) -> None:
+    with pytest.raises(ProviderError, match="^precision 'int8' is for the CPU: use device='cpu', "):
+        seqtile.load(folder, device="cuda:0", precision="int8")
+    with pytest.raises(PrecisionError, match="^tiny: no proof of precision 'int8'"):
+        seqtile.load(folder, precision="int8")
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this onnxruntime has CUDA")

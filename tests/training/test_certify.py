@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,12 +16,13 @@ from onnx import numpy_helper
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.certificate import PRECISION_KEY, Certificate, ParityRow
+from seqtile.certificate import PRECISION_KEY, Certificate, MetricRow, ParityRow
 from seqtile.loading import model_bytes
 from seqtile.session import Session
 from seqtile.zoo import read_card
 from tests.python.models import KERNEL, model_folder, sha256, write_card
 from training import certify
+from training.certificate_file import update
 
 FP32 = ParityRow(
     "probability", 1, {"length": 12}, "all", "CPUExecutionProvider", "fp32", 1e-7, 1e-6, 1e-5, True
@@ -35,14 +37,13 @@ def exported(root: Path) -> Path:
     return folder
 
 
-def spoil(folder: Path) -> None:
-    """Weights whose differences fp16 cannot hold, with the answers that fp32 gives."""
+def change(folder: Path, more: dict[str, float]) -> None:
+    """Add to weights, and record the answers that fp32 then gives."""
     path = folder / "model.onnx"
     model = onnx.load(path)
     for tensor in model.graph.initializer:
-        more = {"table": 3000, "three": 3000 * sum(KERNEL) / 8}.get(tensor.name)
-        if more:
-            values = numpy_helper.to_array(tensor) + np.float32(more)
+        if tensor.name in more:
+            values = numpy_helper.to_array(tensor) + np.float32(more[tensor.name])
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     path.write_bytes(model.SerializeToString(deterministic=True))
     with np.load(folder / "golden.npz") as arrays:
@@ -98,7 +99,8 @@ def test_what_fails_is_refused_and_has_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = exported(tmp_path)
-    spoil(folder)
+    # Letters whose differences fp16 cannot hold; the sum stays as it is.
+    change(folder, {"table": 3000, "three": 3000 * sum(KERNEL) / 8})
     (folder / "model.fp16.onnx").write_bytes(b"of the model before")
     assert certify.main(["--exported", str(tmp_path)]) == 1
     assert "tiny fp16 FAILS" in capsys.readouterr().out
@@ -112,12 +114,24 @@ def test_what_fails_is_refused_and_has_no_file(
     assert seqtile.load(folder, device="cpu").name == "tiny"
 
 
+def test_what_fp16_cannot_hold_has_no_rows(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = exported(tmp_path)
+    change(folder, {"kernel": 1e5})
+    certify.certify(folder)
+    assert "tiny: only in fp32: weight 'kernel' goes beyond fp16's largest" in caplog.text
+    assert Certificate.read(folder).precisions == ["fp32"]
+    with pytest.raises(PrecisionError, match="no proof of precision 'fp16'"):
+        seqtile.load(folder, precision="fp16")
+
+
 def test_another_file_is_not_certified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = exported(tmp_path)
     (folder / "model.onnx").write_bytes(b"x" + (folder / "model.onnx").read_bytes())
     before = (folder / "parity.json").read_bytes()
     assert certify.main(["tiny", "--exported", str(tmp_path)]) == 1
-    assert "model.onnx: its sha256 is not the card's" in capsys.readouterr().err
+    assert "model.onnx: sha256 is" in capsys.readouterr().err
     assert (folder / "parity.json").read_bytes() == before
 
 
@@ -134,10 +148,66 @@ def test_no_such_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_only_fp16_has_a_file(tmp_path: Path) -> None:
     model = (exported(tmp_path) / "model.onnx").read_bytes()
-    with pytest.raises(ValueError, match="no file for precision 'tf32', only for fp16"):
+    with pytest.raises(ValueError, match="no file for precision 'tf32', only for 'fp16'"):
         certify.variant(model, "tf32")
 
 
 def test_it_needs_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None; import training.certify"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+CUDA = "CUDAExecutionProvider"
+
+
+def test_where_cuda_runs_it_is_proven_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here by a session of the CPU that says it is one of CUDA; elsewhere its rows stay."""
+    folder = exported(tmp_path)
+    asked: list[tuple[str, bool]] = []
+
+    class Pretended(Session):
+        def __init__(self, model: bytes, **options: Any) -> None:
+            on_cuda = options.pop("device", "cpu") == "cuda"
+            if on_cuda:
+                another = model != (folder / "model.onnx").read_bytes()
+                asked.append((options.pop("precision"), another))
+            super().__init__(model, **options)
+            if on_cuda:
+                self.providers = [CUDA, *self.providers]
+
+    monkeypatch.setattr(certify, "Session", Pretended)
+    monkeypatch.setattr(certify, "check_cuda", lambda: None)
+    certify.certify(folder)
+    assert asked == [("fp32", False), ("tf32", False), ("fp16", True)]
+
+    def on_cuda() -> list[ParityRow]:
+        return [row for row in Certificate.read(folder).rows if row.provider == CUDA]
+
+    rows = on_cuda()
+    assert {(row.precision, row.emulated) for row in rows} == {
+        ("fp32", False), ("tf32", False), ("fp16", False),
+    }  # fmt: skip
+    monkeypatch.undo()
+    certify.certify(folder)
+    assert on_cuda() == rows
+
+
+def test_what_was_proven_of_another_file_goes(tmp_path: Path) -> None:
+    folder = exported(tmp_path)
+    certify.certify(folder)
+    row = dataclasses.replace(FP32, precision="fp16", provider=CUDA)
+    metric = MetricRow("fp16", "roc_auc", "valid", 9, 0.7, 0.7, (0.6, 0.8))
+    other = dataclasses.replace(metric, precision="tf32")
+    file = (folder / "model.fp16.onnx").read_bytes()
+    update(folder, {"fp16"}, {"fp16": file}, [row], [metric, other])
+    assert row in Certificate.read(folder).rows
+    update(folder, {"fp16"}, {"fp16": file}, [])
+    assert row in Certificate.read(folder).rows
+    assert Certificate.read(folder).metrics == (other, metric)
+    update(folder, {"fp16"}, {"fp16": b"another"}, [])
+    assert Certificate.read(folder).of("fp16") == []
+    assert Certificate.read(folder).metrics == (other,)
+    assert Certificate.read(folder).of("tf32") != []
+    update(folder, {"fp16"}, {}, [])
+    assert Certificate.read(folder).variants == {}
+    assert not (folder / "model.fp16.onnx").exists()

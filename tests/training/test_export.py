@@ -259,7 +259,7 @@ def test_trap_silent_cpu_session(monkeypatch) -> None:
     if "CUDAExecutionProvider" in session.ort.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     proto = raw_export(Toy(), letters()["sequence"])
-    monkeypatch.setattr(session, "check_cuda", lambda: None)
+    monkeypatch.setattr(session, "check_cuda", lambda device: None)
     monkeypatch.setattr(session.ort, "preload_dlls", lambda: None, raising=False)
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
         silent = session.ort.InferenceSession(

@@ -263,6 +263,22 @@ def test_a_weight_beyond_the_range() -> None:
         half.to_half(big)
 
 
+def test_a_node_with_a_graph_of_its_own() -> None:
+    """It may read any value by name."""
+    shape: list[int | str] = ["batch", 1]
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["inside"])], "inner", [],
+        [helper.make_tensor_value_info("inside", FLOAT, shape)],
+    )  # fmt: skip
+    node = helper.make_node(
+        "If", ["so"], ["y"], then_branch=inner, else_branch=inner, name="choice"
+    )
+    model = build([node], {"x": (FLOAT, shape), "so": (TensorProto.BOOL, [])}, {"y": shape})
+    for make in (half.to_half, half.emulate_half, half.emulate_tf32):
+        with pytest.raises(half.HalfError, match="If 'choice' has a graph of its own"):
+            make(model)
+
+
 def test_the_model_given_stays_as_it_is() -> None:
     model = letters()
     before = model.SerializeToString()

@@ -10,9 +10,9 @@ folder=${2:-$root/build/fuzz}
 export CC="${CC:-clang}" CXX="${CXX:-clang++}"
 
 cmake -S "$root" -B "$folder" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSEQTILE_TESTS=ON -DSEQTILE_FUZZ=ON
-cmake --build "$folder" --target fuzz_records fuzz_faidx fuzz_bgzf
+cmake --build "$folder" --target fuzz_records fuzz_faidx fuzz_bgzf fuzz_rows
 status=0
-for target in records faidx bgzf; do
+for target in records faidx bgzf rows; do
     mkdir -p "$folder/found/$target"
     echo "== $target"
     "$folder/tests/csrc/fuzz/fuzz_$target" -max_total_time="$seconds" -max_len=8192 \
