@@ -10,6 +10,7 @@ from .errors import ProviderError
 __all__ = [
     "CPU",
     "CUDA",
+    "ON_CPU",
     "PRECISIONS",
     "Precision",
     "check_precision",
@@ -22,7 +23,7 @@ CUDA = "CUDAExecutionProvider"
 
 Precision: TypeAlias = Literal["fp32", "tf32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_ON_CPU = ("fp32", "int8")
+ON_CPU = ("fp32", "int8")
 _ON_CUDA = ("fp32", "tf32", "fp16")
 
 
@@ -82,7 +83,7 @@ def check_precision(precision: str, device: str) -> Precision:
     else:
         names = ", ".join(repr(known) for known in PRECISIONS)
         raise ValueError(f"precision must be one of {names}, not {precision!r}")
-    if device == "cpu" and precision not in _ON_CPU:
+    if device == "cpu" and precision not in ON_CPU:
         raise ProviderError(
             f"precision {precision!r} needs a GPU: use device='cuda', or precision='fp32'"
         )

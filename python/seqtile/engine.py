@@ -120,4 +120,5 @@ class Engine:
             return [session.runner() for _ in range(_LANES) for session in self._sessions]
         if self.threads == 1:
             return [first]
-        return [Session(first.model, threads=1, source=first.source)] * self.threads
+        lane = Session(first.model, threads=1, precision=first.precision, source=first.source)
+        return [lane] * self.threads

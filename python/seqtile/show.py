@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from .cards import Metric, ModelCard, Segmentation
+from .certificate import Certificate
+from .devices import ON_CPU
 from .diagnosis_text import print_diagnosis
 from .doctor import Diagnosis
 from .errors import SeqtileError
@@ -90,6 +92,8 @@ def model(name: str, *, as_json: bool) -> None:
     if c.segmentation is not None:
         _print(f"{'objects':<12} {_objects(c.segmentation)}")
     _print(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
+    certified = ", ".join(Certificate.read(_folder(name)).precisions)
+    _print(f"{'precisions':<12} {certified or 'none certified'}")
     _print(f"{'sha256':<12} {c.sha256}\n")
     table = Table("metric", "split", "n", "value [95% interval]", "", box=None, pad_edge=False)
     for metric in c.metrics:
@@ -113,23 +117,41 @@ def _objects(s: Segmentation) -> str:
     )
 
 
+def _folder(name: str) -> Path:
+    return Path(name) if Path(name).is_dir() else model_folder(name)
+
+
 def _card(name: str) -> ModelCard:
-    return read_card(Path(name)) if Path(name).is_dir() else card(name)
+    return read_card(_folder(name))
 
 
 def verify(names: list[str]) -> int:
-    """Load models (default: all): checksum, contract, golden outputs. Status 1 if one fails."""
-    from .loading import load
+    """Load models (default: all): checksum, contract, golden outputs. Status 1 if one fails.
+
+    Of a precision that the CPU has not, the checksum alone.
+    """
+    from .loading import load, model_bytes
 
     status = 0
     for name in names or list_models():
+        others = []
         try:
             predictor = load(name, device="cpu")
+            folder = _folder(name)
+            for precision in Certificate.read(folder).precisions:
+                if precision in ON_CPU:
+                    load(name, device="cpu", precision=precision)
+                else:
+                    model_bytes(folder, _card(name), precision)
+                others.append(precision)
         except SeqtileError as error:
             status = 1
             _print(f"{name}: FAILED: {error}")
         else:
-            _print(f"{name}: ok, sha256 {predictor.sha256[:12]}…, golden outputs reproduced")
+            _print(
+                f"{name}: ok, sha256 {predictor.sha256[:12]}…, golden outputs reproduced; "
+                f"certified: {', '.join(others) or 'nothing'}"
+            )
     return status
 
 
