@@ -23,7 +23,7 @@ import seqtile
 from benches.bare import LANES, THREADED, Bare, cut
 from benches.compare import peers, record, side_by_side, speed_ratio
 from benches.sequences import genome_letters
-from seqtile.segment_options import SegmentOptions
+from seqtile.segmenting.options import SegmentOptions
 
 MODEL, WINDOW, ROUNDS = "jund-cnn-seq", 101, 3
 BASES = 20_000_000

@@ -11,11 +11,11 @@ import numpy as np
 
 import seqtile
 from benches.gpu_report import Context, Section, in_time, item, write
-from seqtile.certificate import ParityRow, worst
-from seqtile.loading import model_bytes, read_golden
-from seqtile.parity import compare
-from seqtile.session import Session
-from seqtile.zoo import model_folder
+from seqtile.device.session import Session
+from seqtile.runtime.certificate import ParityRow, worst
+from seqtile.runtime.loading import model_bytes, read_golden
+from seqtile.runtime.parity import compare
+from seqtile.runtime.zoo import model_folder
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PARITY_HEAD = ("model", "precision", "output", "rows", "largest error", "tolerance", "decisions "

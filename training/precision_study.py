@@ -25,14 +25,14 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from seqtile import parity
-from seqtile.cards import ModelCard
-from seqtile.certificate import MetricRow, ParityRow, worst
-from seqtile.devices import CPU
+from seqtile.device.devices import CPU
+from seqtile.device.session import Session
 from seqtile.errors import ModelIntegrityError, SeqtileError
-from seqtile.loading import model_bytes, read_golden
-from seqtile.session import Session
-from seqtile.zoo import read_card
+from seqtile.runtime import parity
+from seqtile.runtime.cards import ModelCard
+from seqtile.runtime.certificate import MetricRow, ParityRow, worst
+from seqtile.runtime.loading import model_bytes, read_golden
+from seqtile.runtime.zoo import read_card
 
 from . import half
 from .certificate_file import update

@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile import bench, bench_timing
-from seqtile.bench import Bench
-from seqtile.bench_engines import check_parity, open_engine
-from seqtile.bench_inputs import Batch
-from seqtile.bench_plan import Plan, Rate
-from seqtile.bench_rows import Row
-from seqtile.certificate import SHARE
+from seqtile.bench import measure as bench
+from seqtile.bench import timing as bench_timing
+from seqtile.bench.engines import check_parity, open_engine
+from seqtile.bench.inputs import Batch
+from seqtile.bench.latency import PERCENTILES, samples_needed
+from seqtile.bench.load_generator import poisson_arrivals
+from seqtile.bench.measure import Bench
+from seqtile.bench.plan import Plan, Rate
+from seqtile.bench.rows import Row
+from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
-from seqtile.latency import PERCENTILES, samples_needed
-from seqtile.load_generator import poisson_arrivals
-from seqtile.pipeline import Profile
-from seqtile.warm_up import WarmUpRule
+from seqtile.runtime.certificate import SHARE
+from seqtile.runtime.pipeline import Profile
 from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)

@@ -9,8 +9,8 @@ import json
 import pytest
 from rich.console import Console
 
-from seqtile.bench_compare import compare
-from seqtile.bench_report import print_comparison, say_slower
+from seqtile.bench.compare import compare
+from seqtile.bench.report import print_comparison, say_slower
 from tests.python.made_rows import arrivals, document, row
 
 

@@ -13,11 +13,11 @@ from onnx import TensorProto
 pytest.importorskip("torch", reason="training needs torch")
 
 import seqtile
-from seqtile.cards import Metric, Threshold
-from seqtile.certificate import Certificate
-from seqtile.loading import model_bytes
-from seqtile.session import Session
-from seqtile.zoo import model_folder, read_card
+from seqtile.device.session import Session
+from seqtile.runtime.cards import Metric, Threshold
+from seqtile.runtime.certificate import Certificate
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.zoo import model_folder, read_card
 from tests.python.models import write_card
 from training import certify, precision_study, validation
 from training.int8 import to_int8
