@@ -22,7 +22,7 @@ from seqtile.bigwig import BigWigTrack
 from seqtile.peaks import PeakCaller
 from seqtile.scanner import ScanBlock
 
-BASES, BLOCK = 4_000_000, 1 << 16
+BASES, BLOCK = 2_000_000, 1 << 16
 MODEL, WINDOW = "jund-cnn-seq", 101
 THRESHOLD, GAP = 0.8, 101
 

@@ -131,8 +131,8 @@ def test_embed(benchmark: Any, tmp_path: Path) -> None:
 
 
 def test_scan(benchmark: Any, tmp_path: Path) -> None:
-    """Both strands at stride 1 of 300 kb into a bigWig and a BED file."""
-    bases, bare = 300_000, Bare(MODEL)
+    """Both strands at stride 1 of 100 kb into a bigWig and a BED file."""
+    bases, bare = 100_000, Bare(MODEL)
     letters = genome_letters(bases)
     fasta = write_fasta(tmp_path / "g.fa", letters[None])
     (found,) = seqtile.read_fasta(fasta)

@@ -62,7 +62,7 @@ def pieces_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
 def fasta_pieces(source: FastaSource, size: int) -> Iterator[Piece]:
     """At most so many records of a FASTA file at a time."""
     with FastaInput(source) as file:
-        for batch in file.batches(most=size):
+        for batch in file.batches(least=size, most=size):
             yield Piece(batch, batch.names)
 
 

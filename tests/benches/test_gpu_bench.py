@@ -171,6 +171,19 @@ def test_arithmetic_of_the_zoo(name: str) -> None:
     assert two is None or 2 * two == four > 1000  # type: ignore[operator]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("jund-cnn-seq", (256, 2048, 8192, 32_768)),
+        ("bloodmnist-best", (256,)),
+        ("dna-binding-bilstm", (256, 2048, 8192)),
+        ("nuclei-unet", (1, 8, 32)),
+    ],
+)
+def test_batches_are_no_work_of_seconds(name: str, expected: tuple[int, ...]) -> None:
+    assert gpu_speed.sizes(Context("cpu", (name,)), name) == expected
+
+
 def test_scan() -> None:
     section = Section("S", "Ss.")
     gpu_speed.scan(CONTEXT, section)
