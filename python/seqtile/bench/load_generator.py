@@ -118,28 +118,39 @@ def _together(count: int, work: Callable[[int], None], stop: threading.Event) ->
     if count == 1:
         return work(0)
     failures: list[BaseException] = []
+    begun, ended = 0, 0
+    changed = threading.Condition()
 
     def guarded(number: int) -> None:
+        nonlocal begun, ended
+        with changed:
+            begun += 1
         try:
             work(number)
         except BaseException as error:
             failures.append(error)
             stop.set()
+        finally:
+            with changed:
+                ended += 1
+                changed.notify_all()
 
-    threads = [
-        threading.Thread(target=guarded, args=(i,), name=f"load-{i}", daemon=True)
-        for i in range(count)
-    ]
+    def wait(wanted: int) -> None:
+        # Not with Thread.join: interrupted once, it takes a thread that runs for one that has ended
+        # (Python 3.11), and a thread that computes while Python ends makes the process abort.
+        with changed:
+            changed.wait_for(lambda: ended >= max(wanted, begun))
+
     try:
-        for thread in threads:
+        for number in range(count):
+            thread = threading.Thread(
+                target=guarded, args=(number,), name=f"seqtile lane of load {number}", daemon=True
+            )
             thread.start()
-        for thread in threads:
-            thread.join()
+        wait(count)
     except BaseException:  # Ctrl-C: each ends with the request it is at
         stop.set()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
+        wait(0)
         raise
     if failures:
         raise failures[0]
