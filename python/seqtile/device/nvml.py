@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
 
+from ..closing import Closing
 from .cuda_driver import library_path
 
 __all__ = ["Management", "Meter", "Usage", "Watch", "read_management"]
@@ -110,7 +111,7 @@ def _name(nvml: ctypes.CDLL, device: ctypes.c_void_p) -> str | None:
     return text.value.decode() if answered else None
 
 
-class Meter:
+class Meter(Closing):
     """Utilisation, power, energy and memory of one device.
 
     Parameters
@@ -190,17 +191,6 @@ class Meter:
         nvml, self._nvml = self._nvml, None
         if nvml is not None:
             _call(nvml, "nvmlShutdown")
-
-    def __enter__(self) -> Meter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _bus_id(index: int) -> bytes | None:
