@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from ..device.cuda_driver import read_driver
 from ..device.devices import parse_devices
 from ..device.placement import Graphs
 from ..device.session import Session, open_session
@@ -87,8 +88,10 @@ class Engine:
         self.threads = first.threads
         self.inputs = first.inputs
         self.outputs = first.outputs
+        cpu = self.device == "cpu"
+        chips = {processor_name()} if cpu else {gpu.name for gpu in read_driver().devices}
         self.key = (
-            f"{self.device}, {self.threads} threads, {precision}, {processor_name()}, "
+            f"{self.device}, {', '.join(sorted(chips))}, {self.threads} threads, {precision}, "
             f"onnxruntime {first.version}"
         )
 
