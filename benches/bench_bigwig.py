@@ -18,11 +18,11 @@ import pytest
 
 from benches.bare import THREADED, Bare, cut
 from benches.compare import peers, record, speed_ratio
-from seqtile.bigwig import BigWigTrack
-from seqtile.peaks import PeakCaller
-from seqtile.scanner import ScanBlock
+from seqtile.scanning.bigwig import BigWigTrack
+from seqtile.scanning.peaks import PeakCaller
+from seqtile.scanning.scanner import ScanBlock
 
-BASES, BLOCK = 4_000_000, 1 << 16
+BASES, BLOCK = 2_000_000, 1 << 16
 MODEL, WINDOW = "jund-cnn-seq", 101
 THRESHOLD, GAP = 0.8, 101
 

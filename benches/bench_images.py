@@ -17,7 +17,7 @@ import pytest
 
 import seqtile
 from benches.compare import peers, record, speed_ratio
-from seqtile.images import open_image
+from seqtile.images.reading import open_image
 
 SIDE = 3072
 SLIDE = Path("histology_large/her2st_C5_HE_9272x9901.jpg")

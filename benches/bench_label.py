@@ -15,8 +15,8 @@ import pytest
 from benches.blobs import cells
 from benches.compare import peers, record, speed_ratio
 from seqtile import _core
-from seqtile.cards import Segmentation
-from seqtile.labelling import label_objects
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.labelling import label_objects
 
 SIDE = 4096
 PIXELS = (SIDE * SIDE / 1e6, "Mpixels/s")

@@ -15,10 +15,10 @@ import pytest
 
 from benches.blobs import cells
 from benches.compare import peers, record, speed_ratio
-from seqtile.cards import Segmentation
-from seqtile.labelling import LabelMap, StripLabeller
-from seqtile.object_files import write_geojson, write_label_tiff
-from seqtile.objects import ObjectTable
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.labelling import LabelMap, StripLabeller
+from seqtile.segmenting.object_files import write_geojson, write_label_tiff
+from seqtile.segmenting.objects import ObjectTable
 
 SIDE = 2048
 PROPERTIES = ("label", "area", "centroid", "bbox", "mean_intensity", "min_intensity",

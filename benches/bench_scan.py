@@ -11,7 +11,7 @@ import pytest
 import seqtile
 from benches.bare import LANES, THREADED, Bare, cut
 from benches.compare import record, side_by_side
-from seqtile.report import write_scan
+from seqtile.scanning.report import write_scan
 
 MODEL = "jund-cnn-seq"
 

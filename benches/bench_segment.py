@@ -24,11 +24,11 @@ import pytest
 import seqtile
 from benches.bare import THREADED, Bare
 from benches.compare import peers, record, speed_ratio
-from seqtile.images import ImageFile, open_image, to_grey
-from seqtile.scaling import scale
-from seqtile.segment_files import segment_files
-from seqtile.segment_options import SegmentOptions
-from seqtile.segmentation import segment
+from seqtile.images.reading import ImageFile, open_image, to_grey
+from seqtile.images.scaling import scale
+from seqtile.segmenting.files import segment_files
+from seqtile.segmenting.options import SegmentOptions
+from seqtile.segmenting.segmentation import segment
 
 SLIDE = Path("histology_large/her2st_C5_HE_9272x9901.jpg")
 MODEL = os.environ.get("SEQTILE_BENCH_MODEL", "nuclei-unet")

@@ -23,7 +23,7 @@ import seqtile
 from benches.bare import LANES, THREADED, Bare, cut
 from benches.compare import peers, record, side_by_side, speed_ratio
 from benches.sequences import genome_letters
-from seqtile.segment_options import SegmentOptions
+from seqtile.segmenting.options import SegmentOptions
 
 MODEL, WINDOW, ROUNDS = "jund-cnn-seq", 101, 3
 BASES = 20_000_000
@@ -131,8 +131,8 @@ def test_embed(benchmark: Any, tmp_path: Path) -> None:
 
 
 def test_scan(benchmark: Any, tmp_path: Path) -> None:
-    """Both strands at stride 1 of 300 kb into a bigWig and a BED file."""
-    bases, bare = 300_000, Bare(MODEL)
+    """Both strands at stride 1 of 100 kb into a bigWig and a BED file."""
+    bases, bare = 100_000, Bare(MODEL)
     letters = genome_letters(bases)
     fasta = write_fasta(tmp_path / "g.fa", letters[None])
     (found,) = seqtile.read_fasta(fasta)

@@ -11,11 +11,11 @@ import seqtile
 from benches.gpu_inputs import rate, shuffled
 from benches.gpu_report import Context, Section, in_time, item
 from benches.gpu_speed import answers, session, sizes
-from seqtile.binding import BoundRunner
-from seqtile.loading import model_bytes
-from seqtile.pipeline import Profile
-from seqtile.session import Session
-from seqtile.zoo import model_folder
+from seqtile.device.binding import BoundRunner
+from seqtile.device.session import Session
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.pipeline import Profile
+from seqtile.runtime.zoo import model_folder
 
 ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "rbp-cnn")
 TORCH_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm", "bloodmnist-best",
@@ -134,7 +134,7 @@ def beside_torch(context: Context, section: Section) -> None:
 
 
 def _torch_one(context: Context, section: Section, name: str) -> None:
-    from seqtile.torch_engine import load_torch
+    from seqtile.torch_engine.engine import load_torch
 
     model = model_bytes(model_folder(name), seqtile.card(name))
     size = sizes(context, name)[-1]

@@ -23,7 +23,7 @@ class Context:
     models
         Names of shipped models.
     precisions
-        Of `seqtile.certificate.PRECISIONS`.
+        Of `seqtile.runtime.certificate.PRECISIONS`.
     quick
         Few batch sizes, little work.
     deadline

@@ -20,14 +20,16 @@ from benches.gpu_inputs import (
 )
 from benches.gpu_peak import flop, peak
 from benches.gpu_report import Context, Section, in_time, item
-from seqtile.binding import BoundRunner
-from seqtile.loading import model_bytes
-from seqtile.nvml import Meter
-from seqtile.pipeline import Profile
-from seqtile.session import Session
-from seqtile.zoo import model_folder
+from seqtile.device.binding import BoundRunner
+from seqtile.device.nvml import Meter
+from seqtile.device.session import Session
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.pipeline import Profile
+from seqtile.runtime.zoo import model_folder
 
 TARGET = 0.9
+MOST_WORK = 3e12  # flop of a batch: some 50 ms
+UNKNOWN_WORK = 2e8  # of an item where it cannot be told
 GENOME_TARGET_S = 60
 HUMAN = 3_088_269_832  # bases of chromosomes 1 to 22, X and Y, GRCh38
 STAGES = ("read", "encode", "h2d", "compute", "d2h")
@@ -47,10 +49,13 @@ def session(context: Context, name: str, precision: str, graphs: Any = "auto") -
 
 
 def sizes(context: Context, name: str) -> tuple[int, ...]:
-    """Batch sizes of the sweep, smallest first."""
-    if is_dense(name):
-        return (1,) if context.quick else (1, 8, 32)
-    return (256,) if context.quick else (256, 2048, 8192, 32_768)
+    """Batch sizes of the sweep, smallest first: none of which a card takes seconds for."""
+    tried = (1, 8, 32) if is_dense(name) else (256, 2048, 8192, 32_768)
+    if context.quick:
+        return tried[:1]
+    one = {key: values.shape for key, values in shuffled(name, 1).items()}
+    work = flop((model_folder(name) / "model.onnx").read_bytes(), one) or UNKNOWN_WORK
+    return tuple(size for size in tried if size == tried[0] or size * work <= MOST_WORK)
 
 
 def device_index(device: str) -> int:
@@ -156,8 +161,8 @@ def _scan_one(context: Context, name: str, precision: str, folder: Path) -> tupl
     size = sizes(context, name)[-1]
     on_device = resident(bound, shuffled(name, size), answers(name), least_s=least_s(context))
     bound.close()
-    # About ten seconds of work if nothing but the device's own speed limited it.
-    budget_s = 0.2 if context.quick else 6.0
+    # So many seconds of work if nothing but the device's own speed limited it.
+    budget_s = 0.2 if context.quick else 4.0
     bases = int(min(40_000_000, max(20_000, on_device / 2 * budget_s)))
     genome = random_genome(folder / f"genome{bases}.fa", bases)
 

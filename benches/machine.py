@@ -17,6 +17,7 @@ from benches.compare import seconds
 # Instruction sets that the kernels, numpy and onnxruntime choose by.
 _FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vbmi", "avx512_vnni",
           "avx512_bf16", "amx_tile", "asimd", "sve")  # fmt: skip
+_QUIET = 0.1  # quartiles of the compute loop further apart than that: others were at work
 _VARIABLES = ("OMP_NUM_THREADS", "SEQTILE_ISA", "CUDA_VISIBLE_DEVICES")
 
 
@@ -71,8 +72,10 @@ def drift(begin: Noise, end: Noise) -> str:
             f"{what} {first:.2f} ms (quartiles {spreads[0]:.0f}% apart) at the start, "
             f"{last:.2f} ms ({spreads[1]:.0f}%) at the end"
         )
+    quiet = max(noise.compute_spread for noise in (begin, end)) < _QUIET
+    rough = "" if quiet else " The machine was not quiet: the figures are rough."
     loads = ", ".join("-" if noise.load is None else f"{noise.load:.1f}" for noise in (begin, end))
-    return f"Noise, by two fixed loops: {'; '.join(parts)}; load average {loads}."
+    return f"Noise, by two fixed loops: {'; '.join(parts)}; load average {loads}.{rough}"
 
 
 def processor() -> str:

@@ -29,7 +29,7 @@ from benches import machine, results  # noqa: E402
 from benches.results import Outcome  # noqa: E402
 
 GROUPS = {
-    "data": ["onehot", "sequence", "fasta", "faidx", "kmer", "translate", "rows"],
+    "data": ["onehot", "sequence", "fasta", "faidx", "kmer", "translate", "rows", "tables"],
     "images": ["tiling", "images", "label", "objects"],
     "tracks": ["bigwig", "motifs"],
     "runtime": ["import", "predict", "scan", "segment"],

@@ -157,8 +157,9 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.tick_params("y", labelsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(
-        "our speed over that of the limit: dot and quartiles (red: short of the mark | wanted); "
-        "over each peer's: x"
+        "dot: our speed over that of the limit, with quartiles; red: short of what is wanted (|)\n"
+        "x: our speed over a peer's",
+        fontsize=8,
     )
     figure.savefig(path, dpi=110)
     plt.close(figure)

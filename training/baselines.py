@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from seqtile import kmer_matrix, one_hot, reverse_complement
-from seqtile.batch import Batch
+from seqtile.sequences.batch import Batch
 
 Floats = NDArray[np.floating]
 

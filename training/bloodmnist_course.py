@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from seqtile.session import thread_count
+from seqtile.device.session import thread_count
 
 from .bloodmnist_task import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, OUTPUTS, course_loss
 from .command import ROOT, run

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec
 
 from . import command, export, multiclass, report
 from .bloodmnist_task import Config, Task

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from seqtile.certificate import FILE, Certificate, MetricRow, ParityRow
-from seqtile.devices import PRECISIONS
+from seqtile.device.devices import PRECISIONS
+from seqtile.runtime.certificate import FILE, Certificate, MetricRow, ParityRow
 
 FILES = {"fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 

@@ -21,15 +21,15 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from seqtile import certificate, parity
-from seqtile.cards import ModelCard
-from seqtile.certificate import Certificate, ParityRow
-from seqtile.cuda import check_cuda
-from seqtile.devices import PRECISIONS, Precision
+from seqtile.device.cuda import check_cuda
+from seqtile.device.devices import PRECISIONS, Precision
+from seqtile.device.session import Session
 from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
-from seqtile.loading import model_bytes, read_golden
-from seqtile.session import Session
-from seqtile.zoo import read_card
+from seqtile.runtime import certificate, parity
+from seqtile.runtime.cards import ModelCard
+from seqtile.runtime.certificate import Certificate, ParityRow
+from seqtile.runtime.loading import model_bytes, read_golden
+from seqtile.runtime.zoo import read_card
 
 from . import half
 from .certificate_file import update

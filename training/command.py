@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import onnxruntime
 import torch
 
+from seqtile.device.session import thread_count
 from seqtile.errors import SeqtileError
-from seqtile.session import thread_count
 
 from .loop import pick_device
 

@@ -22,12 +22,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile import parity
-from seqtile.cards import METADATA_KEY, ModelCard, TensorSpec
-from seqtile.certificate import ParityRow
-from seqtile.cuda import check_cuda
+from seqtile.device.cuda import check_cuda
+from seqtile.device.session import LEVELS, Session
 from seqtile.errors import SeqtileError, ShapeError
-from seqtile.session import LEVELS, Session
+from seqtile.runtime import parity
+from seqtile.runtime.cards import METADATA_KEY, ModelCard, TensorSpec
+from seqtile.runtime.certificate import ParityRow
 
 from . import motifs
 from .certificate_file import write as write_certificate

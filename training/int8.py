@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from seqtile.certificate import PRECISION_KEY
+from seqtile.runtime.certificate import PRECISION_KEY
 
 from . import half
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 
 from . import export
 from .datasets import jund

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.cards import Baseline, Metric
+from seqtile.runtime.cards import Baseline, Metric
 
 from .baselines import KmerLogistic, consensus_score
 from .datasets.jund import Segments

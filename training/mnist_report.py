@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec
 
 from . import export, report
 from .datasets import mnist

@@ -10,8 +10,8 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 
-from seqtile.cards import Metric, ModelCard
-from seqtile.zoo import card, list_models, model_folder
+from seqtile.runtime.cards import Metric, ModelCard
+from seqtile.runtime.zoo import card, list_models, model_folder
 
 from .command import ROOT
 

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from seqtile import one_hot, reverse_complement
-from seqtile.motifs import Alphabet, Motif, write_meme
+from seqtile.sequences.motifs import Alphabet, Motif, write_meme
 
 _ROWS = 512  # sequences convolved at a time
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.cards import Metric
+from seqtile.runtime.cards import Metric
 
 from . import metrics, report
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.cards import Baseline, Metric, ModelCard, Segmentation, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, Segmentation, TensorSpec
 
 from . import command, export
 from .command import Options

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqtile.cards import Metric
+from seqtile.runtime.cards import Metric
 
 from . import instances, report
 from .datasets.nuclei import Pictures

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile.cards import Baseline, Metric, Segmentation
-from seqtile.labelling import label_objects
-from seqtile.scaling import scale
+from seqtile.images.scaling import scale
+from seqtile.runtime.cards import Baseline, Metric, Segmentation
+from seqtile.segmenting.labelling import label_objects
 
 from . import instances, report
 from .datasets import nuclei

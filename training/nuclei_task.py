@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile.cards import Segmentation
-from seqtile.labelling import label_objects
-from seqtile.scaling import scale
+from seqtile.images.scaling import scale
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.labelling import label_objects
 
 from . import instances
 from .datasets import nuclei, nuclei_dsb2018

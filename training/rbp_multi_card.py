@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec
 
 from . import command, export
 from .command import Options

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from seqtile.cards import Baseline, Metric
+from seqtile.runtime.cards import Baseline, Metric
 
 from .datasets.rnacompete import Probes
 from .figures import canvas

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec
 
 from . import command, export, report
 from .baselines import KmerRidge

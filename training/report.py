@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.cards import Baseline, Metric
+from seqtile.runtime.cards import Baseline, Metric
 
 from . import metrics as figures
 from .metrics import Score, bootstrap

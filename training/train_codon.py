@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import seqtile
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec
 
 from . import command, export, report
 from .datasets import dna_to_protein as data

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqtile import reverse_complement
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
 
 from . import command, export, report
 from .baselines import KmerLogistic

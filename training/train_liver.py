@@ -30,10 +30,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqtile.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
-from seqtile.logos import draw_logos
-from seqtile.motifs import Motif, write_meme
-from seqtile.motifs_cli import compare, pick, recognised
+from seqtile.commands.motifs import compare, pick, recognised
+from seqtile.runtime.cards import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.sequences.logos import draw_logos
+from seqtile.sequences.motifs import Motif, write_meme
 
 from . import command, export, motifs, report
 from .baselines import KmerLogistic, KmerRidge

@@ -23,7 +23,7 @@ import dataclasses
 import time
 from pathlib import Path
 
-from seqtile.cards import Baseline, Metric
+from seqtile.runtime.cards import Baseline, Metric
 
 from . import command, export, mnist_report, report
 from .command import Options

@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqtile.cards import Baseline, Metric
+from seqtile.runtime.cards import Baseline, Metric
 
 from . import command, export, report
 from . import rbp_multi_report as table

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtile.cards import ModelCard
-from seqtile.labelling import label_objects
+from seqtile.runtime.cards import ModelCard
+from seqtile.segmenting.labelling import label_objects
 
 from . import instances, metrics, multiclass, nuclei_task, rbp_task
 from .datasets import bloodmnist, dna_binding, jund, liver_enhancers, mnist

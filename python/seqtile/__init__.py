@@ -21,16 +21,25 @@ except ImportError as error:
     ) from error
 
 from .errors import *  # noqa: F403
-from .sequence import decode, encode, one_hot, reverse_complement, windows
+from .sequences.sequence import decode, encode, one_hot, reverse_complement, windows
 
 if TYPE_CHECKING:
-    from .cards import ModelCard
     from .example import example_path
-    from .faidx import Fasta
-    from .fasta import Record, read_fasta
-    from .images import find_images, open_image, read_image
-    from .inputs import InputSpec
-    from .kmers import (
+    from .images.reading import find_images, open_image, read_image
+    from .images.scaling import scale
+    from .images.stitching import Stitcher, stitch
+    from .images.tiling import TilePlan, Tiles, tile
+    from .runtime.cards import ModelCard
+    from .runtime.inputs import InputSpec
+    from .runtime.loading import load
+    from .runtime.predictor import Predictor
+    from .runtime.zoo import card, list_models
+    from .scanning.scanner import ScanBlock, scan
+    from .segmenting.options import SegmentOptions
+    from .segmenting.segmentation import Segmented, segment
+    from .sequences.faidx import Fasta
+    from .sequences.fasta import Record, read_fasta
+    from .sequences.kmers import (
         KmerCounter,
         KmerTable,
         canonical_kmers,
@@ -40,54 +49,45 @@ if TYPE_CHECKING:
         kmer_strings,
         minimizers,
     )
-    from .loading import load
-    from .predictor import Predictor
-    from .scaling import scale
-    from .scanner import ScanBlock, scan
-    from .segment_options import SegmentOptions
-    from .segmentation import Segmented, segment
-    from .stitching import Stitcher, stitch
-    from .tiling import TilePlan, Tiles, tile
-    from .translation import translate
-    from .zoo import card, list_models
+    from .sequences.translation import translate
 
 __version__ = "0.1.0"
 
 # Imported when first used, so that `import seqtile` costs next to nothing beside numpy.
 _LAZY = {
-    "Fasta": "faidx",
-    "InputSpec": "inputs",
-    "KmerCounter": "kmers",
-    "KmerTable": "kmers",
-    "ModelCard": "cards",
-    "Predictor": "predictor",
-    "Record": "fasta",
-    "ScanBlock": "scanner",
-    "SegmentOptions": "segment_options",
-    "Segmented": "segmentation",
-    "Stitcher": "stitching",
-    "TilePlan": "tiling",
-    "Tiles": "tiling",
-    "canonical_kmers": "kmers",
-    "card": "zoo",
+    "Fasta": "sequences.faidx",
+    "InputSpec": "runtime.inputs",
+    "KmerCounter": "sequences.kmers",
+    "KmerTable": "sequences.kmers",
+    "ModelCard": "runtime.cards",
+    "Predictor": "runtime.predictor",
+    "Record": "sequences.fasta",
+    "ScanBlock": "scanning.scanner",
+    "SegmentOptions": "segmenting.options",
+    "Segmented": "segmenting.segmentation",
+    "Stitcher": "images.stitching",
+    "TilePlan": "images.tiling",
+    "Tiles": "images.tiling",
+    "canonical_kmers": "sequences.kmers",
+    "card": "runtime.zoo",
     "example_path": "example",
-    "find_images": "images",
-    "kmer_codes": "kmers",
-    "kmer_counts": "kmers",
-    "kmer_matrix": "kmers",
-    "kmer_strings": "kmers",
-    "list_models": "zoo",
-    "load": "loading",
-    "minimizers": "kmers",
-    "open_image": "images",
-    "read_fasta": "fasta",
-    "read_image": "images",
-    "scale": "scaling",
-    "scan": "scanner",
-    "segment": "segmentation",
-    "stitch": "stitching",
-    "tile": "tiling",
-    "translate": "translation",
+    "find_images": "images.reading",
+    "kmer_codes": "sequences.kmers",
+    "kmer_counts": "sequences.kmers",
+    "kmer_matrix": "sequences.kmers",
+    "kmer_strings": "sequences.kmers",
+    "list_models": "runtime.zoo",
+    "load": "runtime.loading",
+    "minimizers": "sequences.kmers",
+    "open_image": "images.reading",
+    "read_fasta": "sequences.fasta",
+    "read_image": "images.reading",
+    "scale": "images.scaling",
+    "scan": "scanning.scanner",
+    "segment": "segmenting.segmentation",
+    "stitch": "images.stitching",
+    "tile": "images.tiling",
+    "translate": "sequences.translation",
 }
 
 __all__ = [

@@ -16,7 +16,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import bench_cli, commands
+from .commands import bench as bench_cli
+from .commands import verbs as commands
 
 __all__ = ["main"]
 

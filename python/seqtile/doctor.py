@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import __version__, _core
-from .cuda import cuda_indices, examine_cuda, install_command
+from .device.cuda import cuda_indices, examine_cuda, install_command
 from .errors import ProviderError, SeqtileError
 from .machine import cpu_info, processor_name
-from .zoo import list_models, model_folder
+from .runtime.zoo import list_models, model_folder
 
 __all__ = ["Diagnosis", "diagnose", "probe"]
 
@@ -106,7 +106,7 @@ def diagnose(device: str = "auto") -> Diagnosis:
     _clashes(versions, found, cuda=device not in ("cpu", "auto"))
     cuda, answers, death = _examine("cuda" if device in ("auto", "cpu") else device)
     try:
-        from . import session  # noqa: F401
+        from .device import session  # noqa: F401
         from .threads import thread_count
     except ImportError as error:
         found.add(*_no_runtime(error.__cause__ or error, versions, device, cuda))
@@ -240,7 +240,7 @@ def _has_card(cuda: dict[str, Any] | None) -> bool:
 
 
 def _try(device: str, model: str | None) -> str:
-    from .loading import load
+    from .runtime.loading import load
 
     if model is None:
         return "the package holds no model to try: pip install --force-reinstall seqtile"
@@ -321,6 +321,6 @@ def probe(device: str) -> None:
 
 
 def _nodes(device: str, model: str) -> dict[str, int]:
-    from .node_providers import nodes_by_provider
+    from .device.node_providers import nodes_by_provider
 
     return nodes_by_provider(model_folder(model), device)

@@ -16,9 +16,9 @@ import pytest
 import seqtile
 from benches import gpu, gpu_engines, gpu_inputs, gpu_parity, gpu_peak, gpu_speed
 from benches.gpu_report import Context, Section, cell, document, guarded
-from seqtile.certificate import ParityRow
-from seqtile.session import Session
-from seqtile.zoo import model_folder
+from seqtile.device.session import Session
+from seqtile.runtime.certificate import ParityRow
+from seqtile.runtime.zoo import model_folder
 
 CONTEXT = Context("cpu", ("jund-cnn-seq", "bloodmnist-cnn-pool"), ("fp32",), quick=True)
 
@@ -169,6 +169,19 @@ def test_arithmetic_of_the_zoo(name: str) -> None:
     ]
     two, four = (gpu_peak.flop(model, shape) for shape in shapes)
     assert two is None or 2 * two == four > 1000  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("jund-cnn-seq", (256, 2048, 8192, 32_768)),
+        ("bloodmnist-best", (256,)),
+        ("dna-binding-bilstm", (256, 2048, 8192)),
+        ("nuclei-unet", (1, 8, 32)),
+    ],
+)
+def test_batches_are_no_work_of_seconds(name: str, expected: tuple[int, ...]) -> None:
+    assert gpu_speed.sizes(Context("cpu", (name,)), name) == expected
 
 
 def test_scan() -> None:

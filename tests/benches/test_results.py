@@ -180,6 +180,8 @@ def test_noise() -> None:
     text = machine.drift(begin, end)
     assert "compute 1.00 ms (quartiles 5% apart) at the start, 1.50 ms (25%) at the end" in text
     assert "load average 0.5, -" in text
+    assert "not quiet" in text
+    assert "not quiet" not in machine.drift(begin, begin)
 
 
 def test_machine_is_described() -> None:

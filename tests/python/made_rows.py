@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from seqtile.bench_rows import RULES, Document, Row
-from seqtile.latency import PERCENTILES, Window
+from seqtile.bench.latency import PERCENTILES, Window
+from seqtile.bench.rows import RULES, Document, Row
 
 ROW = Row(
     model="tiny", engine="onnxruntime", device="cpu", precision="fp32", threads=2,

@@ -13,7 +13,14 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.cards import METADATA_KEY, Metric, ModelCard, Segmentation, TensorSpec, Threshold
+from seqtile.runtime.cards import (
+    METADATA_KEY,
+    Metric,
+    ModelCard,
+    Segmentation,
+    TensorSpec,
+    Threshold,
+)
 
 Axis = int | str
 

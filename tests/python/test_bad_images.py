@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from seqtile.errors import ImageError
-from seqtile.images import open_image, read_image
+from seqtile.images.reading import open_image, read_image
 from tests.python.pictures import encoded, picture
 
 tifffile = pytest.importorskip("tifffile")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtile.zoo import model_folder as shipped_folder
+from seqtile.runtime.zoo import model_folder as shipped_folder
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import counts_model, model_folder
@@ -191,7 +191,8 @@ def test_good_index(model: Path, good: Path) -> None:
         ("--max-n", -1, "max_n must not be negative, not -1"),
         ("--batch-size", 0, "batch_size must be 'auto' or at least 1, not 0"),
         ("--threads", 0, "threads must be at least 1, not 0"),
-        ("--device", "gpu", "device must be 'auto', 'cpu', 'cuda' or 'cuda:N', not 'gpu'"),
+        ("--device", "gpu", "'cuda:N' or several as 'cuda:0,1', not 'gpu'"),
+        ("--precision", "fp8", "precision must be"),
         ("--regions", "none.bed", "none.bed: No such file or directory"),
         ("--regions", "/dev/null", "/dev/null: the BED file holds no interval"),
     ],

@@ -13,17 +13,19 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile import bench, bench_timing
-from seqtile.bench import Bench
-from seqtile.bench_engines import check_parity, open_engine
-from seqtile.bench_inputs import Batch
-from seqtile.bench_plan import Plan, Rate
-from seqtile.bench_rows import Row
+from seqtile.bench import measure as bench
+from seqtile.bench import timing as bench_timing
+from seqtile.bench.engines import check_parity, open_engine
+from seqtile.bench.inputs import Batch
+from seqtile.bench.latency import PERCENTILES, samples_needed
+from seqtile.bench.load_generator import poisson_arrivals
+from seqtile.bench.measure import Bench
+from seqtile.bench.plan import Plan, Rate
+from seqtile.bench.rows import Row
+from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
-from seqtile.latency import PERCENTILES, samples_needed
-from seqtile.load_generator import poisson_arrivals
-from seqtile.pipeline import Profile
-from seqtile.warm_up import WarmUpRule
+from seqtile.runtime.certificate import SHARE
+from seqtile.runtime.pipeline import Profile
 from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)
@@ -143,6 +145,34 @@ def test_rates_that_cannot_be_measured_leave_the_others(tiny: str) -> None:
     assert many["why"] == "1e+09 requests/s are too many to count: lower --rate"
 
 
+def test_devices_and_precisions_that_do_not_go_together(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU has no fp16 and a GPU no int8: left out, said; alone they are errors."""
+    opened = open_engine("onnxruntime", tiny, device="cpu", threads=1)
+    asked: list[tuple[str, str]] = []
+
+    def open_any(name: str, model: str, *, device: str, precision: str, **_: Any) -> Any:
+        if (device, precision) not in asked:
+            asked.append((device, precision))
+        return opened
+
+    monkeypatch.setattr(bench, "open_engine", open_any)
+    made = Bench(
+        Plan(models=(tiny,), batch_sizes=(4,), devices=("cpu", "cuda"), seconds=0.05, rule=COLD,
+             precisions=("fp32", "fp16", "int8"), threads=1)
+    )  # fmt: skip
+    assert len(list(made.rows())) == 4
+    assert asked == [("cpu", "fp32"), ("cpu", "int8"), ("cuda", "fp32"), ("cuda", "fp16")]
+    fp16, int8 = made.skipped
+    assert "cpu fp16" in fp16["what"]
+    assert "needs a GPU" in fp16["why"]
+    assert "cuda int8" in int8["what"]
+    monkeypatch.undo()
+    with pytest.raises(seqtile.ProviderError, match="fp16"):
+        measure(tiny, precisions=("fp16",))
+
+
 def test_shapes_and_images(tiny: str, tmp_path: Path) -> None:
     cells = str(image_folder(tmp_path / "cells"))
     rows = measure(tiny, cells, shapes=((5,), (30,), (8, 16)))
@@ -229,8 +259,8 @@ def test_parity() -> None:
     good = {"b": np.float32([[100.5, 3], [7, 7]]), "a": np.float32([1, 2, 9]), "more": np.zeros(3)}
     a, b = check_parity(good, reference, what="x", precision="fp16", tolerance=1e-5)
     assert (a.output, a.items, a.difference) == ("a", 2, 0)
-    assert a.tolerance == pytest.approx(0.02)  # 0.01 of the largest, 2
-    assert (b.items, b.difference, b.tolerance) == pytest.approx((1, 0.5, 1))
+    assert a.tolerance == pytest.approx(2 * SHARE["fp16"])
+    assert (b.items, b.difference, b.tolerance) == pytest.approx((1, 0.5, 100 * SHARE["fp16"]))
     with pytest.raises(EngineMismatchError, match="'b' differs"):
         check_parity(good, reference, what="x", precision="fp32", tolerance=1e-5)
     (c,) = check_parity({"a": reference["a"]}, {"a": reference["a"]}, what="x", precision="fp32",

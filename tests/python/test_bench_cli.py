@@ -16,8 +16,8 @@ import pytest
 
 import seqtile
 from seqtile import cli
-from seqtile.bench import Bench
-from seqtile.bench_rows import Document, read_document
+from seqtile.bench.measure import Bench
+from seqtile.bench.rows import Document, read_document
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.made_rows import document, row
@@ -291,7 +291,7 @@ def _processor_seconds(pid: int) -> float:
 def test_the_verb_starts_fast() -> None:
     """Its arguments import nothing that computes."""
     code = (
-        "import sys; from seqtile import bench_cli, cli; cli._parser();"
+        "import sys; from seqtile import cli; import seqtile.commands.bench; cli._parser();"
         "print(sorted({'onnxruntime', 'rich', 'matplotlib', 'torch'} & sys.modules.keys()))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

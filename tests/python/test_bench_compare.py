@@ -9,8 +9,8 @@ import json
 import pytest
 from rich.console import Console
 
-from seqtile.bench_compare import compare
-from seqtile.bench_report import print_comparison, say_slower
+from seqtile.bench.compare import compare
+from seqtile.bench.report import print_comparison, say_slower
 from tests.python.made_rows import arrivals, document, row
 
 
@@ -159,16 +159,17 @@ def test_text() -> None:
     )
     console = Console(width=100, record=True, file=io.StringIO())
     result = compare(new, old)
-    print_comparison(result, "old.json", console)
+    print_comparison(result, "old.json", console, 0.125)
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 100
     text = " ".join(" ".join(lines).split())
-    assert "old.json: speed of this run over that one's, 95 % interval" in text
+    assert "old.json: speed of this run over that one's, 95% interval" in text
     first, second = result.rows
     assert first.interval is not None
     low, high = first.interval
     assert f"items/s {first.before:.0f} {first.after:.0f} 0.50x {low:.2f}-{high:.2f} slower" in text
     assert f"p50 ms {second.before * 1e3:.1f} {second.after * 1e3:.1f} 1.00x" in text
+    assert "fails where all of the interval is below 0.875, or a rate is no longer" in text
     assert "batch 10, c1, threads 2: not in the old run" in text
     assert "not compared: 3 more, not in the old run" in text
     assert "threads 7: in the old run only" in text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile.bench_inputs import Source, Workload
+from seqtile.bench.inputs import Source, Workload
 from tests.python.models import colour_folder, counts_model, image_folder, model_folder, rich_folder
 from tests.python.oracle import write_fasta
 

@@ -10,9 +10,9 @@ import cv2
 import pytest
 from rich.console import Console
 
-from seqtile.bench_plot import draw_bench
-from seqtile.bench_report import print_document
-from seqtile.bench_rows import Document, Row
+from seqtile.bench.plot import draw_bench
+from seqtile.bench.report import print_document
+from seqtile.bench.rows import Document, Row
 from tests.python.made_rows import DOCUMENT, ROW, arrivals, document, row
 
 STAGES = {

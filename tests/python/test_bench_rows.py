@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtile.bench_rows import SCHEMA, Document, read_document
+from seqtile.bench.rows import SCHEMA, Document, read_document
 from seqtile.errors import BenchFileError
 from tests.python.made_rows import DOCUMENT, arrivals, row
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seqtile import bench_watch
-from seqtile.bench_machine import PeakMemory, machine, versions
-from seqtile.bench_watch import Watch
-from seqtile.nvml import Usage
+from seqtile.bench import watch as bench_watch
+from seqtile.bench.machine import PeakMemory, machine, versions
+from seqtile.bench.watch import Watch
+from seqtile.device.nvml import Usage
 
 USAGES = {
     0: Usage(2.0, 4, 50.0, 1000, 100.0, 50.0),

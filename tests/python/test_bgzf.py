@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
-from seqtile.contigs import open_contigs
 from seqtile.errors import FastaIndexError, FastaParseError
+from seqtile.sequences.contigs import open_contigs
 
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqtile import ScanBlock, bigwig
-from seqtile.bigwig import BigWigTrack
+from seqtile import ScanBlock
+from seqtile.scanning import bigwig
+from seqtile.scanning.bigwig import BigWigTrack
 
 Interval = tuple[int, int, float]
 

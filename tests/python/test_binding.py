@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqtile import binding
-from seqtile.binding import BoundRunner
+from seqtile.device import binding
+from seqtile.device.binding import BoundRunner
+from seqtile.device.memory import Block, HostMemory
+from seqtile.device.session import Session
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.memory import Block, HostMemory
-from seqtile.pipeline import Profile
-from seqtile.session import Session
+from seqtile.runtime.pipeline import Profile
 from tests.python.feeds import SHIPPED, model_bytes, random_feeds
 from tests.python.models import (
     counts_model,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from seqtile import ModelCard
-from seqtile.cards import Baseline
 from seqtile.errors import ModelCardError
+from seqtile.runtime.cards import Baseline
 from tests.python.models import CARD, COLOUR_CARD, IMAGE_CARD
 
 

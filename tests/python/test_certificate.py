@@ -12,9 +12,9 @@ import pytest
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.cards import TensorSpec
-from seqtile.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
-from seqtile.parity import cases, compare, decide, difference
+from seqtile.runtime.cards import TensorSpec
+from seqtile.runtime.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
+from seqtile.runtime.parity import cases, compare, decide, difference
 from tests.python.models import CARD, COLOUR_CARD, GOLDEN, IMAGE_CARD, RICH_CARD, motif_score
 
 ROW = ParityRow(

@@ -14,7 +14,7 @@ import pytest
 
 import seqtile
 from seqtile import cli, scan
-from seqtile.report import write_scan
+from seqtile.scanning.report import write_scan
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import CARD, counts_model, model_folder, motif_model, motif_score, sha256

@@ -15,8 +15,9 @@ import numpy as np
 import pysam
 import pytest
 
-from seqtile import compression, read_fasta
+from seqtile import read_fasta
 from seqtile.errors import FastaParseError
+from seqtile.sequences import compression
 
 zstd = pytest.importorskip("backports.zstd")
 

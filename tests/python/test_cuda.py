@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 import seqtile
-from seqtile import binding
-from seqtile.binding import BoundRunner
+from seqtile.device import binding
+from seqtile.device.binding import BoundRunner
+from seqtile.device.placement import OF_SHAPES
+from seqtile.device.session import Session
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.placement import OF_SHAPES
-from seqtile.session import Session
 from tests.python.feeds import EXPORTED, SHIPPED, model_bytes, random_feeds
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from seqtile.devices import CPU, CUDA, check_precision, parse_devices, providers
+from seqtile.device.devices import CPU, CUDA, check_precision, parse_devices, providers
+from seqtile.device.failures import explain, is_out_of_memory, load_failure, reason
+from seqtile.device.placement import graphs_verdict
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.failures import explain, is_out_of_memory, load_failure, reason
-from seqtile.placement import graphs_verdict
 
 # names
 

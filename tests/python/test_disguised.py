@@ -20,13 +20,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from seqtile import binding
-from seqtile import session as module
-from seqtile.binding import BoundRunner
+from seqtile.device import binding
+from seqtile.device import session as module
+from seqtile.device.binding import BoundRunner
+from seqtile.device.memory import CudaMemory
+from seqtile.device.session import Session
 from seqtile.errors import ModelIntegrityError, OutOfMemoryError, ProviderError
-from seqtile.memory import CudaMemory
-from seqtile.pipeline import Profile
-from seqtile.session import Session
+from seqtile.runtime.pipeline import Profile
 from tests.python.feeds import model_bytes, random_feeds
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")

@@ -10,12 +10,12 @@ import pytest
 
 import seqtile
 from seqtile import _core, doctor
-from seqtile.cuda import check_cuda
+from seqtile.device.cuda import check_cuda
+from seqtile.device.node_providers import nodes_by_provider
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
-from seqtile.node_providers import nodes_by_provider
+from seqtile.runtime.zoo import list_models, model_folder
 from seqtile.threads import thread_count
-from seqtile.zoo import list_models, model_folder
 from tests.python.command import check_refused
 from tests.python.command import seqtile as run
 

@@ -23,13 +23,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
-from seqtile.contigs import open_contigs
 from seqtile.errors import (
     ContigNotFoundError,
     FastaIndexError,
     FastaParseError,
     IntervalError,
 )
+from seqtile.sequences.contigs import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seqtile import image_raster
 from seqtile.errors import ImageError, IntervalError, SeqtileError, ShapeError
-from seqtile.images import find_images, open_image, read_image, to_channels, to_grey
+from seqtile.images import raster as image_raster
+from seqtile.images.reading import find_images, open_image, read_image, to_channels, to_grey
 from tests.python.pictures import Array, encoded, picture
 
 cv2 = pytest.importorskip("cv2")
@@ -334,7 +334,7 @@ def test_a_missing_library(
 
 def test_importing_loads_no_library() -> None:
     code = (
-        "import sys, seqtile.images;"
+        "import sys, seqtile.images.reading;"
         "print({'cv2', 'pyvips', 'tifffile', 'imagecodecs', 'onnxruntime'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

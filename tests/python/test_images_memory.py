@@ -15,7 +15,7 @@ TIMES = 4
 # Two sums of the pixels, read in strips that overlap, and the peak of this process alone.
 READ = """
 import sys
-from seqtile.images import open_image
+from seqtile.images.reading import open_image
 total = 0
 with open_image(sys.argv[1]) as image:
     print(image.height, image.width)

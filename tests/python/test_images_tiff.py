@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from seqtile.errors import ImageError
-from seqtile.images import open_image, read_image
+from seqtile.images.reading import open_image, read_image
 from tests.python.pictures import Array, encoded, picture
 
 tifffile = pytest.importorskip("tifffile")

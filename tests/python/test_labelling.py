@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seqtile import OutputError, ShapeError
-from seqtile.cards import Segmentation
-from seqtile.label_rows import LabelRows, runs_of
-from seqtile.labelling import LabelMap, StripLabeller, label_objects
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.label_rows import LabelRows, runs_of
+from seqtile.segmenting.labelling import LabelMap, StripLabeller, label_objects
 
 FOUR = ndimage.generate_binary_structure(2, 1)
 
@@ -158,7 +158,7 @@ def test_any_strips_give_the_labels_of_the_whole(
     whole = label_objects(mask, marker, settings)
     rows = data.draw(st.integers(1, 12))
     with pytest.MonkeyPatch.context() as patch:  # pixels grown at a time: these rows, or reach
-        patch.setattr("seqtile.labelling._STRIP_PIXELS", rows * mask.shape[1])
+        patch.setattr("seqtile.segmenting.labelling._STRIP_PIXELS", rows * mask.shape[1])
         threads = data.draw(st.integers(1, 3))
         labels = in_strips(mask, marker, settings, cuts, threads=threads)
     np.testing.assert_array_equal(labels, whole)
@@ -175,7 +175,7 @@ def test_a_label_map_gives_its_rows_in_any_order(reach: int) -> None:
 def test_label_files_spill_to_the_folder_and_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqtile.label_rows._IN_MEMORY", 100)
+    monkeypatch.setattr("seqtile.segmenting.label_rows._IN_MEMORY", 100)
     mask, marker = smooth((40, 40), 0, 1), smooth((40, 40), 0, 2)
     settings = Segmentation(reach=3)
     expected = label_objects(mask, marker, settings)
@@ -231,14 +231,14 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-import seqtile.overlay
-from seqtile.cards import Segmentation
-from seqtile.labelling import StripLabeller
-from seqtile.object_files import write_geojson, write_label_tiff
-from seqtile.objects import ObjectTable, write_objects
-from seqtile.overlay import Overlay
+import seqtile.segmenting.overlay
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.labelling import StripLabeller
+from seqtile.segmenting.object_files import write_geojson, write_label_tiff
+from seqtile.segmenting.objects import ObjectTable, write_objects
+from seqtile.segmenting.overlay import Overlay
 
-seqtile.overlay._LONGEST = 500  # both heights are reduced to this
+seqtile.segmenting.overlay._LONGEST = 500  # both heights are reduced to this
 folder, strips = Path(sys.argv[1]), int(sys.argv[2])
 y, x = np.mgrid[:500, :2000]
 mask = ((np.sin(y / 5) * np.sin(x / 7) + 1) / 2).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtile.latency import (
+from seqtile.bench.latency import (
     PERCENTILES,
     Window,
     latency_interval,

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqtile.load_generator import (
+from seqtile.bench.load_generator import (
     OpenLoop,
     closed_loop,
     open_loop,
     poisson_arrivals,
 )
-from seqtile.warm_up import WarmUpRule
+from seqtile.bench.warm_up import WarmUpRule
 from tests.python.virtual_clock import VirtualClock
 
 COLD = WarmUpRule(most_s=0)

@@ -13,10 +13,10 @@ import pytest
 
 import seqtile
 from seqtile import ModelIntegrityError, ModelNotFoundError, PrecisionError, ProviderError
-from seqtile.certificate import PRECISION_KEY, ParityRow
-from seqtile.loading import model_bytes
-from seqtile.session import ort
-from seqtile.zoo import read_card
+from seqtile.device.session import ort
+from seqtile.runtime.certificate import PRECISION_KEY, ParityRow
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.zoo import read_card
 from tests.python.models import GOLDEN, model_folder, sha256
 
 HAS_CUDA = "CUDAExecutionProvider" in ort.get_available_providers()

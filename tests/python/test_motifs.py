@@ -10,7 +10,7 @@ import pytest
 from Bio import motifs as bio
 
 from seqtile import MotifParseError, ShapeError
-from seqtile.motifs import (
+from seqtile.sequences.motifs import (
     KNOWN_DNA,
     Motif,
     best_match,

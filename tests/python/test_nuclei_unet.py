@@ -9,7 +9,7 @@ import pytest
 
 import seqtile
 from seqtile import Predictor, example_path, scale
-from seqtile.labelling import label_objects
+from seqtile.segmenting.labelling import label_objects
 
 
 @pytest.fixture(scope="module")

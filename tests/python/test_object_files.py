@@ -20,10 +20,10 @@ from shapely.geometry import Point, shape
 from shapely.prepared import prep
 
 from seqtile import OutputError
-from seqtile.cards import Segmentation
-from seqtile.labelling import LabelMap, StripLabeller
-from seqtile.object_files import write_geojson, write_label_tiff
-from seqtile.objects import ObjectTable
+from seqtile.runtime.cards import Segmentation
+from seqtile.segmenting.labelling import LabelMap, StripLabeller
+from seqtile.segmenting.object_files import write_geojson, write_label_tiff
+from seqtile.segmenting.objects import ObjectTable
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def test_label_tiffs_can_be_read_back(tmp_path: Path, mask: NDArray[Any], dtype:
 
 
 def test_large_ones_are_big_tiffs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqtile.object_files._LARGEST_TIFF", 1 << 18)
+    monkeypatch.setattr("seqtile.segmenting.object_files._LARGEST_TIFF", 1 << 18)
     path = tmp_path / "labels.tiff"
     mask = noise((200, 300), 0.4)
     with label_map(mask) as labels:
@@ -110,7 +110,7 @@ def test_outlines_hold_the_object_s_pixels_and_no_others(
     mask = noise((height, width), density, seed)
     path = tmp_path_factory.mktemp("outlines") / "a.geojson"
     with label_map(mask) as labels, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seqtile.object_files._STRIP_PIXELS", step * width)
+        patch.setattr("seqtile.segmenting.object_files._STRIP_PIXELS", step * width)
         write_geojson(path, labels)
         pixels = labels.rows(0, height)
     features = features_of(path)
@@ -145,8 +145,8 @@ def test_an_object_as_high_as_the_image_is_moved_once(
                 return lambda parts: moved.append(sum(map(len, parts))) or np.concatenate(parts)
             return getattr(np, name)
 
-    monkeypatch.setattr("seqtile.object_files._STRIP_PIXELS", 2 * 8)
-    monkeypatch.setattr("seqtile.object_files.np", Counting())
+    monkeypatch.setattr("seqtile.segmenting.object_files._STRIP_PIXELS", 2 * 8)
+    monkeypatch.setattr("seqtile.segmenting.object_files.np", Counting())
     with label_map(mask) as labels:
         write_geojson(tmp_path / "a.geojson", labels)
         pixels = labels.rows(0, 60)

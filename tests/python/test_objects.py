@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
 from seqtile import OutputError, ShapeError
-from seqtile.objects import ObjectTable, write_objects
+from seqtile.segmenting.objects import ObjectTable, write_objects
 
 SUFFIXES = {1: [""], 2: ["_0", "_1"], 3: ["_red", "_green", "_blue"]}
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from seqtile import OutputError, ShapeError
-from seqtile.overlay import Overlay
+from seqtile.segmenting.overlay import Overlay
 
 YELLOW, CYAN, GREEN = (255, 225, 0), (0, 240, 255), (70, 255, 50)
 
@@ -71,8 +71,8 @@ def test_small_images_are_shown_twice_as_large(tmp_path: Path) -> None:
 def test_large_images_are_reduced_to_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, channels: int
 ) -> None:
-    monkeypatch.setattr("seqtile.overlay._LONGEST", 200)
-    monkeypatch.setattr("seqtile.overlay._SHORT", 100)
+    monkeypatch.setattr("seqtile.segmenting.overlay._LONGEST", 200)
+    monkeypatch.setattr("seqtile.segmenting.overlay._SHORT", 100)
     rng = np.random.default_rng(0)
     shape = (304, 401)
     image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)

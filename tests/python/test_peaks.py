@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from seqtile import ScanBlock
-from seqtile.peaks import PeakCaller
+from seqtile.scanning.peaks import PeakCaller
 
 NAN = float("nan")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtile.pipeline import Lane, Profile, Stopped, ordered
+from seqtile.runtime.pipeline import Lane, Profile, Stopped, ordered
 
 
 class Echo:

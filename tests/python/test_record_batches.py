@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import _core, read_fasta
-from seqtile.batch import Alphabet, RecordBatch
 from seqtile.errors import AlphabetError, FastaParseError, ShapeError
-from seqtile.fasta import FastaInput
-from seqtile.inputs import InputSpec, Labels, SequenceInput
+from seqtile.runtime.inputs import InputSpec, Labels, SequenceInput
+from seqtile.sequences.batch import Alphabet, RecordBatch
+from seqtile.sequences.fasta import FastaInput
 
 RECORD = st.tuples(
     st.text("abc|:.\u00e9", min_size=1, max_size=6), st.text("ACGTNacgtn", max_size=9)

@@ -20,11 +20,12 @@ import pytest
 from matplotlib.image import imread
 
 import seqtile
-from seqtile import Predictor, outputs, scan, scanner
-from seqtile.cuda_libraries import runtime_wheels
+from seqtile import Predictor, outputs, scan
+from seqtile.device.cuda_libraries import runtime_wheels
 from seqtile.errors import OutputError
 from seqtile.outputs import AtomicOutputs
-from seqtile.report import Checksum, write_scan
+from seqtile.scanning import scanner
+from seqtile.scanning.report import Checksum, write_scan
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import model_folder, sha256

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 import seqtile
 from seqtile import ModelCard, _core, decode
-from seqtile.batch import Names
-from seqtile.cards import TensorSpec
 from seqtile.errors import OutputError, ShapeError
-from seqtile.fasta import FastaInput
-from seqtile.prediction import Outputs, PredictionBlock
-from seqtile.rows import Rows
-from seqtile.tables import write_predictions
+from seqtile.runtime.cards import TensorSpec
+from seqtile.runtime.prediction import Outputs, PredictionBlock
+from seqtile.runtime.rows import Rows
+from seqtile.runtime.tables import write_predictions
+from seqtile.sequences.batch import Names
+from seqtile.sequences.fasta import FastaInput
 from tests.python.models import CARD
 
 CELLS, JSON = _core.RowField.CELLS, _core.RowField.JSON

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from seqtile.errors import ShapeError
-from seqtile.scaling import GreyLevels, scale
+from seqtile.images.scaling import GreyLevels, scale
 
 images = st.sampled_from([np.uint8, np.uint16]).flatmap(
     lambda kind: hnp.arrays(kind, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqtile
-from seqtile import Fasta, InputSpec, Predictor, scan, scanner
+from seqtile import Fasta, InputSpec, Predictor, scan
 from seqtile.errors import (
     AlphabetError,
     ContigNotFoundError,
@@ -23,7 +23,8 @@ from seqtile.errors import (
     IntervalError,
     ShapeError,
 )
-from seqtile.scanner import Interval, Scan, read_bed
+from seqtile.scanning import scanner
+from seqtile.scanning.scanner import Interval, Scan, read_bed
 from tests.python.models import counts_model, motif_model, motif_score
 from tests.python.oracle import (
     Tracks,
@@ -456,7 +457,7 @@ def test_blocks_are_bounded(
     monkeypatch.setattr(scanner, "_BLOCK_BASES", 1000)
     source = io.BytesIO(b">x\n" + b"ACGTTGCAAC" * 6000 + b"\n")
     fetched: list[int] = []
-    fasta = seqtile.contigs.open_contigs(source)
+    fasta = seqtile.sequences.contigs.open_contigs(source)
     fetch = fasta.fetch
 
     def watch(chrom: str, start: int, end: int) -> np.ndarray:

@@ -13,9 +13,9 @@ import pytest
 import tifffile
 
 import seqtile
-from seqtile.image_items import Fitting
-from seqtile.image_tiff import TiffImage
-from seqtile.segment_cli import Targets
+from seqtile.commands.segment import Targets
+from seqtile.images.items import Fitting
+from seqtile.images.tiff import TiffImage
 from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 import seqtile
 from seqtile import Predictor, scale
 from seqtile.errors import ImageError, ShapeError
-from seqtile.execution import Execution
-from seqtile.labelling import label_objects
-from seqtile.segment_options import SegmentOptions
-from seqtile.segmentation import Work, segmented
+from seqtile.runtime.execution import Execution
+from seqtile.segmenting.labelling import label_objects
+from seqtile.segmenting.options import SegmentOptions
+from seqtile.segmenting.segmentation import Work, segmented
 from tests.python.models import IMAGE_CARD, colour_folder, image_folder, image_mean, model_folder
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtile import session as module
 from seqtile import threads as threads_module
-from seqtile.cuda import check_cuda
+from seqtile.device import session as module
+from seqtile.device.cuda import check_cuda
+from seqtile.device.session import LEVELS, Session, open_session
 from seqtile.errors import ModelIntegrityError, ProviderError
-from seqtile.session import LEVELS, Session, open_session
 from seqtile.threads import thread_count
 from tests.python.models import GOLDEN, motif_model, motif_score
 
@@ -73,9 +73,9 @@ def test_a_run_that_fails_names_the_model(model: bytes) -> None:
 TIGHT = """
 import resource, sys
 import numpy as np
-from seqtile.binding import BoundRunner
+from seqtile.device.binding import BoundRunner
 from seqtile.errors import OutOfMemoryError
-from seqtile.session import Session
+from seqtile.device.session import Session
 
 model = open(sys.argv[1], "rb").read()
 session = Session(model, threads=1, source="motif")
@@ -114,7 +114,7 @@ def test_memory_that_really_runs_out(model: bytes, tmp_path: Path, how: str) -> 
 SHRINK = """
 import resource, sys
 import numpy as np
-from seqtile.session import Session
+from seqtile.device.session import Session
 
 session = Session(open(sys.argv[1], "rb").read(), threads=1)
 large = np.full((1 << 14, 1 << 12), ord("A"), np.uint8)

@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 import seqtile
-from seqtile import zoo
+from seqtile.device.session import Session
 from seqtile.errors import (
     ModelIntegrityError,
     ProviderError,
     ShapeError,
     UnsupportedOperatorError,
 )
-from seqtile.session import Session
+from seqtile.runtime import zoo
 from tests.python.models import GOLDEN, motif_model, motif_score, rich_model
 
 pytest.importorskip("onnx", reason="the torch engine needs onnx")
@@ -30,7 +30,7 @@ torch = pytest.importorskip("torch", reason="the torch engine needs torch")
 
 from onnx import TensorProto, helper  # noqa: E402
 
-from seqtile.torch_engine import TorchEngine, load_torch  # noqa: E402
+from seqtile.torch_engine.engine import TorchEngine, load_torch  # noqa: E402
 
 LETTERS = np.frombuffer("".join(GOLDEN).encode(), np.uint8).reshape(len(GOLDEN), -1)
 Feeds = dict[str, NDArray[Any]]
@@ -133,7 +133,7 @@ def test_what_cannot_be_compiled_whole_is_an_error(
         return torch.sigmoid(x)
 
     monkeypatch.setitem(
-        sys.modules["seqtile.torch_node"].OPERATORS,
+        sys.modules["seqtile.torch_engine.node"].OPERATORS,
         "Sigmoid",
         lambda node, x: node.call(breaks, node.tensor(x)),
     )
@@ -247,7 +247,7 @@ def test_threads_are_set_at_each_call(motif: bytes) -> None:
 @pytest.mark.parametrize("before", ["tf32", "ieee"])
 @pytest.mark.parametrize("allowed", [True, False])
 def test_tf32_is_put_back(allowed: bool, before: str) -> None:
-    from seqtile.torch_engine import _tf32
+    from seqtile.torch_engine.engine import _tf32
 
     settings = [torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn]
     usual = [setting.fp32_precision for setting in settings]
@@ -312,7 +312,7 @@ def test_no_cuda(motif: bytes) -> None:
 
 def test_half_precision_weights_keep_float32_outside(tmp_path: Path) -> None:
     """The module of fp16, which engines have on CUDA alone, on the CPU."""
-    from seqtile.torch_graph import build_module, read_model
+    from seqtile.torch_engine.graph import build_module, read_model
 
     content = rich_model(tmp_path / "rich.onnx").read_bytes()
     module = build_module(
@@ -330,8 +330,8 @@ def test_without_torch() -> None:
     """The error names the mend; and torch_engine is all that needs torch."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import seqtile.predictor\n"
-        "try: import seqtile.torch_engine\n"
+        "import seqtile.runtime.predictor\n"
+        "try: import seqtile.torch_engine.engine\n"
         "except ImportError as error: print(error)"
     )
     result = subprocess.run(

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="the torch engine needs torch")
 from onnx import TensorProto, helper
 
 from seqtile.errors import OutOfMemoryError, ProviderError, UnsupportedOperatorError
-from seqtile.torch_engine import load_torch
+from seqtile.torch_engine.engine import load_torch
 from tests.python.torch_nodes import assert_alike, floats, model_of, numbers, whole
 
 # LSTM

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="the torch engine needs torch")
 
 from onnx import TensorProto, helper
 
-from seqtile.torch_node import OPERATORS
+from seqtile.torch_engine.node import OPERATORS
 from tests.python.torch_nodes import (
     assert_alike,
     floats,

@@ -12,8 +12,9 @@ import pytest
 from Bio.Seq import Seq
 
 import seqtile
-from seqtile import Predictor, scan, scanner
-from seqtile.report import ScanReport, write_scan
+from seqtile import Predictor, scan
+from seqtile.scanning import scanner
+from seqtile.scanning.report import ScanReport, write_scan
 from tests.python.models import motif_score
 from tests.python.oracle import (
     Row,

@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.session import Session
-from seqtile.torch_engine import load_torch
+from seqtile.device.session import Session
+from seqtile.torch_engine.engine import load_torch
 
 Arrays = Mapping[str, NDArray[Any]]
 RANDOM = np.random.default_rng(0)

@@ -14,7 +14,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
-from seqtile.session import Session  # noqa: E402
+from seqtile.device.session import Session  # noqa: E402
 from training import bloodmnist_augment, train_bloodmnist  # noqa: E402
 from training.bloodmnist_task import Config, Task  # noqa: E402
 from training.datasets import bloodmnist  # noqa: E402

@@ -16,10 +16,10 @@ from onnx import numpy_helper
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.certificate import PRECISION_KEY, Certificate, MetricRow, ParityRow
-from seqtile.loading import model_bytes
-from seqtile.session import Session
-from seqtile.zoo import read_card
+from seqtile.device.session import Session
+from seqtile.runtime.certificate import PRECISION_KEY, Certificate, MetricRow, ParityRow
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.zoo import read_card
 from tests.python.models import KERNEL, model_folder, sha256, write_card
 from training import certify
 from training.certificate_file import update

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.session import LEVELS, Session
+from seqtile.device.session import LEVELS, Session
 from training import half
 
 FLOAT = TensorProto.FLOAT

@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
-from seqtile.certificate import PRECISION_KEY
-from seqtile.session import LEVELS, Session
+from seqtile.device.session import LEVELS, Session
+from seqtile.runtime.certificate import PRECISION_KEY
 from training import half
 from training.int8 import to_int8
 

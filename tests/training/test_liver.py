@@ -22,8 +22,8 @@ from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
 from seqtile import reverse_complement  # noqa: E402
-from seqtile.motifs import read_meme  # noqa: E402
-from seqtile.motifs_cli import compare, recognised  # noqa: E402
+from seqtile.commands.motifs import compare, recognised  # noqa: E402
+from seqtile.sequences.motifs import read_meme  # noqa: E402
 from training import train_liver  # noqa: E402
 from training.liver_task import Config, Task, augmented  # noqa: E402
 from training.models.enhancer_cnn import CourseCNN, EnhancerCNN, EnsembleCNN, Liver  # noqa: E402

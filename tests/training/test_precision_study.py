@@ -13,13 +13,14 @@ from onnx import TensorProto
 pytest.importorskip("torch", reason="training needs torch")
 
 import seqtile
-from seqtile.cards import Metric
-from seqtile.certificate import Certificate
-from seqtile.loading import model_bytes
-from seqtile.session import Session
-from seqtile.zoo import model_folder, read_card
+from seqtile.device.session import Session
+from seqtile.runtime.cards import Metric, Threshold
+from seqtile.runtime.certificate import Certificate
+from seqtile.runtime.loading import model_bytes
+from seqtile.runtime.zoo import model_folder, read_card
 from tests.python.models import write_card
 from training import certify, precision_study, validation
+from training.int8 import to_int8
 from training.metrics import roc_auc
 
 from .test_certify import exported
@@ -53,9 +54,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def figure(folder: Path, value: float, low: float) -> None:
-    """Set what the card says of validation."""
+    """Set what the card says of validation; the threshold is no golden output, which is 0.5."""
     metric = Metric("roc_auc", "valid", 60, value, (low, 1.0))
-    write_card(folder, dataclasses.replace(read_card(folder), metrics=(metric,)))
+    threshold = Threshold(0.45, "by hand")
+    card = dataclasses.replace(read_card(folder), metrics=(metric,), threshold=threshold)
+    write_card(folder, card)
 
 
 def fast(monkeypatch: pytest.MonkeyPatch, speed: float) -> None:
@@ -67,6 +70,10 @@ def test_what_keeps_its_metric_and_is_faster_is_shipped(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fast(monkeypatch, 2.0)
+    table = folder.parent / "precisions.csv"
+    names = [field.name for field in dataclasses.fields(precision_study.Line)]
+    first = ["tiny", *names[1:]]
+    table.write_text("\n".join(",".join(row) for row in (names, first, ["another", *names[1:]])))
     arguments = ["tiny", "--exported", str(folder.parent), "--out", str(folder.parent)]
     assert precision_study.main(arguments) == 0
     found = Certificate.read(folder)
@@ -82,8 +89,9 @@ def test_what_keeps_its_metric_and_is_faster_is_shipped(
     assert 0 < error < 0.25
     assert predictor.sha256 == found.variants["int8"].sha256
 
-    with (folder.parent / "precisions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    with table.open(newline="") as file:
+        other, *rows = csv.DictReader(file)
+    assert other["model"] == "another"
     assert [(row["precision"], row["how"]) for row in rows] == [
         ("tf32", "emulated"), ("fp16", "emulated"), ("int8", "all"), ("int8", "inner"),
     ]  # fmt: skip
@@ -119,6 +127,19 @@ def test_what_is_slow_or_worse_is_not(
     if low > 0.9:  # emulated TF32 is as bad here, and refused by its figure
         with pytest.raises(seqtile.PrecisionError, match="says no to precision 'tf32': roc_auc"):
             seqtile.load(folder, precision="tf32")
+
+
+@pytest.mark.parametrize(("speeds", "how"), [((2.0, 2.05), "all"), ((2.0, 2.2), "inner")])
+def test_all_products_are_quantised_unless_the_others_are_faster(
+    speeds: tuple[float, float], how: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(speeds)
+    monkeypatch.setattr(precision_study.Judge, "speed", lambda *_: (next(left),) * 3)
+    lines = [line for line in precision_study.study(folder) if line.precision == "int8"]
+    assert [line.how for line in lines if line.shipped] == [how]
+    batches = validation.subject(read_card(folder)).train
+    made = to_int8((folder / "model.onnx").read_bytes(), batches, inner=how == "inner")
+    assert (folder / "model.int8.onnx").read_bytes() == made
 
 
 def test_figures_of_other_rows_are_refused(

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.cards import ModelCard  # noqa: E402
+from seqtile.runtime.cards import ModelCard  # noqa: E402
 from training import rbp_multi_report as table  # noqa: E402
 from training import train_rbp_multi  # noqa: E402
 from training.datasets.rnacompete import Probes  # noqa: E402

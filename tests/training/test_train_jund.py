@@ -18,7 +18,7 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.cards import METADATA_KEY  # noqa: E402
+from seqtile.runtime.cards import METADATA_KEY  # noqa: E402
 from training import jund_student, train_jund  # noqa: E402
 from training.models.tf_binding import SequenceCNN  # noqa: E402
 

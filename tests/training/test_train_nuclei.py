@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
-from seqtile.cards import Segmentation  # noqa: E402
+from seqtile.runtime.cards import Segmentation  # noqa: E402
 from training import (  # noqa: E402
     nuclei_course,
     nuclei_crops,

@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
-from seqtile.session import Session  # noqa: E402
+from seqtile.device.session import Session  # noqa: E402
 from training import train_rbp  # noqa: E402
 from training.datasets import rnacompete  # noqa: E402
 from training.datasets.rnacompete import Probes  # noqa: E402

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtile.sequence import one_hot
+from seqtile.sequences.sequence import one_hot
 
 
 class LetterTable(nn.Module):

@@ -1,0 +1,1 @@
+"""`seqtile bench`: how fast models run, measured so that runs can be compared."""

@@ -1,0 +1,264 @@
+"""``seqtile kmers``: count the k-mers of FASTA files, print and write them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from .. import _core
+from ..errors import AlphabetError
+from ..outputs import AtomicOutputs, check_suffix, output_errors
+from ..sequences.fasta import Record, read_fasta
+from ..sequences.kmer_table import KmerTable, kmer_letters
+from ..sequences.kmers import KmerCounter
+
+__all__ = ["Counted", "count_files", "print_counted", "write_tables"]
+
+_BATCH_LETTERS = 1 << 22  # counted in one call: records may be short
+_ROWS = 1 << 20  # of a table written at a time
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The k-mers of some files.
+
+    Attributes
+    ----------
+    table
+        Different k-mers and their counts.
+    sequences, letters
+        Number of records, and of their letters.
+    seconds
+        Wall time of reading and counting.
+    """
+
+    table: KmerTable
+    sequences: int
+    letters: int
+    seconds: float
+
+
+def count_files(
+    sources: Sequence[str],
+    k: int,
+    *,
+    canonical: bool,
+    threads: int,
+    progress: Callable[[int], object],
+) -> Counted:
+    """Count the k-mers of all records of all files, about 4 million letters at a time.
+
+    Parameters
+    ----------
+    sources
+        Paths of FASTA files, ``"-"`` for standard input.
+    progress
+        Called with the number of letters counted.
+
+    Raises
+    ------
+    AlphabetError
+        A byte that is no nucleotide letter; carries ``record`` and ``position``.
+    FastaParseError
+        A file that is no FASTA.
+    """
+    started = time.perf_counter()
+    counter = KmerCounter(k, canonical=canonical, threads=threads)
+    sequences = letters = 0
+    for source in sources:
+        for batch in _batches(read_fasta(source)):
+            try:
+                counter.add([record.sequence for record in batch])
+            except AlphabetError as error:
+                raise AlphabetError(
+                    error.position,
+                    error.byte,
+                    expected=error.expected,
+                    index=sequences + error.index,
+                    record=batch[error.index].name,
+                ) from None
+            sequences += len(batch)
+            letters += sum(len(record.sequence) for record in batch)
+            progress(letters)
+    table = counter._table(release=True)
+    return Counted(table, sequences, letters, time.perf_counter() - started)
+
+
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    letters = 0
+    for record in records:
+        batch.append(record)
+        letters += len(record.sequence) + 1
+        if letters >= _BATCH_LETTERS:
+            yield batch
+            batch, letters = [], 0
+    if batch:
+        yield batch
+
+
+def check_outputs(outputs: Sequence[str]) -> None:
+    """Refuse an output whose format is not known or cannot be written here.
+
+    Raises
+    ------
+    ValueError
+        A suffix other than ``.tsv``, ``.parquet`` and ``.npz``.
+    ImportError
+        Parquet without pyarrow.
+    """
+    for output in outputs:
+        if output != "-":
+            check_suffix(Path(output), _FORMATS)
+
+
+def write_tables(table: KmerTable, outputs: Sequence[str]) -> None:
+    """Write a table to files by their suffixes, all of them or none; ``"-"`` is standard output.
+
+    ``.tsv``: k-mer, tab, count. ``.parquet``: kmer (string), code, count (uint64). ``.npz``: codes,
+    counts (uint64), k, canonical.
+
+    Raises
+    ------
+    OutputError
+        A folder missing or not writable, a disk that is full; nothing is left behind.
+    """
+    with AtomicOutputs() as files:
+        for output in outputs:
+            path = None if output == "-" else files.path_for(Path(output))
+            suffix = ".tsv" if path is None else Path(output).suffix.lower()
+            with output_errors("standard output" if path is None else output):
+                opened = nullcontext(sys.stdout.buffer) if path is None else path.open("wb")
+                with opened as file:
+                    _FORMATS[suffix](table, cast(BinaryIO, file))
+                    file.flush()
+
+
+def _slices(table: KmerTable) -> Iterator[slice]:
+    for begin in range(0, len(table), _ROWS):
+        yield slice(begin, begin + _ROWS)
+
+
+def _write_tsv(table: KmerTable, file: BinaryIO) -> None:
+    for rows in _slices(table):
+        file.write(_core.kmer_lines(table.codes[rows], table.counts[rows], table.k))
+
+
+def _write_parquet(table: KmerTable, file: BinaryIO) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("kmer", pa.string()), ("code", pa.uint64()), ("count", pa.uint64())])
+    with pq.ParquetWriter(file, schema) as writer:
+        for rows in _slices(table):
+            codes = table.codes[rows]
+            ends = np.arange(len(codes) + 1, dtype=np.int32) * np.int32(table.k)
+            letters = kmer_letters(codes, table.k)
+            names = pa.StringArray.from_buffers(
+                len(codes), pa.py_buffer(ends), pa.py_buffer(letters)
+            )
+            columns = [names, pa.array(codes), pa.array(table.counts[rows])]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def _write_npz(table: KmerTable, file: BinaryIO) -> None:
+    np.savez(
+        file,
+        codes=table.codes,
+        counts=table.counts,
+        k=np.int64(table.k),
+        canonical=np.bool_(table.canonical),
+    )
+
+
+_FORMATS: dict[str, Callable[[KmerTable, BinaryIO], None]] = {
+    ".tsv": _write_tsv,
+    ".parquet": _write_parquet,
+    ".npz": _write_npz,
+}
+
+
+def print_counted(
+    counted: Counted, *, top: int, histogram: bool, outputs: Sequence[str], as_json: bool
+) -> None:
+    """Print the totals and the most frequent k-mers, or the abundance histogram.
+
+    Data goes to standard output, unless the table itself was written there. With ``histogram`` it
+    is a line per count (count, tab, number of different k-mers) and the totals go to standard
+    error.
+    """
+    out = sys.stderr if "-" in outputs else sys.stdout
+    if as_json:
+        content = _to_dict(counted, top=top, histogram=histogram, outputs=outputs)
+        print(json.dumps(content, indent=2), file=out)
+        return
+    lines = _summary(counted, outputs)
+    if histogram:
+        print(*lines, sep="\n", file=sys.stderr)  # noqa: T201
+        counts, sizes = counted.table.histogram()
+        rows = zip(counts.tolist(), sizes.tolist(), strict=True)
+        out.write("".join(f"{count}\t{size}\n" for count, size in rows))
+        return
+    print(*lines, *_top_lines(counted.table, top), sep="\n", file=out)
+
+
+def _to_dict(
+    counted: Counted, *, top: int, histogram: bool, outputs: Sequence[str]
+) -> dict[str, Any]:
+    table, best = counted.table, counted.table.top(top)
+    content: dict[str, Any] = {
+        "k": table.k,
+        "canonical": table.canonical,
+        "sequences": counted.sequences,
+        "letters": counted.letters,
+        "total": table.total,
+        "distinct": table.distinct,
+        "seconds": counted.seconds,
+        "top": [
+            {"kmer": kmer, "count": count}
+            for kmer, count in zip(best.strings(), best.counts.tolist(), strict=True)
+        ],
+        "outputs": list(outputs),
+    }
+    if histogram:
+        counts, sizes = table.histogram()
+        content["histogram"] = np.stack([counts, sizes], axis=1).tolist()
+    return content
+
+
+def _summary(counted: Counted, outputs: Sequence[str]) -> list[str]:
+    table = counted.table
+    rate = counted.letters / counted.seconds / 1e6 if counted.seconds else 0
+    return [
+        f"read      {counted.letters:,} letters of {counted.sequences:,} sequences "
+        f"in {counted.seconds:.1f} s ({rate:,.0f} Mbases/s)",
+        f"{table.k}-mers".ljust(10)
+        + f"{table.total:,}, {table.distinct:,} different"
+        + (", canonical" if table.canonical else ""),
+        *(f"wrote     {output}" for output in outputs if output != "-"),
+    ]
+
+
+def _top_lines(table: KmerTable, top: int) -> list[str]:
+    best = table.top(top)
+    if not len(best):
+        return []
+    total = table.total
+    counts = [f"{count:,}" for count in best.counts.tolist()]
+    width = max(table.k, len("k-mer"))
+    columns = max(len("count"), *map(len, counts))
+    return [
+        f"  {'k-mer':<{width}}  {'count':>{columns}}    share",
+        *(
+            f"  {kmer:<{width}}  {text:>{columns}}  {count / total:7.3%}"
+            for kmer, text, count in zip(best.strings(), counts, best.counts.tolist(), strict=True)
+        ),
+    ]

@@ -1,0 +1,194 @@
+"""Images of any size: found, opened by rows, brought to grey or to three channels.
+
+PNG, JPEG, GIF and BMP, and TIFF of 8 or 16 bits with tiles, strips and pyramids (``.svs``). Needs
+the extra ``images``.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ImageError, ShapeError
+from ..outputs import require
+from .file import ImageFile, Pixels
+from .raster import open_raster, raster_format
+from .tiff import is_tiff, open_tiff
+
+__all__ = [
+    "SUFFIXES",
+    "ImageFile",
+    "find_images",
+    "open_image",
+    "read_image",
+    "to_channels",
+    "to_grey",
+]
+
+# What is an image in a folder. A file that is named itself may be called anything.
+SUFFIXES = frozenset(
+    ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .btf .tf8 .svs".split()  # noqa: SIM905
+)
+
+
+def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Find the images that files, folders and patterns name.
+
+    Parameters
+    ----------
+    sources
+        Files; folders, of which the files with one of `SUFFIXES` (in any case) are taken, sorted by
+        name, without subfolders and without names that begin with a dot, but with links that lead
+        nowhere, so that opening them says so; patterns with ``*``, ``?``, ``[...]`` and ``**``, of
+        which the files are taken that match, sorted. What exists under its name is never taken as
+        a pattern.
+
+    Returns
+    -------
+    the files in the order of the sources; one that was found before is not repeated.
+
+    Raises
+    ------
+    ImageError
+        A source that names no file, or a folder without images.
+    """
+    found: dict[str, Path] = {}
+    for source in sources:
+        for path in _found(os.fspath(source)):
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def _found(source: str) -> Iterator[Path]:
+    path = Path(source)
+    if path.is_dir():
+        files = [
+            file
+            for file in sorted(path.iterdir())
+            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            if file.is_file() or not file.exists()
+        ]
+        if not files:
+            raise ImageError(path, f"a folder without images ({' '.join(sorted(SUFFIXES))})")
+    elif path.exists():
+        files = [path]
+    else:
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
+        files = [file for file in map(Path, names) if file.is_file()]
+        if not files:
+            raise ImageError(path, "no such file or folder, and no file matches it as a pattern")
+    yield from files
+
+
+def open_image(path: str | os.PathLike[str], *, level: int = 0) -> ImageFile:
+    """Open an image to read its rows.
+
+    The format is told by the file's first bytes, not by its name. The pixels are decoded when rows
+    are first asked for, so damage in them is raised there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    level
+        Level of a pyramid, 0 for the full size.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError
+        A file that cannot be opened.
+    ImageError
+        What is no file (a pipe), or a file that is empty, no image, truncated, of a kind of pixels
+        that is not supported (float, CMYK, several pages, channels other than 1, 3 and 4), or
+        without this level.
+    ImportError
+        A library of the extra ``images`` is missing.
+    """
+    path = Path(path)
+    kind = path.stat().st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # opening a pipe may wait for ever
+        raise ImageError(path, "expected a file, found a pipe or a device")
+    with path.open("rb") as file:
+        head = file.read(32)
+    if not head:
+        raise ImageError(path, "expected an image, found an empty file")
+    if is_tiff(head):
+        return open_tiff(path, level=level)
+    format_ = raster_format(head)
+    if format_ is None:
+        raise ImageError(path, "expected a PNG, JPEG, GIF, BMP or TIFF image, found none of them")
+    return open_raster(path, format_, level=level)
+
+
+def read_image(path: str | os.PathLike[str], *, level: int = 0) -> Pixels:
+    """Read a whole image: (H, W), or (H, W, 3) as RGB; uint8 or uint16. See `open_image`."""
+    with open_image(path, level=level) as image:
+        return image.read()
+
+
+def to_grey(pixels: Pixels) -> Pixels:
+    """Luminance of an RGB image; a grey image as it is.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) or (H, W, 3) in the order R, G, B; uint8 or uint16.
+
+    Returns
+    -------
+    array of shape (H, W) of the same dtype, ``0.299 R + 0.587 G + 0.114 B``. The weights are those
+    of ITU-R BT.601 as fractions of 2**15, 9798, 19235 and 3735, and the sum is rounded half up, as
+    in OpenCV.
+
+    Raises
+    ------
+    ShapeError
+        Another shape or dtype.
+    """
+    _check(pixels)
+    if pixels.ndim == 2:
+        return pixels
+    require("cv2", "turning colour images to grey", package="opencv-python-headless")
+    import cv2
+
+    grey: Pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+def to_channels(pixels: Pixels, channels: int) -> Pixels:
+    """Bring an image to one channel by `to_grey`, or to three by repeating the grey levels.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) or (H, W, 3), RGB; uint8 or uint16.
+    channels
+        1 or 3.
+
+    Returns
+    -------
+    array of shape (H, W) or (H, W, 3), C-contiguous; the image itself if it has them already.
+
+    Raises
+    ------
+    ShapeError
+        Another shape or dtype, or another number of channels.
+    """
+    if channels == 1:
+        return to_grey(pixels)
+    if channels != 3:
+        raise ShapeError(f"channels: expected 1 or 3, found {channels}")
+    _check(pixels)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., np.newaxis], 3, axis=2)
+
+
+def _check(pixels: Pixels) -> None:
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ShapeError(f"expected an image of (H, W) or (H, W, 3), found {pixels.shape}")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise ShapeError(f"expected an image of uint8 or uint16, found {pixels.dtype}")

@@ -1,0 +1,1 @@
+"""Models: cards, loading, batches, the pipeline that feeds them."""

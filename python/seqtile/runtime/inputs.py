@@ -1,0 +1,243 @@
+"""What a model takes, sequences or images, and how a third-party model wants its sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import AlphabetError, ShapeError
+from ..sequences.batch import Alphabet, Layout, SequenceBatch
+from ..sequences.sequence import one_hot
+
+__all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput"]
+
+# Items of one shape that go through the session together: their places in the batch, and an array.
+Chunk: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
+# How many items of a shape make a chunk at most.
+Limit: TypeAlias = "Callable[[tuple[int, ...]], int]"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """How a third-party model wants its sequences.
+
+    Attributes
+    ----------
+    layout
+        ``"NCL"`` or ``"NLC"``: float32 one-hot of shape (batch, channels, length) or
+        (batch, length, channels); ``"bytes"``: uint8 letters of shape (batch, length).
+    alphabet
+        Channel order, as in `seqtile.one_hot`.
+    unknown
+        Column of an unknown letter: ``"zero"``, ``"uniform"`` or ``"raise"``.
+    name
+        Name of the graph's sequence input; default its first.
+    length
+        Sequence length where the graph leaves it open but the model does not.
+    """
+
+    layout: Layout | Literal["bytes"] = "NCL"
+    alphabet: str = "dna"
+    unknown: Literal["zero", "uniform", "raise"] = "zero"
+    name: str | None = None
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.layout not in ("NCL", "NLC", "bytes"):
+            raise ValueError(f"layout must be 'NCL', 'NLC' or 'bytes', not {self.layout!r}")
+        if self.unknown not in ("zero", "uniform", "raise"):
+            raise ValueError(f"unknown must be 'zero', 'uniform' or 'raise', not {self.unknown!r}")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What errors call the items of a batch."""
+
+    first: int = 0
+    names: Sequence[str] = ()
+
+    def __call__(self, index: int, kind: str = "sequence") -> str:
+        """What to call the item at this place of the batch."""
+        if not self.names:
+            return f"{kind} {self.first + index}"
+        return f"record {self.names[index]!r}" if kind == "sequence" else self.names[index]
+
+
+class ModelInput(Protocol):
+    """The first input of a graph: checks what it is given, and cuts it into arrays of one shape."""
+
+    name: str
+    takes: Literal["sequences", "images"]
+    batch: int | None
+
+    def batch_of(self, items: Any) -> Any:
+        """What was given as a batch that has a length."""
+
+    def chunks(self, batch: Any, limit: Limit, labels: Labels) -> Iterator[Chunk]:
+        """Arrays of one shape, of at most as many items as ``limit`` says.
+
+        Raises
+        ------
+        ShapeError, AlphabetError
+            Something the model does not take; raised before the first chunk.
+        """
+
+    def feed(self, chunk: NDArray[np.uint8]) -> NDArray[Any]:
+        """The graph's input for an array of a chunk."""
+
+
+class SequenceInput:
+    """The sequence input of a graph: checks lengths and letters, turns bytes into feeds."""
+
+    takes: Literal["sequences", "images"] = "sequences"
+
+    def __init__(self, name: str, spec: InputSpec, batch: int | None, length: int | None) -> None:
+        self.name = name
+        self.spec = spec
+        self.alphabet = Alphabet(spec.alphabet)
+        self.batch = batch
+        self.length = length
+        self.min_length = 1
+        self.multiple = 1
+
+    def batch_of(self, items: Any) -> SequenceBatch:
+        """One sequence or several as a batch."""
+        return items if isinstance(items, SequenceBatch) else SequenceBatch(items)
+
+    def chunks(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Chunk]:
+        """Letters of one length, uint8, shape (n, L); see `ModelInput`."""
+        self.check_lengths(batch.lengths, labels)
+        self.check_letters(batch, labels)
+        for length in np.unique(batch.lengths).tolist():
+            rows = np.flatnonzero(batch.lengths == length)
+            letters, size = batch.letters(rows, length), limit((length,))
+            for begin in range(0, len(rows), size):
+                yield rows[begin : begin + size], letters[begin : begin + size]
+
+    def check_letters(self, batch: SequenceBatch, labels: Labels) -> None:
+        """Raise `AlphabetError` for a letter the model does not know."""
+        strict = self.spec.unknown == "raise"
+        refused = batch.core.find_above(self.alphabet.core, strict)
+        if refused is not None:
+            error = batch.error(refused, self.alphabet, raised_unknown=strict)
+            raise AlphabetError(
+                error.position,
+                error.byte,
+                expected=error.expected,
+                index=labels.first + error.index,
+                record=labels.names[error.index] if labels.names else "",
+            )
+
+    def check_lengths(self, lengths: NDArray[np.int64], labels: Labels) -> None:
+        """Raise `ShapeError` for a length the model does not take."""
+        if self.length is None:
+            wrong = (lengths < self.min_length) | (lengths % self.multiple != 0)
+        else:
+            wrong = lengths != self.length
+        if wrong.any():
+            index = int(np.flatnonzero(wrong)[0])
+            wanted = str(self.length or f"at least {self.min_length}")
+            if self.multiple > 1:
+                wanted += f" and a multiple of {self.multiple}"
+            raise ShapeError(
+                f"{labels(index)} has {lengths[index]} letters, the model takes {wanted}"
+            )
+
+    def feed(self, letters: NDArray[np.uint8]) -> NDArray[Any]:
+        """The graph's input for uint8 letters of shape (n, L)."""
+        if self.spec.layout == "bytes":
+            return letters
+        return one_hot(
+            letters,
+            alphabet=self.spec.alphabet,
+            layout=self.spec.layout,
+            unknown=self.spec.unknown,
+        )
+
+
+class ImageInput:
+    """The image input of a graph: checks kind and size.
+
+    Parameters
+    ----------
+    name
+        Of the input.
+    shape
+        Height and width, None where any that is a multiple of ``multiple`` and at least ``least``.
+    channels
+        1 for grey, shape (H, W); 3 for RGB, shape (H, W, 3).
+    """
+
+    takes: Literal["sequences", "images"] = "images"
+    batch: int | None = None
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int | None, int | None],
+        channels: int,
+        *,
+        least: int = 1,
+        multiple: int = 1,
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.channels = channels
+        self.least = max(1, least)
+        self.multiple = multiple
+        self._rank = 2 if channels == 1 else 3
+
+    def batch_of(self, items: Any) -> list[NDArray[np.uint8]] | NDArray[np.uint8]:
+        """One image or several as a batch: an array with a first axis for them, or a list."""
+        if isinstance(items, np.ndarray) and items.ndim == self._rank + 1:
+            return items
+        return [items] if isinstance(items, np.ndarray) else list(items)
+
+    def chunks(
+        self, batch: list[NDArray[np.uint8]] | NDArray[np.uint8], limit: Limit, labels: Labels
+    ) -> Iterator[Chunk]:
+        """Images of one size, uint8, shape (n, H, W) or (n, H, W, 3); see `ModelInput`."""
+        whole = isinstance(batch, np.ndarray)
+        for i in range(min(len(batch), 1) if whole else len(batch)):
+            self._check(batch[i], i, labels)
+        shapes = np.array([image.shape[:2] for image in batch]).reshape(-1, 2)
+        for shape in np.unique(shapes, axis=0):
+            rows = np.flatnonzero((shapes == shape).all(1))
+            size = limit(tuple(shape.tolist()))
+            for begin in range(0, len(rows), size):
+                chosen = rows[begin : begin + size]
+                if whole:
+                    yield chosen, batch[begin : begin + size]  # type: ignore[misc]
+                else:
+                    yield chosen, np.stack([batch[i] for i in chosen.tolist()])
+
+    def _check(self, image: Any, index: int, labels: Labels) -> None:
+        what = labels(index, "image")
+        kind = "grey, shape (H, W)" if self.channels == 1 else "RGB, shape (H, W, 3)"
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            found = image.dtype if isinstance(image, np.ndarray) else type(image).__name__
+            raise ShapeError(
+                f"{what}: expected an array of uint8, {kind}, not {found} "
+                "(seqtile.scale makes uint8 of uint16)"
+            )
+        if image.ndim != self._rank or image.shape[2:] not in ((), (3,)):
+            raise ShapeError(f"{what} has the shape {image.shape}, the model takes {kind}")
+        for axis, size, wanted in zip(("high", "wide"), image.shape, self.shape, strict=False):
+            if wanted is not None and size != wanted:
+                raise ShapeError(
+                    f"{what} is {image.shape[0]} x {image.shape[1]} pixels (height x width), the "
+                    f"model takes {self.shape[0]} x {self.shape[1]}"
+                )
+            if wanted is None and (size < self.least or size % self.multiple):
+                raise ShapeError(
+                    f"{what} is {size} pixels {axis}, the model takes multiples of "
+                    f"{self.multiple} from {self.least} on (seqtile.segment takes any size)"
+                )
+
+    def feed(self, chunk: NDArray[np.uint8]) -> NDArray[Any]:
+        """The chunk itself."""
+        return chunk

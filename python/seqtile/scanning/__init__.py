@@ -1,0 +1,1 @@
+"""Scores along genomes, and the tracks they are written to."""

@@ -1,0 +1,287 @@
+"""Run a scan into files: tracks, figure, manifest, summary."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..device.cuda_libraries import runtime_wheels
+from ..outputs import (
+    AtomicOutputs,
+    check_suffix,
+    output_errors,
+    require,
+    sha256_of,
+    write_manifest,
+)
+from .peaks import Peak, PeakCaller
+from .plot import TrackFigure
+from .scanner import Scan, ScanBlock
+from .tracks import SUFFIXES, PeakTrack, TrackWriter, open_track
+
+__all__ = ["Checksum", "ScanReport", "write_scan"]
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """What a scan did.
+
+    Attributes
+    ----------
+    bases
+        Bases of the scanned sequences or regions.
+    windows, unknown_windows
+        Windows looked at, and those of them without a score for their non-ACGT letters.
+    short
+        Name and length of sequences shorter than the window.
+    threshold
+        Smallest score inside a peak.
+    peaks
+        Number of peaks.
+    top
+        The best of them, best first.
+    seconds
+        Wall time.
+    outputs
+        Files written.
+    """
+
+    bases: int
+    windows: int
+    unknown_windows: int
+    short: dict[str, int]
+    threshold: float
+    peaks: int
+    top: list[Peak]
+    seconds: float
+    outputs: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON types."""
+        return asdict(self)
+
+
+class Checksum:
+    """SHA-256 of a scan's input: of a file beside the scan, of a stream while it is read."""
+
+    def __init__(self, source: str) -> None:
+        self._digest = hashlib.sha256()
+        self._thread: threading.Thread | None = None
+        self._file = ""
+        self.observe: Callable[[bytes], object] | None = None
+        if Path(source).is_file():
+            self._thread = threading.Thread(target=self._read, args=(source,), daemon=True)
+            self._thread.start()
+        else:
+            self.observe = self._digest.update
+
+    def _read(self, path: str) -> None:
+        try:
+            self._file = sha256_of(path)
+        except OSError:  # the scan itself reports a file that cannot be read
+            self._file = ""
+
+    def hexdigest(self) -> str:
+        """The checksum; waits for it."""
+        if self._thread is not None:
+            self._thread.join()
+            return self._file
+        return self._digest.hexdigest()
+
+
+def write_scan(
+    scan: Scan,
+    outputs: Sequence[str | os.PathLike[str]],
+    *,
+    threshold: float | None = None,
+    merge_gap: int | None = None,
+    plot: str | os.PathLike[str] | None = None,
+    top: int = 10,
+    checksum: Checksum | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> ScanReport:
+    """Run a scan and write its tracks, each with a manifest beside it.
+
+    Parameters
+    ----------
+    scan
+        From `seqtile.scan`.
+    outputs
+        Paths whose suffixes tell the formats (``.bw``, ``.bed``, ``.narrowPeak``, ``.parquet``,
+        ``.npz``); ``"-"`` writes BED to standard output. All appear when all are whole, or none.
+    threshold
+        Smallest score inside a peak; default: the card's decision threshold, else 0.5.
+    merge_gap
+        Largest number of bases between two runs above the threshold that count as one peak;
+        default: the window, for nearer runs share letters.
+    plot
+        PNG of the tracks with their peaks.
+    top
+        Number of best peaks to report.
+    checksum
+        Of the input, for the manifest.
+    progress
+        Called with the number of windows done after every block.
+
+    Raises
+    ------
+    OutputError
+        A folder missing or not writable, a disk that is full; nothing is left behind.
+    ValueError
+        An unknown suffix.
+    """
+    if threshold is None:
+        card = scan.predictor.card
+        threshold = card.threshold.value if card and card.threshold else 0.5
+    if math.isnan(threshold):
+        raise ValueError("threshold must be a number, not nan")
+    if top < 0:
+        raise ValueError(f"top must not be negative, not {top}")
+    if plot is not None and Path(plot).suffix.lower() != ".png":
+        raise ValueError(f"{os.fspath(plot)}: a figure is a .png file")
+    paths = [Path(output) for output in outputs if os.fspath(output) != "-"]
+    for path in paths:
+        check_suffix(path, SUFFIXES)
+    if plot is not None:
+        require("matplotlib", f"{os.fspath(plot)}: a figure")
+    started = time.perf_counter()
+    caller = PeakCaller(threshold, scan.window if merge_gap is None else merge_gap)
+    best = _Best(top)
+    writers: list[_Guarded] = []
+    with AtomicOutputs() as files:
+        try:
+            lengths = scan.fasta.lengths
+            for path in paths:
+                opener: Callable[[], TrackWriter] = partial(
+                    open_track, files.path_for(path), path, lengths
+                )
+                writers.append(_Guarded(path, opener))
+            if len(paths) != len(outputs):
+                writers.append(_Guarded("standard output", partial(PeakTrack, sys.stdout)))
+            if plot is not None:
+                opener = partial(TrackFigure, files.path_for(Path(plot)), scan, threshold)
+                writers.append(_Guarded(plot, opener))
+            for block in scan:
+                peaks = caller.add(block)
+                for writer in writers:
+                    writer.write(block, peaks)
+                best.add(peaks)
+                if progress is not None:
+                    progress(scan.done_windows)
+            peaks = caller.finish()
+            for writer in writers:
+                writer.close(peaks)
+            best.add(peaks)
+        except BaseException:
+            for writer in writers:
+                writer.abort()
+            raise
+        report = ScanReport(
+            bases=scan.total_bases,
+            windows=scan.done_windows,
+            unknown_windows=scan.unknown_windows,
+            short=scan.short,
+            threshold=threshold,
+            peaks=best.count,
+            top=best.sorted(),
+            seconds=time.perf_counter() - started,
+            outputs=[*map(str, paths), *([os.fspath(plot)] if plot is not None else [])],
+        )
+        for path in paths:
+            target = path.with_name(f"{path.name}.manifest.json")
+            manifest = _manifest(scan, report, caller.gap, checksum)
+            with output_errors(target):
+                write_manifest(files.path_for(target), manifest)
+    return report
+
+
+class _Guarded:
+    """A track writer whose failures name their file."""
+
+    def __init__(self, name: object, open_writer: Callable[[], TrackWriter]) -> None:
+        self._name = name
+        with output_errors(name):
+            self._writer = open_writer()
+
+    def write(self, block: ScanBlock, peaks: Sequence[Peak]) -> None:
+        with output_errors(self._name):
+            self._writer.write(block, peaks)
+
+    def close(self, peaks: Sequence[Peak]) -> None:
+        with output_errors(self._name):
+            self._writer.close(peaks)
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+
+class _Best:
+    """The best peaks, and the number of all."""
+
+    def __init__(self, limit: int) -> None:
+        self.count = 0
+        self._limit = limit
+        self._heap: list[tuple[float, int, Peak]] = []
+
+    def add(self, peaks: list[Peak]) -> None:
+        for peak in peaks:
+            self.count += 1
+            heapq.heappush(self._heap, (peak.score, -self.count, peak))
+            if len(self._heap) > self._limit:
+                heapq.heappop(self._heap)
+
+    def sorted(self) -> list[Peak]:
+        return [peak for _, _, peak in sorted(self._heap, reverse=True)]
+
+
+def _manifest(
+    scan: Scan, report: ScanReport, merge_gap: int, checksum: Checksum | None
+) -> dict[str, Any]:
+    from .. import __version__
+
+    predictor = scan.predictor
+    return {
+        "seqtile": __version__,
+        "model": {"name": predictor.name, "sha256": predictor.sha256},
+        "genome": {
+            "name": scan.fasta.name,
+            "sha256": checksum.hexdigest() if checksum else None,
+            "sequences": len(scan.fasta),
+            "bases": sum(scan.fasta.lengths.values()),
+        },
+        "parameters": {
+            "window": scan.window,
+            "stride": scan.stride,
+            "strand": scan.strand,
+            "reduce": scan.reduce,
+            "max_n": scan.max_n,
+            "batch_size": scan.batch_size,
+            "regions": scan.regions,
+            "threshold": report.threshold,
+            "merge_gap": merge_gap,
+        },
+        "device": predictor.device,
+        "precision": predictor.precision,
+        "providers": list(predictor.providers),
+        "threads": predictor.threads,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **runtime_wheels(),
+        },
+        "profile": scan.profile.to_dict(),
+        "report": report.to_dict(),
+    }

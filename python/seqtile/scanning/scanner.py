@@ -1,0 +1,460 @@
+"""Scan genomes: a model's score along every sequence of a FASTA file.
+
+Coordinates are 0-based and half-open, on the ``+`` strand whatever strand is predicted. Window i of
+a sequence covers ``[i * stride, i * stride + window)``; its score is written at the ``stride``
+bases around the window's centre, so that a dense track has neither gaps nor overlap.
+"""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..errors import AlphabetError, FastaParseError, IntervalError, ShapeError
+from ..runtime.batching import BatchSize
+from ..runtime.pipeline import Lane, Profile, ordered
+from ..runtime.predictor import Predictor
+from ..sequences.contigs import open_contigs
+from ..sequences.faidx import Fasta
+from ..sequences.fasta import FastaSource
+from ..sequences.sequence import reverse_complement
+
+__all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
+
+Strand: TypeAlias = Literal["+", "-", "both"]
+Interval: TypeAlias = tuple[str, int, int]
+
+# What a lane takes at a time: some MB of letters, at most a second of work for a small model.
+_PIECE_WINDOWS, _MOST_WINDOWS = 1 << 13, 1 << 16
+_PIECE_BASES = 1 << 22
+_BLOCK_BASES = 1 << 16
+_NOTHING = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanBlock:
+    """Scores of consecutive pieces of one sequence.
+
+    Attributes
+    ----------
+    chrom
+        Name of the record.
+    start, end
+        Bases this block writes.
+    first, step
+        Score j belongs to the bases ``[first + j * step, first + (j + 1) * step)``, clipped to
+        ``[start, end)``.
+    scores
+        float32, shape (n,); NaN where a window has no score.
+    strands
+        int8, shape (n,): 1 where the ``+`` strand scored, -1 where the ``-`` strand did; None for
+        reduced scores.
+    """
+
+    chrom: str
+    start: int
+    end: int
+    first: int
+    step: int
+    scores: NDArray[np.float32]
+    strands: NDArray[np.int8] | None
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """First base of each score."""
+        starts = self.first + self.step * np.arange(len(self.scores), dtype=np.int64)
+        return np.maximum(starts, self.start)
+
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Base after the last one of each score."""
+        ends = self.first + self.step * np.arange(1, len(self.scores) + 1, dtype=np.int64)
+        return np.minimum(ends, self.end)
+
+
+class _Piece(NamedTuple):
+    """Consecutive windows of an interval, and the letters they cover."""
+
+    interval: Interval
+    windows: range
+    letters: NDArray[np.uint8]
+
+
+class _Scored(NamedTuple):
+    """Scores and strands of a piece's windows, and how many of them have none."""
+
+    interval: Interval
+    windows: range
+    scores: NDArray[np.float32]
+    strands: NDArray[np.int8]
+    unknown: int
+
+
+class Scan:
+    """A scan that is under way: iterate over it once, for its blocks.
+
+    Attributes
+    ----------
+    predictor, window, stride, strand, reduce, max_n, batch_size, regions
+        As given to `scan`, defaults filled in; of regions their number and source.
+    fasta
+        The sequences.
+    total_windows, total_bases
+        Windows the scan will look at, and bases it covers.
+    done_windows, unknown_windows
+        Windows looked at so far, and those of them left out for their non-ACGT letters.
+    profile
+        Time spent on each stage so far.
+    names
+        Of the sequences it covers.
+    short
+        Name and length of the sequences shorter than the window: they have no score.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        fasta: Fasta,
+        *,
+        window: int,
+        stride: int,
+        strand: Strand,
+        reduce: Literal["mean", "max"] | None,
+        max_n: int,
+        batch_size: BatchSize,
+        regions: str | None,
+        intervals: list[Interval],
+        profile: Profile,
+    ) -> None:
+        self.predictor = predictor
+        self.fasta = fasta
+        self.window = window
+        self.stride = stride
+        self.strand = strand
+        self.reduce = reduce
+        self.max_n = max_n
+        self.batch_size = batch_size
+        self.profile = profile
+        self._batches = predictor.batches(batch_size)
+        self.regions = regions
+        self._intervals = intervals
+        self._offset = (window - stride) // 2
+        self._output = predictor.outputs[0]
+        self.total_windows = sum(len(self._window_range(interval)) for interval in intervals)
+        self.total_bases = sum(end - start for _, start, end in intervals)
+        self.done_windows = self.unknown_windows = 0
+        self.names = tuple(dict.fromkeys(chrom for chrom, _, _ in intervals))
+        lengths = {name: fasta.lengths[name] for name in self.names}
+        self.short = {name: length for name, length in lengths.items() if length < window}
+
+    def __iter__(self) -> Iterator[ScanBlock]:
+        scored = ordered(
+            self._pieces(), self._score, self.predictor.engine.lanes, profile=self.profile
+        )
+        with closing(scored):
+            for interval, pieces in itertools.groupby(scored, key=lambda piece: piece.interval):
+                if self.reduce:
+                    yield from self._reduced(interval, pieces)
+                else:
+                    yield from self._plain(pieces)
+
+    def _window_range(self, interval: Interval) -> range:
+        """The windows whose scores the bases of an interval need."""
+        chrom, start, end = interval
+        count = (self.fasta.lengths[chrom] - self.window) // self.stride + 1
+        if self.reduce:
+            first = -(-(start - self.window + 1) // self.stride)
+            last = (end - 1) // self.stride + 1
+        else:
+            first = (start - self._offset) // self.stride
+            last = -(-(end - self._offset) // self.stride)
+        first = max(0, first)
+        return range(first, max(first, min(count, last)))
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """Letters of consecutive windows; every interval has a piece, if of no window."""
+        batch = self._batches.largest((self.window,))
+        small = self.batch_size == "auto" and self.predictor.device == "cpu"
+        most = _PIECE_WINDOWS if small else min(max(_PIECE_WINDOWS, batch), _MOST_WINDOWS)
+        size = max(1, min(most, _PIECE_BASES // self.stride))
+        for interval in self._intervals:
+            windows = self._window_range(interval)
+            for begin in range(windows.start, max(windows.stop, windows.start + 1), size):
+                part = range(begin, min(begin + size, windows.stop))
+                start, stop = part.start * self.stride, (part.stop - 1) * self.stride + self.window
+                letters = self.fasta.fetch(interval[0], start, stop) if part else _NOTHING
+                yield _Piece(interval, part, letters)
+
+    def _score(self, piece: _Piece, lane: Lane) -> _Scored:
+        """Scores of a piece's windows, and the strand that gave them."""
+        windows, letters = piece.windows, piece.letters
+        unknown = np.empty(len(windows), np.uint32)
+        with lane.profile.stage("encode"):
+            refused = _core.unknown_counts(letters, self.window, self.stride, unknown)
+        if refused >= 0:
+            expected = "a nucleotide letter (ACGTU or IUPAC)"
+            raise AlphabetError(
+                windows.start * self.stride + refused,
+                int(letters[refused]),
+                expected=expected,
+                record=piece.interval[0],
+            )
+        chosen = np.flatnonzero(unknown <= self.max_n)
+        scores = np.full(len(windows), np.nan, np.float32)
+        strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
+        if self.strand != "-":
+            scores[chosen] = self._predict(letters, chosen, lane)
+        if self.strand != "+":
+            minus = self._predict(reverse_complement(letters), chosen, lane, from_end=True)
+            if self.strand == "both":
+                better = minus > scores[chosen]
+                strands[chosen[better]] = -1
+                minus = np.where(better, minus, scores[chosen])
+            scores[chosen] = minus
+        return _Scored(piece.interval, windows, scores, strands, len(windows) - len(chosen))
+
+    def _predict(
+        self,
+        letters: NDArray[np.uint8],
+        chosen: NDArray[np.int64],
+        lane: Lane,
+        *,
+        from_end: bool = False,
+    ) -> NDArray[np.float32]:
+        if not len(chosen):
+            return np.empty(0, np.float32)
+        view = np.lib.stride_tricks.sliding_window_view(letters, self.window)
+        view = view[:: -self.stride] if from_end else view[:: self.stride]
+        if len(chosen) < len(view):
+            view = view[chosen]
+        outputs = self.predictor.run(view, lane, self._batches)
+        return outputs[self._output].reshape(len(chosen))
+
+    def _count(self, piece: _Scored) -> None:
+        self.done_windows += len(piece.windows)
+        self.unknown_windows += piece.unknown
+
+    def _plain(self, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
+        for piece in pieces:
+            self._count(piece)
+            (chrom, start, end), windows = piece.interval, piece.windows
+            first = windows.start * self.stride + self._offset
+            after = windows.stop * self.stride + self._offset
+            if windows:
+                yield ScanBlock(
+                    chrom, max(start, first), min(end, after), first, self.stride,
+                    piece.scores, piece.strands,
+                )  # fmt: skip
+
+    def _reduced(self, interval: Interval, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
+        chrom, start, end = interval
+        windows = self._window_range(interval)
+        how = getattr(_core.Reduce, str(self.reduce))
+        scores, kept_from, base = np.empty(0, np.float32), windows.start, start
+        for piece in pieces:
+            self._count(piece)
+            if not piece.windows:
+                continue
+            scores = np.concatenate([scores, piece.scores])
+            is_last = piece.windows.stop == windows.stop
+            stop = end if is_last else min(end, piece.windows.stop * self.stride)
+            for first in range(base, stop, _BLOCK_BASES):
+                base = min(first + _BLOCK_BASES, stop)
+                values = np.empty(base - first, np.float32)
+                _core.reduce_windows(
+                    scores, kept_from, self.window, self.stride, first, how, values
+                )
+                yield ScanBlock(chrom, first, base, first, 1, values, None)
+            keep = max(kept_from, -(-(base - self.window + 1) // self.stride))
+            scores, kept_from = scores[keep - kept_from :], keep
+
+
+def scan(
+    predictor: Predictor,
+    fasta: Fasta | FastaSource,
+    *,
+    window: int | None = None,
+    stride: int = 1,
+    strand: Strand = "both",
+    regions: str | PathLike[str] | Iterable[Interval] | None = None,
+    reduce: Literal["mean", "max"] | None = None,
+    max_n: int = 0,
+    batch_size: BatchSize = "auto",
+    profile: Profile | None = None,
+    observe: Callable[[bytes], object] | None = None,
+) -> Scan:
+    """Scan every sequence of a FASTA file, or the regions of a BED file.
+
+    Parameters
+    ----------
+    predictor
+        A model whose first output is one number per sequence.
+    fasta
+        A `Fasta`, or path, ``"-"`` or open file as for `seqtile.read_fasta`. Memory is that of a
+        block of a few MB, whatever the length of a sequence.
+    window
+        Bases per window; default: the length the model takes.
+    stride
+        Bases from one window to the next, at least 1.
+    strand
+        ``"+"``, ``"-"`` (the window's reverse complement is predicted), or ``"both"``: the larger
+        of the two scores, and which it was (``+`` if equal).
+    regions
+        BED file or (chrom, start, end) tuples: only these bases are written. Windows keep their
+        places on the whole sequence, so that the result is the whole scan's, cut. Overlapping
+        regions are joined.
+    reduce
+        ``"mean"`` or ``"max"`` over all windows that cover a base, instead of one window per base.
+    max_n
+        A window with more non-ACGT letters than this has no score.
+    batch_size
+        Windows per call of the model; see `Predictor.predict`.
+    profile
+        Where to count the time of each stage.
+    observe
+        Called with every block of an input that cannot be read in place (see
+        `seqtile.sequences.contigs.open_contigs`).
+
+    Returns
+    -------
+    `Scan`, an iterable of `ScanBlock` in the order of the FASTA file.
+
+    Raises
+    ------
+    ValueError
+        A parameter out of range.
+    ShapeError
+        A window the model does not take; a first output of more than one number.
+    FastaParseError, FastaIndexError
+        A broken FASTA or BED file.
+    ContigNotFoundError, IntervalError
+        A region outside the sequences.
+    AlphabetError
+        While iterating: a byte that is no nucleotide letter; names record and position.
+    """
+    window = _check_window(predictor, window)
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1, not {stride}")
+    if strand not in ("+", "-", "both"):
+        raise ValueError(f"strand must be '+', '-' or 'both', not {strand!r}")
+    if reduce not in (None, "mean", "max"):
+        raise ValueError(f"reduce must be 'mean', 'max' or None, not {reduce!r}")
+    if max_n < 0:
+        raise ValueError(f"max_n must not be negative, not {max_n}")
+    source = fspath(regions) if isinstance(regions, (str, PathLike)) else "intervals"
+    if isinstance(regions, (str, PathLike)):
+        regions = read_bed(regions)
+    contigs = fasta if isinstance(fasta, Fasta) else open_contigs(fasta, observe)
+    if regions is None:
+        intervals = [(name, 0, length) for name, length in contigs.lengths.items()]
+    else:
+        intervals = _merge(regions, contigs)
+    return Scan(
+        predictor,
+        contigs,
+        window=window,
+        stride=stride,
+        strand=strand,
+        reduce=reduce,
+        max_n=max_n,
+        batch_size=batch_size,
+        regions=None if regions is None else f"{len(intervals)} from {source}",
+        intervals=intervals,
+        profile=Profile() if profile is None else profile,
+    )
+
+
+def _check_window(predictor: Predictor, window: int | None) -> int:
+    predictor.refuse_extra()
+    if sorted(predictor.alphabet) not in (sorted("ACGT"), sorted("ACGU")):
+        raise ValueError(
+            f"a scan needs a model of nucleotides; the alphabet of {predictor.name} is "
+            f"{predictor.alphabet!r}"
+        )
+    length = window if window is not None else predictor.window
+    if length is None:
+        trained = predictor.card.training.get("window") if predictor.card else None
+        if trained is None:
+            raise ValueError(f"{predictor.name} takes any length: say which, with window=")
+        length = int(trained)
+    if predictor.window not in (None, length) or length < predictor.min_length:
+        wanted = predictor.window or f"at least {predictor.min_length}"
+        raise ShapeError(f"{predictor.name} takes windows of {wanted} bases, not {length}")
+    probe = predictor.run_batch(np.full((1, length), ord("A"), np.uint8))
+    shape = probe[predictor.outputs[0]].shape
+    if math.prod(shape) != 1:
+        raise ShapeError(
+            f"a scan needs one number per window, output {predictor.outputs[0]!r} of "
+            f"{predictor.name} has the shape {shape}"
+        )
+    return length
+
+
+def read_bed(path: str | PathLike[str]) -> list[Interval]:
+    """Intervals of a BED file (its first three columns), plain or gzip.
+
+    Raises
+    ------
+    FastaParseError
+        A line that is no interval; carries path and line. `FileNotFoundError` if there is no file.
+    """
+    name = fspath(path)
+    opener = gzip.open if Path(path).suffix == ".gz" else open
+    intervals: list[Interval] = []
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                text = line.rstrip("\r\n")
+                if not text.strip() or text.startswith(("#", "track", "browser")):
+                    continue
+                try:
+                    chrom, start, end = text.split("\t" if "\t" in text else None)[:3]
+                    interval = (chrom, int(start), int(end))
+                except ValueError:
+                    raise FastaParseError(
+                        name, f"expected chrom, start and end, found {text[:60]!r}", line=number
+                    ) from None
+                if not 0 <= interval[1] < interval[2]:
+                    raise FastaParseError(
+                        name, f"expected 0 <= start < end, found {text[:60]!r}", line=number
+                    )
+                intervals.append(interval)
+    except UnicodeDecodeError:
+        raise FastaParseError(name, "expected a BED file, found a binary one") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise FastaParseError(name, f"damaged gzip file: {error}") from None
+    if not intervals:
+        raise FastaParseError(name, "the BED file holds no interval")
+    return intervals
+
+
+def _merge(regions: Iterable[Interval], fasta: Fasta) -> list[Interval]:
+    """Regions checked, sorted in the order of the FASTA file, overlapping ones joined."""
+    places = {name: i for i, name in enumerate(fasta)}
+    merged: list[Interval] = []
+    checked = []
+    for chrom, start, end in regions:
+        length = len(fasta[chrom])
+        if not 0 <= start < end <= length:
+            raise IntervalError(
+                f"region {chrom}:{start}-{end} is outside the sequence of {length} bases"
+            )
+        checked.append((chrom, start, end))
+    for chrom, start, end in sorted(checked, key=lambda r: (places[r[0]], *r[1:])):
+        if merged and merged[-1][0] == chrom and start <= merged[-1][2]:
+            merged[-1] = (chrom, merged[-1][1], max(end, merged[-1][2]))
+        else:
+            merged.append((chrom, start, end))
+    return merged

@@ -1,0 +1,1 @@
+"""Objects in images of any size."""

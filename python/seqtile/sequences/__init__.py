@@ -1,0 +1,1 @@
+"""The data layer of sequences: letters, files, k-mers, motifs."""
