@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 import seqtile
 from seqtile import InputSpec, Predictor
 from seqtile.errors import AlphabetError, ShapeError
+from seqtile.runtime.pipeline import Profile
 from tests.python.models import SHORTEST, counts_model, model_folder, motif_model, motif_score
 from tests.python.oracle import write_fasta
 
@@ -305,3 +306,11 @@ def test_streams_refuse_further_inputs(tmp_path: Path) -> None:
     for rows in (predictor.predict_iter(["ACGT"]), predictor.predict_fasta("missing.fa")):
         with pytest.raises(TypeError, match="^m also needs the input 'accessibility'"):
             next(rows)
+
+
+@pytest.mark.parametrize("count", [10, 5000])
+def test_profile_of_an_array(count: int, motif: Predictor) -> None:
+    profile = Profile()
+    motif.predict(["ACGTACGT"] * count, profile=profile)
+    assert {"read", "encode", "compute"} <= profile.seconds.keys()
+    assert all(seconds > 0 for seconds in profile.seconds.values())

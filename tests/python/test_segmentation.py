@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import seqtile
 from seqtile import Predictor, scale
 from seqtile.errors import ImageError, ShapeError
 from seqtile.runtime.execution import Execution
+from seqtile.runtime.pipeline import Profile
 from seqtile.segmenting.labelling import label_objects
 from seqtile.segmenting.options import SegmentOptions
 from seqtile.segmenting.segmentation import Work, segmented
@@ -159,6 +161,19 @@ def test_few_images_are_open_at_a_time(kind: type[Work], cells: Predictor) -> No
         work.close()
     assert count == 200
     assert 2 <= ahead <= 64
+
+
+def test_the_first_image_counts_as_read(cells: Predictor) -> None:
+    class Slow(Work):
+        def strips(self) -> Iterator[np.ndarray]:
+            time.sleep(0.05)
+            yield from super().strips()
+
+    profile = Profile()
+    for work in segmented(cells, [Slow(blobs(8, 8), cells, SegmentOptions())], profile=profile):
+        work.close()
+    assert profile.seconds["read"] >= 0.05
+    assert profile.verdict() == "feed-limited"
 
 
 def test_an_interrupt_while_an_image_is_read_stays_one(cells: Predictor) -> None:

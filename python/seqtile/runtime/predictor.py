@@ -240,8 +240,10 @@ class Predictor:
         def piece(item: tuple[int, ...]) -> int:
             return min(_PIECE * batches.largest(item), max(batches.size(item), share))
 
+        profile = Profile() if profile is None else profile
         chunks = self._input.chunks(batch, piece, Labels())
-        head = list(itertools.islice(chunks, 2))
+        with profile.stage("read"):
+            head = list(itertools.islice(chunks, 2))
 
         def work(
             chunk: tuple[NDArray[np.int64], NDArray[np.uint8]], lane: Lane

@@ -303,6 +303,7 @@ def segmented(
     ------
     The works in their order, with labels or an error. The caller closes them.
     """
+    profile = Profile() if profile is None else profile
     opened: deque[Work] = deque()
     batches = predictor.batches(batch_size)
     ahead = 1
@@ -324,7 +325,8 @@ def segmented(
     with ExitStack() as ends:
         ends.callback(_close, opened)
         pieces = _pieces(works, opened, together, failures)
-        head = list(itertools.islice(pieces, 2))
+        with profile.stage("read"):
+            head = list(itertools.islice(pieces, 2))
         runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
         answered = ordered(_after(head, pieces), answer, runners, ahead=ahead, profile=profile)
         ends.callback(answered.close)
