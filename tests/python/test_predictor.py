@@ -313,4 +313,3 @@ def test_profile_of_an_array(count: int, motif: Predictor) -> None:
     profile = Profile()
     motif.predict(["ACGTACGT"] * count, profile=profile)
     assert {"read", "encode", "compute"} <= profile.seconds.keys()
-    assert all(seconds > 0 for seconds in profile.seconds.values())
