@@ -32,7 +32,8 @@ class Engine:
     threads
         Threads on the CPU; default `thread_count`.
     precision
-        ``"fp32"``; on CUDA also ``"tf32"``, and ``"fp16"`` for a model that has float16 inside.
+        ``"fp32"``; on CUDA also ``"tf32"``, and ``"fp16"`` for a model that has float16 inside; on
+        the CPU ``"int8"`` for one that has int8 inside.
     graphs
         CUDA graphs: ``"auto"`` where the model allows, True always, False never; see `Session`.
     source

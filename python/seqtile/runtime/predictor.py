@@ -44,7 +44,7 @@ class Predictor:
     device
         Where it runs: ``"cpu"``, ``"cuda"`` (the first one) or ``"cuda:N"``.
     precision
-        In what it computes: ``"fp32"``, ``"tf32"`` or ``"fp16"``.
+        In what it computes: ``"fp32"``, ``"tf32"``, ``"fp16"`` or ``"int8"``.
     providers
         onnxruntime's execution providers of the session, in order.
     threads
