@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -196,6 +198,33 @@ def test_a_lane_that_hangs_on_its_input_holds_nobody_up() -> None:
     assert time.monotonic() - begin < 5
     assert lanes_left()
     go_on.set()
+
+
+def test_a_lane_may_collect_what_nobody_takes_from() -> None:
+    forgotten = threading.Event()
+    failures: list[object] = []
+
+    def work(item: int, lane: Lane) -> int:
+        if item:
+            forgotten.wait(10)
+            gc.collect()
+        return item
+
+    rows = ordered(range(100), work, [Echo()] * 2)
+    assert next(rows) == 0
+    circle: list[Any] = [rows]
+    circle.append(circle)
+    gc.disable()
+    hook, sys.unraisablehook = sys.unraisablehook, failures.append
+    try:
+        del rows, circle
+        forgotten.set()
+        for thread in lanes_left():
+            thread.join(10)
+    finally:
+        gc.enable()
+        sys.unraisablehook = hook
+    assert failures == []
 
 
 # the clock

@@ -252,7 +252,8 @@ class _Run(Generic[T, R]):
             self.changed.notify_all()
         deadline = time.monotonic() + _PATIENCE
         for thread in self.threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread is not threading.current_thread():  # as where a lane collects garbage
+                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def ordered(
