@@ -44,10 +44,12 @@ class AtomicOutputs:
     def path_for(self, target: Path) -> Path:
         """The temporary path to write for a final path."""
         check_target(target)
-        temporary = target.parent.resolve() / f".{target.name}.{os.getpid()}.part"
-        if temporary in self._files.values():
+        final = Path(os.path.realpath(target))  # of a link, what it points to is written
+        check_target(final)
+        temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
+        if final in self._files:
             raise OutputError(f"{target}: given twice")
-        self._files[target] = temporary
+        self._files[final] = temporary
         return temporary
 
     def __enter__(self) -> AtomicOutputs:

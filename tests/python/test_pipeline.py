@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -225,6 +227,23 @@ def test_a_lane_may_collect_what_nobody_takes_from() -> None:
         gc.enable()
         sys.unraisablehook = hook
     assert failures == []
+
+
+def test_a_forked_child_is_told(tmp_path: Path) -> None:
+    """Lanes do not cross a fork: to wait for them in the child would be to wait for ever."""
+    rows = ordered(itertools.count(), run, [Echo()] * 2)
+    assert next(rows) == 0
+    child = os.fork()
+    if child == 0:
+        try:
+            next(rows)
+        except RuntimeError as error:
+            (tmp_path / "said").write_text(str(error))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert "both sides of a fork" in (tmp_path / "said").read_text()
+    assert next(rows) == 1
+    rows.close()
 
 
 # the clock

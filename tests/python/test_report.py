@@ -136,6 +136,17 @@ def test_a_killed_command_leaves_nothing(
     assert names(folder) == set()
 
 
+def test_what_a_link_points_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "a"
+    link.symlink_to(tmp_path / "elsewhere" / "b")
+    with AtomicOutputs() as files:
+        files.path_for(link).write_text("x")
+    assert link.is_symlink()
+    assert (tmp_path / "elsewhere" / "b").read_text() == "x"
+    assert names(tmp_path / "elsewhere") == {"b"}
+
+
 def test_a_failed_rename_leaves_no_temporary_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 __all__ = ["BatchSize", "Batches", "Tuner", "check_batch_size", "tuner_for"]
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,13 @@ _SAMPLES = 5  # batches of each size that are timed; the first of them is not co
 _GAIN = 1.03  # a size must be this much faster than the one that is used without measuring
 
 
-def check_batch_size(asked: BatchSize) -> None:
-    """Raise `ValueError` for a batch size that is neither ``"auto"`` nor a number from 1."""
-    if asked != "auto" and (not isinstance(asked, int) or asked < 1):
+def check_batch_size(asked: BatchSize) -> BatchSize:
+    """The batch size; `ValueError` if it is neither ``"auto"`` nor a number from 1."""
+    if isinstance(asked, str) and asked == "auto":
+        return asked
+    if not isinstance(asked, (int, np.integer)) or asked < 1:
         raise ValueError(f"batch_size must be 'auto' or at least 1, not {asked!r}")
+    return int(asked)
 
 
 def _sizes(device: str, item: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:

@@ -55,8 +55,7 @@ class Execution:
         """
         if self._input.batch is not None:
             return Batches(self._input.batch, self._tuner)
-        check_batch_size(asked)
-        return Batches(asked, self._tuner)
+        return Batches(check_batch_size(asked), self._tuner)
 
     def _tuner(self, item: tuple[int, ...]) -> Tuner:
         """Of a shape; sizes that are close share one."""

@@ -8,6 +8,7 @@ order of the input, and writes. What is ahead of the caller is bounded.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -158,6 +159,7 @@ class _Run(Generic[T, R]):
         self.work = work
         self.profile = profile
         self.limit = len(runners) * (1 + ahead)
+        self.process = os.getpid()
         self.stop = threading.Event()
         self.changed = threading.Condition()
         self.reading = threading.Lock()
@@ -235,6 +237,10 @@ class _Run(Generic[T, R]):
 
     def take(self) -> _Outcome[R] | None:
         """The next answer in order, None after the last."""
+        if os.getpid() != self.process:
+            raise RuntimeError(
+                "predictions cannot be taken on both sides of a fork: begin them in the child"
+            )
         with self.changed:
             while self.taken not in self.outcomes:
                 if self.ended and self.taken >= self.read:
@@ -247,6 +253,8 @@ class _Run(Generic[T, R]):
 
     def close(self) -> None:
         """End the lanes, each after the batch it is at; do not wait for one that hangs on input."""
+        if os.getpid() != self.process:  # the lanes are not in this process
+            return
         self.stop.set()
         with self.changed:
             self.changed.notify_all()
@@ -286,6 +294,8 @@ def ordered(
 
     Raises
     ------
+    RuntimeError
+        Answers are taken in a process forked since the first.
     Exception
         Whatever ``source`` or ``work`` raises: once, after the answers of the pieces before it.
         Then, and when the iterator is closed, the lanes end after the batch they are at, and

@@ -145,9 +145,9 @@ class Scan:
         self.strand = strand
         self.reduce = reduce
         self.max_n = max_n
-        self.batch_size = batch_size
         self.profile = profile
         self._batches = predictor.batches(batch_size)
+        self.batch_size = self._batches.asked
         self.regions = regions
         self._intervals = intervals
         self._offset = (window - stride) // 2

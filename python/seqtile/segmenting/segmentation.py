@@ -42,7 +42,7 @@ __all__ = ["Pixels", "Segmented", "Work", "card_of", "segment", "segmented"]
 T = TypeVar("T")
 
 # Pixels of tiles that a lane takes at a time; and images that are open meanwhile.
-_GATHERED = 1 << 20
+_GATHERED, _GATHERED_CUDA = 1 << 20, 1 << 25
 _OPEN = 32
 # Rows of an image that are read together where only its pixels are wanted.
 _ROWS = 256
@@ -324,7 +324,8 @@ def segmented(
 
     with ExitStack() as ends:
         ends.callback(_close, opened)
-        pieces = _pieces(works, opened, together, failures)
+        gathered = _GATHERED if predictor.device == "cpu" else _GATHERED_CUDA
+        pieces = _pieces(works, opened, gathered, together, failures)
         with profile.stage("read"):
             head = list(itertools.islice(pieces, 2))
         runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
@@ -351,10 +352,14 @@ def _close(works: Iterable[Work]) -> None:
 def _pieces(
     works: Iterable[Work],
     opened: deque[Work],
+    gathered: int,
     together: int,
     failures: tuple[type[Exception], ...],
 ) -> Generator[list[_Part], None, None]:
-    """Tiles that go through the model together: parts of a strip, or strips of several images."""
+    """Tiles that go through the model together: parts of a strip, or strips of several images.
+
+    So many that they have ``gathered`` pixels, or are of ``together`` images.
+    """
     parts: list[_Part] = []
     waiting = 0  # images of these parts, and those that have none for they cannot be read
     for work in works:
@@ -362,11 +367,11 @@ def _pieces(
         waiting += 1
         try:
             for tiles in work.strips():
-                step = max(1, _GATHERED // tiles[0].size)
+                step = max(1, gathered // tiles[0].size)
                 for begin in range(0, len(tiles), step):
                     part = tiles[begin : begin + step]
                     parts.append(_Part(work, part, begin + step >= len(tiles)))
-                    if sum(part.tiles.size for part in parts) >= _GATHERED:
+                    if sum(part.tiles.size for part in parts) >= gathered:
                         yield parts
                         parts, waiting = [], 1
         except failures as error:
