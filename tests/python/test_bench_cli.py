@@ -272,6 +272,7 @@ def test_a_real_interrupt_ends_soon(tiny: Path) -> None:
         [*SEQTILE, "bench", tiny, "--device", "cpu", "--warm-up", "0", "--seconds", "600",
          "--batch-size", "2", "--concurrency", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not as nohup left it
     )  # fmt: skip
     with process:
         while _processor_seconds(process.pid) < 3:

@@ -181,7 +181,7 @@ def _legend(
     if has_lanes:
         style: dict[str, Any] = {"color": _MUTED, "linestyle": (0, (1, 2)), "linewidth": 1.0}
         handles.append(Line2D([], [], label="all lanes, best throughput", **style))
-    columns = min(6, len(handles))
+    columns = min(int(figure.get_figwidth() / 1.6), len(handles))  # inches that the longest takes
     figure.legend(
         handles=handles, loc="lower center", ncols=columns, fontsize=7, frameon=False,
         labelcolor=_MUTED,
