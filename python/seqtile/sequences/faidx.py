@@ -102,14 +102,18 @@ class Fasta:
                     path, f"{kind} has no random access: compress the file with bgzip instead"
                 )
             reader = open_reader(path, rebuild=rebuild_index, write=write_index)
-            if reader.read(0, 1) == b"@":
-                raise FastaParseError(
-                    self.name,
-                    "expected '>' at the start of a FASTA file, found '@': this looks like FASTQ, "
-                    "which has no random access",
-                    line=1,
-                )
-            contigs = build_fai(file) if built else read_fai(fai)
+            try:
+                if reader.read(0, 1) == b"@":
+                    raise FastaParseError(
+                        self.name,
+                        "expected '>' at the start of a FASTA file, found '@': this looks like "
+                        "FASTQ, which has no random access",
+                        line=1,
+                    )
+                contigs = build_fai(file) if built else read_fai(fai)
+            except BaseException:
+                del reader  # the error's traceback would keep the file open
+                raise
         if built and write_index:
             write_fai(fai, contigs)
         self._set(reader, contigs, False)
