@@ -110,9 +110,10 @@ class Engine:
     def lanes(self) -> Sequence[Runner]:
         """For streams of batches, one for each thread that feeds them: the highest throughput.
 
-        On the CPU as many as `threads`, each of one thread: 1.0 to 1.75 times as fast as all
-        threads on one batch after another (``benches/bench_predict.py::test_lanes``). On CUDA three
-        for each device, so that one copies in and another out while the third computes.
+        On the CPU as many as `threads`, each of one thread: for most models faster than all
+        threads on one batch after another (``benches/bench_predict.py::test_lanes``), and much so
+        where other work shares the processor. On CUDA three for each device, so that one copies in
+        and another out while the third computes.
         """
         with self._lock:  # two threads that ask at once open one session
             return self._lanes
