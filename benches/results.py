@@ -157,7 +157,8 @@ def plot(outcomes: Sequence[Outcome], path: Path) -> None:
     axes.tick_params("y", labelsize=7)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(
-        "dot: our speed over that of the limit, with quartiles; red: short of what is wanted (|)\n"
+        "dot: our speed over that of the limit, with quartiles;\n"
+        "red: short of what is wanted (|)\n"
         "x: our speed over a peer's",
         fontsize=8,
     )
