@@ -78,16 +78,6 @@ def drift(begin: Noise, end: Noise) -> str:
     return f"Noise, by two fixed loops: {'; '.join(parts)}; load average {loads}.{rough}"
 
 
-def processor() -> str:
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def _cpuinfo(field: str) -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(field)), "")
-
-
 def governor() -> str:
     """How the clock is ruled, as far as the system shows."""
     path = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -113,12 +103,14 @@ def describe() -> list[str]:
     """The machine, a fact a line."""
     import seqtile
     from seqtile import _core
+    from seqtile.machine import cpu_info, processor_name
 
-    flags = _cpuinfo("flags").split() or _cpuinfo("Features").split()
+    info = cpu_info()
+    flags = (info.get("flags") or info.get("Features") or "").split()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     set_here = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
     return [
-        f"Processor: {processor()}, {usable} cores for this process; governor {governor()}; "
+        f"Processor: {processor_name()}, {usable} cores for this process; governor {governor()}; "
         f"{' '.join(flag for flag in _FLAGS if flag in flags) or 'flags not shown'}.",
         f"Memory: {memory_gib():.0f} GiB. System: {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}.",

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 BatchSize: TypeAlias = "int | Literal['auto']"
 
 # Before anything is measured: jund-cnn-seq on 2 cores, benches/bench_predict.py::test_batch_size.
-# An image counts as one item per _PIXELS of it.
 _CPU, _CUDA = 128, 8192
 _CPU_SIZES = (16, 32, 64, 128, 256, 512)
 _CUDA_SIZES = (512, 2048, 8192, 32_768)
