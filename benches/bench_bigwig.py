@@ -94,8 +94,12 @@ def test_bigwig(benchmark: Any, scores: Any, tmp_path: Path) -> None:
                 file.write(zlib.compress(scores[begin : begin + 4096].tobytes(), 1))
 
     record(
-        benchmark, f"bigWig of {BASES / 1e6:.0f} Mb, a score a base", speed_ratio(ours, deflate, 3),
-        limit="zlib level 1 of the scores, written", target=None, rate=(BASES / 1e6, "Mbases/s"),
+        benchmark,
+        f"bigWig of {BASES / 1e6:.0f} Mb, a score a base",
+        speed_ratio(ours, deflate, 3),
+        limit="zlib level 1 of the scores, written",
+        target=None,
+        rate=(BASES / 1e6, "Mbases/s"),
         peers=peers(
             ours,
             {
@@ -105,7 +109,7 @@ def test_bigwig(benchmark: Any, scores: Any, tmp_path: Path) -> None:
             },
             1,
         ),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -122,9 +126,13 @@ def test_never_limits(benchmark: Any, scores: Any, tmp_path: Path) -> None:
 
     ratio = speed_ratio(ours, lambda: bare.run(batches), 3).times(BASES / count)
     record(
-        benchmark, "bigWig writing, of the scores of one strand", ratio,
-        limit=f"{THREADED}: the windows themselves", target=1.0, rate=(BASES / 1e6, "Mbases/s"),
-    )  # fmt: skip
+        benchmark,
+        "bigWig writing, of the scores of one strand",
+        ratio,
+        limit=f"{THREADED}: the windows themselves",
+        target=1.0,
+        rate=(BASES / 1e6, "Mbases/s"),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -167,9 +175,12 @@ def test_peaks(benchmark: Any, scores: Any) -> None:
         return call_peaks(exact)
 
     record(
-        benchmark, f"{len(found):,} peaks of {BASES / 1e6:.0f} Mb",
+        benchmark,
+        f"{len(found):,} peaks of {BASES / 1e6:.0f} Mb",
         speed_ratio(ours, lambda: np.greater_equal(exact, THRESHOLD, out=spare), 5),
-        limit="one comparison with the threshold", target=None, rate=(BASES / 1e6, "Mbases/s"),
+        limit="one comparison with the threshold",
+        target=None,
+        rate=(BASES / 1e6, "Mbases/s"),
         peers=peers(ours, {"numpy": lambda: with_numpy(exact), "a loop": lambda: loop(exact)}, 3),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -142,9 +142,14 @@ def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
     ratio = speed_ratio(timed, pread_loop(genome, intervals), rounds=25)
     row = f"random access, {how}" + (", 2 threads" if how == "fetch_many" else "")
     record(
-        benchmark, row, ratio, limit="os.pread loop", target=target, peers=beside,
+        benchmark,
+        row,
+        ratio,
+        limit="os.pread loop",
+        target=target,
+        peers=beside,
         rate=(COUNT / 1e3, "thousand intervals/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(timed, rounds=1)
 
 
@@ -188,10 +193,14 @@ def test_index(benchmark, genome: Path, tmp_path: Path) -> None:
         assert index.read_text() == written
     others = {"pysam": by_pysam, "pyfastx": by_pyfastx, "pyfaidx": by_pyfaidx}
     record(
-        benchmark, "index (.fai) of 100 Mb", speed_ratio(ours, readinto, rounds=7),
-        limit="readinto", target=None, rate=(BASES / 1e9, "Gb/s"),
+        benchmark,
+        "index (.fai) of 100 Mb",
+        speed_ratio(ours, readinto, rounds=7),
+        limit="readinto",
+        target=None,
+        rate=(BASES / 1e9, "Gb/s"),
         peers=compare.peers(ours, others, rounds=1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -209,7 +218,11 @@ def test_bgzip(benchmark, packed: Path, threads: int) -> None:
     ratio = speed_ratio(ours, theirs, rounds=3)
     row = f"random access, bgzip batch, {threads} thread" + "s" * (threads > 1)
     record(
-        benchmark, row, ratio.times(COUNT / len(few)), limit="pysam's loop", target=10.0,
+        benchmark,
+        row,
+        ratio.times(COUNT / len(few)),
+        limit="pysam's loop",
+        target=10.0,
         rate=(COUNT / 1e3, "thousand intervals/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -139,10 +139,14 @@ def test_few_records(benchmark: Any, few: Path, encode: str | None) -> None:
     ratio = speed_ratio(call, readinto(few))
     versus = peers(call, other_readers(few), rounds=3) if encode is None else {}
     record(
-        benchmark, "FASTA plain, 100 Mb, 8 records" + (", encoded to codes" if encode else ""),
-        ratio, limit="readinto", target=0.9 if encode else 1.0, peers=versus,
+        benchmark,
+        "FASTA plain, 100 Mb, 8 records" + (", encoded to codes" if encode else ""),
+        ratio,
+        limit="readinto",
+        target=0.9 if encode else 1.0,
+        peers=versus,
         rate=(BASES / 1e9, "Gb/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(call, rounds=3)
 
 
@@ -153,9 +157,14 @@ def test_many_records(benchmark: Any, many: Path) -> None:
     ratio = speed_ratio(call, readers["pyfastx"])
     versus = peers(call, {**readers, "readinto": readinto(many)}, rounds=3)
     record(
-        benchmark, "FASTA plain, 310,000 short records", ratio, limit="pyfastx", target=2.0,
-        peers=versus, rate=(BASES / 1e9, "Gb/s"),
-    )  # fmt: skip
+        benchmark,
+        "FASTA plain, 310,000 short records",
+        ratio,
+        limit="pyfastx",
+        target=2.0,
+        peers=versus,
+        rate=(BASES / 1e9, "Gb/s"),
+    )
     benchmark.pedantic(call, rounds=3)
 
 
@@ -174,9 +183,14 @@ def test_gzip(benchmark: Any, gzipped: Path) -> None:
     assert call() == BASES
     ratio = speed_ratio(call, inflate, rounds=5)
     record(
-        benchmark, "FASTA gzip, 100 Mb", ratio, limit="isa-l, one thread", target=0.9,
-        peers=peers(call, other_readers(gzipped), rounds=1), rate=(BASES / 1e9, "Gb/s"),
-    )  # fmt: skip
+        benchmark,
+        "FASTA gzip, 100 Mb",
+        ratio,
+        limit="isa-l, one thread",
+        target=0.9,
+        peers=peers(call, other_readers(gzipped), rounds=1),
+        rate=(BASES / 1e9, "Gb/s"),
+    )
     benchmark.pedantic(call, rounds=2)
 
 
@@ -209,9 +223,14 @@ def test_bgzip(benchmark: Any, bgzipped: Path) -> None:
     assert bare() > BASES
     ratio = speed_ratio(call, bare, rounds=5)
     record(
-        benchmark, "FASTA bgzip, 100 Mb", ratio, limit="libdeflate, two threads", target=0.85,
-        peers=peers(call, other_readers(bgzipped), rounds=1), rate=(BASES / 1e9, "Gb/s"),
-    )  # fmt: skip
+        benchmark,
+        "FASTA bgzip, 100 Mb",
+        ratio,
+        limit="libdeflate, two threads",
+        target=0.85,
+        peers=peers(call, other_readers(bgzipped), rounds=1),
+        rate=(BASES / 1e9, "Gb/s"),
+    )
     benchmark.pedantic(call, rounds=2)
 
 
@@ -235,7 +254,12 @@ def test_fastq(benchmark: Any, tmp_path: Path) -> None:
     del readers["Biopython"]
     ratio = speed_ratio(call, readers["pyfastx"], rounds=5)
     record(
-        benchmark, "FASTQ plain, 200,000 reads of 150", ratio, limit="pyfastx", target=1.0,
-        peers=peers(call, readers, rounds=3), rate=(path.stat().st_size / 1e9, "GB/s"),
-    )  # fmt: skip
+        benchmark,
+        "FASTQ plain, 200,000 reads of 150",
+        ratio,
+        limit="pyfastx",
+        target=1.0,
+        peers=peers(call, readers, rounds=3),
+        rate=(path.stat().st_size / 1e9, "GB/s"),
+    )
     benchmark.pedantic(call, rounds=3)

@@ -129,9 +129,14 @@ def test_read(benchmark: Any, picture: Any, tmp_path: Path, kind: str, suffix: s
         assert np.abs(found.astype(int) - other[..., :3]).max() <= most, name
     limit, alone = decode_alone(path, kind)
     record(
-        benchmark, f"read {kind}, {SIDE} x {SIDE} RGB", speed_ratio(ours, alone, 5), limit=limit,
-        target=None, rate=(SIDE * SIDE / 1e6, "Mpixels/s"), peers=peers(ours, readers, 3),
-    )  # fmt: skip
+        benchmark,
+        f"read {kind}, {SIDE} x {SIDE} RGB",
+        speed_ratio(ours, alone, 5),
+        limit=limit,
+        target=None,
+        rate=(SIDE * SIDE / 1e6, "Mpixels/s"),
+        peers=peers(ours, readers, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -160,8 +165,12 @@ def test_part_of_tiles(benchmark: Any, picture: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(ours(), picture[begin:stop])
     np.testing.assert_array_equal(whole(), picture[begin:stop])
     record(
-        benchmark, "512 rows of a tiled TIFF of 3072", speed_ratio(ours, whole, 5),
-        limit="tifffile, the whole image", target=None,
-        rate=(SIDE * (stop - begin) / 1e6, "Mpixels/s"), peers=peers(ours, {"pyvips": pyvips}, 3),
-    )  # fmt: skip
+        benchmark,
+        "512 rows of a tiled TIFF of 3072",
+        speed_ratio(ours, whole, 5),
+        limit="tifffile, the whole image",
+        target=None,
+        rate=(SIDE * (stop - begin) / 1e6, "Mpixels/s"),
+        peers=peers(ours, {"pyvips": pyvips}, 3),
+    )
     benchmark.pedantic(ours, rounds=1)

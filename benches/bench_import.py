@@ -47,9 +47,13 @@ def added(module: str) -> float:
 def test_import(benchmark: Any) -> None:
     pairs = [(added("seqtile"), added("onnxruntime")) for _ in range(ROUNDS)]
     record(
-        benchmark, "import seqtile, beyond import numpy", of_pairs(pairs),
-        limit="import onnxruntime, the same way", target=4, rate=(1e-3, "thousand/s"),
-    )  # fmt: skip
+        benchmark,
+        "import seqtile, beyond import numpy",
+        of_pairs(pairs),
+        limit="import onnxruntime, the same way",
+        target=4,
+        rate=(1e-3, "thousand/s"),
+    )
     benchmark.pedantic(added, args=("seqtile",), rounds=1)
 
 

@@ -93,9 +93,13 @@ def test_dense(benchmark: Any, letters: Any, k: int, threads: int) -> None:
     np.testing.assert_array_equal(ours(), loop(letters))
     ratio = speed_ratio(ours, lambda: loop(letters), rounds=7)
     record(
-        benchmark, f"k-mer histogram k = {k}, {threads} thread(s)", ratio, limit="a numba loop",
-        target=3.0 if k == 11 else (1.5 if threads == 1 else 2.5), rate=(BASES / 1e9, "Gbases/s"),
-    )  # fmt: skip
+        benchmark,
+        f"k-mer histogram k = {k}, {threads} thread(s)",
+        ratio,
+        limit="a numba loop",
+        target=3.0 if k == 11 else (1.5 if threads == 1 else 2.5),
+        rate=(BASES / 1e9, "Gbases/s"),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -117,9 +121,13 @@ def test_pykmertools(benchmark: Any, letters: Any) -> None:
         rounds=3,
     )
     record(
-        benchmark, f"k-mer features k = {k}, canonical, of 10 Mb of str", ratio,
-        limit="pykmertools", target=None, rate=(len(text) / 1e9, "Gbases/s"),
-    )  # fmt: skip
+        benchmark,
+        f"k-mer features k = {k}, canonical, of 10 Mb of str",
+        ratio,
+        limit="pykmertools",
+        target=None,
+        rate=(len(text) / 1e9, "Gbases/s"),
+    )
     benchmark.pedantic(lambda: seqtile.kmer_matrix(text, k), rounds=1)
 
 
@@ -146,10 +154,14 @@ def test_codes(benchmark: Any) -> None:
     np.testing.assert_array_equal(codes, codes_by_numpy(text, k))
     ratio = speed_ratio(ours, lambda: np.ones(len(codes), np.uint64), rounds=7)
     record(
-        benchmark, f"code of every window, k = {k}, 10 Mb", ratio, limit="fresh memset of them",
-        target=None, rate=(len(text) / 1e9, "Gbases/s"),
+        benchmark,
+        f"code of every window, k = {k}, 10 Mb",
+        ratio,
+        limit="fresh memset of them",
+        target=None,
+        rate=(len(text) / 1e9, "Gbases/s"),
         peers={"numpy": seconds(lambda: codes_by_numpy(text, k)) / ratio.ours_s},
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -182,18 +194,19 @@ def test_minimizers(benchmark: Any) -> None:
     _, codes = ours()
     np.testing.assert_array_equal(np.unique(codes), minimizers_by_numpy(text, k, w))
     record(
-        benchmark, f"minimizers, k = {k}, w = {w}, 5 Mb",
+        benchmark,
+        f"minimizers, k = {k}, w = {w}, 5 Mb",
         speed_ratio(ours, lambda: seqtile.kmer_codes(text, k), rounds=5),
-        limit="the k-mers' codes alone", target=None, rate=(len(text) / 1e6, "Mbases/s"),
+        limit="the k-mers' codes alone",
+        target=None,
+        rate=(len(text) / 1e6, "Mbases/s"),
         peers=compare.peers(ours, {"numpy": lambda: minimizers_by_numpy(text, k, w)}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
 def run(*command: object) -> str:
-    return subprocess.run(
-        [*map(str, command)], check=True, capture_output=True, text=True
-    ).stdout  # fmt: skip
+    return subprocess.run([*map(str, command)], check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("k", [21, 31])
@@ -203,15 +216,33 @@ def test_sparse(benchmark: Any, letters: Any, folder: Path, k: int) -> None:
 
     def kmc() -> str:
         return run(
-            "kmc", f"-k{k}", "-ci1", "-cs4294967295", "-fm", "-t2", "-r", folder / "genome.fa",
-            folder / "kmc", folder,
-        )  # fmt: skip
+            "kmc",
+            f"-k{k}",
+            "-ci1",
+            "-cs4294967295",
+            "-fm",
+            "-t2",
+            "-r",
+            folder / "genome.fa",
+            folder / "kmc",
+            folder,
+        )
 
     def jellyfish() -> str:
         return run(
-            "jellyfish", "count", "-C", "-m", k, "-s", "64M", "-t", 2, "-o", folder / "jf",
+            "jellyfish",
+            "count",
+            "-C",
+            "-m",
+            k,
+            "-s",
+            "64M",
+            "-t",
+            2,
+            "-o",
+            folder / "jf",
             folder / "genome.fa",
-        )  # fmt: skip
+        )
 
     if not shutil.which("kmc"):
         pytest.skip("KMC is not installed")
@@ -234,7 +265,12 @@ def test_sparse(benchmark: Any, letters: Any, folder: Path, k: int) -> None:
         if shutil.which("jellyfish"):
             peers["jellyfish"] = seconds(jellyfish) / ratio.ours_s
     record(
-        benchmark, f"canonical k = {k}, totals and table, 2 threads", ratio, limit="KMC",
-        target=4.0, rate=(BASES / 1e6, "Mbases/s"), peers=peers,
-    )  # fmt: skip
+        benchmark,
+        f"canonical k = {k}, totals and table, 2 threads",
+        ratio,
+        limit="KMC",
+        target=4.0,
+        rate=(BASES / 1e6, "Mbases/s"),
+        peers=peers,
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -53,8 +53,11 @@ def cc3d_label(binary: Any) -> Any:
 
 
 LABELLERS = {
-    "OpenCV": opencv_label, "cc3d": cc3d_label, "scipy": scipy_label, "scikit-image": skimage_label
-}  # fmt: skip
+    "OpenCV": opencv_label,
+    "cc3d": cc3d_label,
+    "scipy": scipy_label,
+    "scikit-image": skimage_label,
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +84,14 @@ def test_components(benchmark: Any, probabilities: tuple[Any, Any]) -> None:
         assert same_objects(found, other), name
     spare = np.empty_like(found)
     record(
-        benchmark, f"label {SIDE} x {SIDE}, {found.max():,} objects",
-        speed_ratio(ours, lambda: np.copyto(spare, found), 5), limit="memcpy of the labels",
-        target=None, rate=PIXELS, peers=peers(ours, others, 3),
-    )  # fmt: skip
+        benchmark,
+        f"label {SIDE} x {SIDE}, {found.max():,} objects",
+        speed_ratio(ours, lambda: np.copyto(spare, found), 5),
+        limit="memcpy of the labels",
+        target=None,
+        rate=PIXELS,
+        peers=peers(ours, others, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -103,10 +110,14 @@ def test_kernel(benchmark: Any, probabilities: tuple[Any, Any]) -> None:
     assert same_objects(numbers[out], scipy_label(binary))
     others = {name: lambda call=call: call(binary) for name, call in LABELLERS.items()}
     record(
-        benchmark, f"the kernel that labels, {SIDE} x {SIDE}",
-        speed_ratio(ours, lambda: np.copyto(out, out[::-1]), 5), limit="memcpy of the labels",
-        target=None, rate=PIXELS, peers=peers(ours, others, 3),
-    )  # fmt: skip
+        benchmark,
+        f"the kernel that labels, {SIDE} x {SIDE}",
+        speed_ratio(ours, lambda: np.copyto(out, out[::-1]), 5),
+        limit="memcpy of the labels",
+        target=None,
+        rate=PIXELS,
+        peers=peers(ours, others, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -138,9 +149,12 @@ def test_grow(benchmark: Any, probabilities: tuple[Any, Any]) -> None:
     assert (number[flooded] == found).mean() > 0.99
     spare = np.empty_like(found)
     record(
-        benchmark, f"label and grow 2048 x 2048, {found.max():,} objects",
-        speed_ratio(ours, lambda: np.copyto(spare, found), 5), limit="memcpy of the labels",
-        target=None, rate=(found.size / 1e6, "Mpixels/s"),
+        benchmark,
+        f"label and grow 2048 x 2048, {found.max():,} objects",
+        speed_ratio(ours, lambda: np.copyto(spare, found), 5),
+        limit="memcpy of the labels",
+        target=None,
+        rate=(found.size / 1e6, "Mpixels/s"),
         peers=peers(ours, {"scikit-image watershed": lambda: watershed(mask, marker)}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

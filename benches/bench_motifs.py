@@ -51,8 +51,11 @@ def test_best_match(benchmark: Any) -> None:
         assert np.mean([a == b for a, b in zip(found, made_of, strict=True)]) > 0.9
     pairs = len(queries) * len(targets)
     record(
-        benchmark, f"{len(queries)} motifs against {len(targets)}, both strands",
-        speed_ratio(ours, theirs, 5), limit="Tomtom (memelite), one thread", target=None,
+        benchmark,
+        f"{len(queries)} motifs against {len(targets)}, both strands",
+        speed_ratio(ours, theirs, 5),
+        limit="Tomtom (memelite), one thread",
+        target=None,
         rate=(pairs / 1e3, "thousand pairs/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -21,8 +21,15 @@ from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable
 
 SIDE = 2048
-PROPERTIES = ("label", "area", "centroid", "bbox", "mean_intensity", "min_intensity",
-              "max_intensity")  # fmt: skip
+PROPERTIES = (
+    "label",
+    "area",
+    "centroid",
+    "bbox",
+    "mean_intensity",
+    "min_intensity",
+    "max_intensity",
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,20 +73,30 @@ def test_table(benchmark: Any, labels: LabelMap, image: Any) -> None:
 
     found, expected = ours(), skimage()
     pairs = {
-        "area": "area", "centroid_y": "centroid-0", "centroid_x": "centroid-1", "y0": "bbox-0",
-        "x0": "bbox-1", "y1": "bbox-2", "x1": "bbox-3", "mean": "mean_intensity",
-        "min": "min_intensity", "max": "max_intensity",
-    }  # fmt: skip
+        "area": "area",
+        "centroid_y": "centroid-0",
+        "centroid_x": "centroid-1",
+        "y0": "bbox-0",
+        "x0": "bbox-1",
+        "y1": "bbox-2",
+        "x1": "bbox-3",
+        "mean": "mean_intensity",
+        "min": "min_intensity",
+        "max": "max_intensity",
+    }
     for name, other in pairs.items():
         np.testing.assert_allclose(found[name], expected[other], rtol=1e-9)
     np.testing.assert_allclose(found["mean"], scipy()[3], rtol=1e-9)
     spare = np.empty_like(pixels)
     record(
-        benchmark, f"table of {labels.count:,} objects, {SIDE} x {SIDE}",
-        speed_ratio(ours, lambda: np.copyto(spare, pixels), 7), limit="memcpy of the labels",
-        target=None, rate=(pixels.size / 1e6, "Mpixels/s"),
+        benchmark,
+        f"table of {labels.count:,} objects, {SIDE} x {SIDE}",
+        speed_ratio(ours, lambda: np.copyto(spare, pixels), 7),
+        limit="memcpy of the labels",
+        target=None,
+        rate=(pixels.size / 1e6, "Mpixels/s"),
         peers=peers(ours, {"scikit-image": skimage, "scipy.ndimage": scipy}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -139,11 +156,14 @@ def test_outlines(benchmark: Any, labels: LabelMap, tmp_path: Path) -> None:
         other.write_bytes(content)
 
     record(
-        benchmark, f"outlines of {labels.count:,} objects as GeoJSON",
-        speed_ratio(ours, write_alone, 5), limit="writing the same bytes", target=None,
+        benchmark,
+        f"outlines of {labels.count:,} objects as GeoJSON",
+        speed_ratio(ours, write_alone, 5),
+        limit="writing the same bytes",
+        target=None,
         rate=(labels.count / 1e3, "thousand objects/s"),
         peers=peers(ours, {"rasterio": rasterio, "OpenCV, by object": opencv}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -158,9 +178,13 @@ def test_label_tiff(benchmark: Any, labels: LabelMap, tmp_path: Path) -> None:
 
     def plain() -> None:
         tifffile.imwrite(
-            other, pixels, tile=(256, 256), compression="adobe_deflate", predictor=True,
+            other,
+            pixels,
+            tile=(256, 256),
+            compression="adobe_deflate",
+            predictor=True,
             maxworkers=1,
-        )  # fmt: skip
+        )
 
     def pillow() -> None:
         from PIL import Image
@@ -170,8 +194,12 @@ def test_label_tiff(benchmark: Any, labels: LabelMap, tmp_path: Path) -> None:
     ours()
     np.testing.assert_array_equal(tifffile.imread(target), pixels)
     record(
-        benchmark, f"labels to a tiled TIFF, {SIDE} x {SIDE}, from runs",
-        speed_ratio(ours, plain, 5), limit="tifffile, from an array", target=None,
-        rate=(pixels.size / 1e6, "Mpixels/s"), peers=peers(ours, {"Pillow": pillow}, 3),
-    )  # fmt: skip
+        benchmark,
+        f"labels to a tiled TIFF, {SIDE} x {SIDE}, from runs",
+        speed_ratio(ours, plain, 5),
+        limit="tifffile, from an array",
+        target=None,
+        rate=(pixels.size / 1e6, "Mpixels/s"),
+        peers=peers(ours, {"Pillow": pillow}, 3),
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -154,9 +154,14 @@ def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
     name = f"one-hot {dtype}, {layout}, out= reused, {shape}"
     beside = others(letters, layout, dtype) if shape == "10,000 of 1,000" else {}
     record(
-        benchmark, name, ratio, limit="memset", target=TARGET, rate=(out.nbytes / 1e9, "GB/s"),
+        benchmark,
+        name,
+        ratio,
+        limit="memset",
+        target=TARGET,
+        rate=(out.nbytes / 1e9, "GB/s"),
         peers=peers(ours, beside, PEER_ROUNDS),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -176,9 +181,13 @@ def test_fresh(benchmark, shape: str, layout: str) -> None:
     ratio = speed_ratio(ours, fresh, 7)
     name = f"one-hot float32, {layout}, fresh, {shape}"
     record(
-        benchmark, name, ratio, limit="fresh memset", target=TARGET,
+        benchmark,
+        name,
+        ratio,
+        limit="fresh memset",
+        target=TARGET,
         rate=(letters.size * 16 / 1e9, "GB/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 

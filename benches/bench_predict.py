@@ -145,9 +145,14 @@ def _record(benchmark: Any, row: str, ratios: dict[str, Ratio], count: int) -> N
         name: ratio.median for name, ratio in ratios.items() if name != THREADED
     }
     record(
-        benchmark, row, ratios[THREADED], limit=THREADED, target=TARGET,
-        rate=(count / 1e3, "thousand windows/s"), peers=others,
-    )  # fmt: skip
+        benchmark,
+        row,
+        ratios[THREADED],
+        limit=THREADED,
+        target=TARGET,
+        rate=(count / 1e3, "thousand windows/s"),
+        peers=others,
+    )
 
 
 @pytest.mark.parametrize("model", ["jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm"])
@@ -161,9 +166,13 @@ def test_lanes(benchmark: Any, model: str) -> None:
     assert all(np.allclose(one, other, atol=1e-6) for one, other in pairs)
     ratio = side_by_side(lambda: bare.lanes(batches), {"": lambda: bare.run(batches)}, 5)[""]
     record(
-        benchmark, f"{LANES}: {model}", ratio, limit=THREADED, target=None,
+        benchmark,
+        f"{LANES}: {model}",
+        ratio,
+        limit=THREADED,
+        target=None,
         rate=(16.384, "thousand windows/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: bare.lanes(batches), rounds=1)
 
 

@@ -72,10 +72,14 @@ def test_read(benchmark: Any, windows: Path) -> None:
     assert ours() == one_by_one() == by_name() == RECORDS
     ratio = speed_ratio(ours, readinto)
     record(
-        benchmark, "records of 101 letters read, checked and gathered", ratio, limit="readinto",
-        target=0.3, peers=peers(ours, {"a Record each": one_by_one, "read_fasta": by_name}),
+        benchmark,
+        "records of 101 letters read, checked and gathered",
+        ratio,
+        limit="readinto",
+        target=0.3,
+        peers=peers(ours, {"a Record each": one_by_one, "read_fasta": by_name}),
         rate=(RECORDS / 1e6, "M records/s"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=3)
 
 
@@ -146,8 +150,12 @@ def test_write(benchmark: Any, windows: Path, width: int, as_json: bool) -> None
 
     what = "JSON lines" if as_json else "rows"
     record(
-        benchmark, f"{what} of a name and {width} number{'s' * (width > 1)}",
-        speed_ratio(ours, copy), limit="copy of the text", target=None,
-        peers=peers(ours, others, rounds=3), rate=(ROWS / 1e6, "M rows/s"),
-    )  # fmt: skip
+        benchmark,
+        f"{what} of a name and {width} number{'s' * (width > 1)}",
+        speed_ratio(ours, copy),
+        limit="copy of the text",
+        target=None,
+        peers=peers(ours, others, rounds=3),
+        rate=(ROWS / 1e6, "M rows/s"),
+    )
     benchmark.pedantic(ours, rounds=3)

@@ -60,8 +60,12 @@ def test_scan(benchmark, tmp_path, genome, stride) -> None:
         ours, {THREADED: lambda: bare.run(batches), LANES: lambda: bare.lanes(batches)}, rounds=5
     )
     record(
-        benchmark, f"scan into a bigWig, stride {stride}, both strands", ratios[THREADED],
-        limit=THREADED, target=0.95, rate=(count / 1e3, "thousand windows/s"),
+        benchmark,
+        f"scan into a bigWig, stride {stride}, both strands",
+        ratios[THREADED],
+        limit=THREADED,
+        target=0.95,
+        rate=(count / 1e3, "thousand windows/s"),
         peers={LANES: ratios[LANES].median},
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

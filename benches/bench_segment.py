@@ -226,9 +226,14 @@ def test_segment(benchmark: Any, case: Case) -> None:
     del found, expected
     ratio = speed_ratio(case.ours, case.one_by_one, ROUNDS)
     record(
-        benchmark, f"segment, {case.what}", ratio, limit=f"{THREADED}, on cut tiles",
-        target=TARGET, rate=case.rate, peers=peers(case.ours, others, ROUNDS),
-    )  # fmt: skip
+        benchmark,
+        f"segment, {case.what}",
+        ratio,
+        limit=f"{THREADED}, on cut tiles",
+        target=TARGET,
+        rate=case.rate,
+        peers=peers(case.ours, others, ROUNDS),
+    )
     benchmark.pedantic(case.ours, rounds=1)
 
 
@@ -245,8 +250,11 @@ def test_segment_file(benchmark: Any, case: Case, tmp_path: Path) -> None:
     (report,) = ours()
     assert (report.error, report.objects) == ("", len(case.ours()))
     record(
-        benchmark, f"PNG to label TIFF, GeoJSON and CSV, {case.what}",
-        speed_ratio(ours, case.one_by_one, ROUNDS), limit=f"{THREADED}, on cut tiles",
-        target=TARGET, rate=case.rate,
-    )  # fmt: skip
+        benchmark,
+        f"PNG to label TIFF, GeoJSON and CSV, {case.what}",
+        speed_ratio(ours, case.one_by_one, ROUNDS),
+        limit=f"{THREADED}, on cut tiles",
+        target=TARGET,
+        rate=case.rate,
+    )
     benchmark.pedantic(ours, rounds=1)

@@ -45,10 +45,14 @@ def test_encode(benchmark: Any, letters: Any) -> None:
         "SeqPro": seqpro,
     }
     record(
-        benchmark, "codes of 50 Mb, out= reused",
-        speed_ratio(ours, lambda: np.copyto(spare, letters), ROUNDS), limit="memcpy",
-        target=TARGET, rate=(LENGTH / 1e9, "Gbases/s"), peers=peers(ours, others, 3),
-    )  # fmt: skip
+        benchmark,
+        "codes of 50 Mb, out= reused",
+        speed_ratio(ours, lambda: np.copyto(spare, letters), ROUNDS),
+        limit="memcpy",
+        target=TARGET,
+        rate=(LENGTH / 1e9, "Gbases/s"),
+        peers=peers(ours, others, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -81,10 +85,14 @@ def test_decode(benchmark: Any, letters: Any, layout: str) -> None:
     np.testing.assert_array_equal(with_numpy(), rows)
     others: Calls = {"numpy argmax": with_numpy, "torch argmax": with_torch, "SeqPro": seqpro}
     record(
-        benchmark, f"decode float32, {layout}, 10,000 of 1,000, to str",
-        speed_ratio(ours, lambda: np.copyto(spare, hot), ROUNDS), limit="memcpy of the one-hot",
-        target=None, rate=(hot.nbytes / 1e9, "GB/s"), peers=peers(ours, others, 3),
-    )  # fmt: skip
+        benchmark,
+        f"decode float32, {layout}, 10,000 of 1,000, to str",
+        speed_ratio(ours, lambda: np.copyto(spare, hot), ROUNDS),
+        limit="memcpy of the one-hot",
+        target=None,
+        rate=(hot.nbytes / 1e9, "GB/s"),
+        peers=peers(ours, others, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -112,10 +120,14 @@ def test_reverse_complement(benchmark: Any, letters: Any) -> None:
         "SeqPro": seqpro,
     }
     record(
-        benchmark, "reverse complement of 50 Mb, fresh",
-        speed_ratio(ours, lambda: bytearray(data), ROUNDS), limit="fresh memcpy", target=TARGET,
-        rate=(LENGTH / 1e9, "Gbases/s"), peers=peers(ours, others, 3),
-    )  # fmt: skip
+        benchmark,
+        "reverse complement of 50 Mb, fresh",
+        speed_ratio(ours, lambda: bytearray(data), ROUNDS),
+        limit="fresh memcpy",
+        target=TARGET,
+        rate=(LENGTH / 1e9, "Gbases/s"),
+        peers=peers(ours, others, 3),
+    )
     benchmark.pedantic(ours, rounds=1)
 
 
@@ -138,9 +150,12 @@ def test_windows(benchmark: Any, letters: Any, stride: int) -> None:
 
     flat = np.ones(target.size, np.uint8)
     record(
-        benchmark, f"windows of {size}, stride {stride}, copied to a batch",
-        speed_ratio(ours, lambda: np.copyto(target.reshape(-1), flat), ROUNDS), limit="memcpy",
-        target=None, rate=(len(view) / 1e6, "million windows/s"),
+        benchmark,
+        f"windows of {size}, stride {stride}, copied to a batch",
+        speed_ratio(ours, lambda: np.copyto(target.reshape(-1), flat), ROUNDS),
+        limit="memcpy",
+        target=None,
+        rate=(len(view) / 1e6, "million windows/s"),
         peers=peers(ours, {"slices of bytes": joined}, 3),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)

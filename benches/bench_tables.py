@@ -79,11 +79,14 @@ def test_rows(benchmark: Any, tmp_path: Path, model: str, count: int, form: str)
     others: dict[str, Callable[[], object]] = {"csv": by_csv, "pandas": by_pandas}
     columns = f", {len(labels)} classes" if classes else ""
     record(
-        benchmark, f"{count:,} answers{columns} to a {form}".replace("a JSON", "JSON"),
-        speed_ratio(ours, lambda: other.write_bytes(content), 5), limit="writing the same bytes",
-        target=None, rate=(count / 1e6, "million rows/s"),
+        benchmark,
+        f"{count:,} answers{columns} to a {form}".replace("a JSON", "JSON"),
+        speed_ratio(ours, lambda: other.write_bytes(content), 5),
+        limit="writing the same bytes",
+        target=None,
+        rate=(count / 1e6, "million rows/s"),
         peers=peers(ours, others if form == "table" else {"json": by_json}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 

@@ -72,19 +72,30 @@ Calls = dict[str, Callable[[], object]]
 
 
 def report(
-    benchmark: Any, row: str, target: float, nbytes: int, ours: Callable[[], object],
-    limits: tuple[Callable[[], object], Callable[[], object]], others: Calls, *,
+    benchmark: Any,
+    row: str,
+    target: float,
+    nbytes: int,
+    ours: Callable[[], object],
+    limits: tuple[Callable[[], object], Callable[[], object]],
+    others: Calls,
+    *,
     slow: Calls | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Measure against memcpy in one thread and in two, and against the peers, slow ones once."""
     one, two = limits
     ratio = speed_ratio(ours, one, rounds=15)
     peers = {"memcpy in two threads": side_by_side(ours, {"": two}, rounds=7)[""].median}
     peers |= compare.peers(ours, others, rounds=3) | compare.peers(ours, slow or {}, rounds=1)
     record(
-        benchmark, row, ratio, limit=LIMIT, target=target, peers=peers,
+        benchmark,
+        row,
+        ratio,
+        limit=LIMIT,
+        target=target,
+        peers=peers,
         rate=(nbytes / 1e9, "GB/s of tiles"),
-    )  # fmt: skip
+    )
     benchmark.pedantic(ours, rounds=1)
 
 

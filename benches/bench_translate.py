@@ -37,9 +37,12 @@ def test_translate(benchmark, kind, frame) -> None:
     spread = ratio.low / ratio.median, ratio.high / ratio.median
     rate = second / ratio.ours_s
     record(
-        benchmark, f"translate 30 Mb, frame {frame}, from {kind}",
+        benchmark,
+        f"translate 30 Mb, frame {frame}, from {kind}",
         Ratio(rate, rate * spread[0], rate * spread[1], ratio.ours_s, second),
-        limit="1 Gbase/s, one thread", target=1.0, rate=(LENGTH / 1e9, "Gbases/s"),
+        limit="1 Gbase/s, one thread",
+        target=1.0,
+        rate=(LENGTH / 1e9, "Gbases/s"),
         peers={"Biopython": ratio.median * times},
-    )  # fmt: skip
+    )
     benchmark.pedantic(translate, args=(sequence,), kwargs={"frame": frame}, rounds=1)

@@ -33,8 +33,10 @@ Calls = dict[str, Callable[[], object]]
 def seqtile_command(*arguments: object) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "seqtile", *map(str, arguments)],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return done.stdout
 
 
@@ -80,15 +82,37 @@ def test_kmers(benchmark: Any, genome: Path, tmp_path: Path, k: int, canonical: 
         if not shutil.which("kmc"):
             raise ImportError("kmc")
         both = [] if canonical else ["-b"]
-        run("kmc", f"-k{k}", "-ci1", "-cs4294967295", "-fm", "-t2", *both, genome,
-            tmp_path / "kmc", tmp_path)  # fmt: skip
+        run(
+            "kmc",
+            f"-k{k}",
+            "-ci1",
+            "-cs4294967295",
+            "-fm",
+            "-t2",
+            *both,
+            genome,
+            tmp_path / "kmc",
+            tmp_path,
+        )
 
     def jellyfish() -> None:
         if not shutil.which("jellyfish"):
             raise ImportError("jellyfish")
         both = ["-C"] * canonical
-        run("jellyfish", "count", *both, "-m", k, "-s", "64M", "-t", 2, "-o", tmp_path / "jf",
-            genome)  # fmt: skip
+        run(
+            "jellyfish",
+            "count",
+            *both,
+            "-m",
+            k,
+            "-s",
+            "64M",
+            "-t",
+            2,
+            "-o",
+            tmp_path / "jf",
+            genome,
+        )
 
     ours()
     with np.load(target) as written:
@@ -98,11 +122,14 @@ def test_kmers(benchmark: Any, genome: Path, tmp_path: Path, k: int, canonical: 
     assert counts.sum() == expected.sum()
     assert len(counts[counts > 0]) == len(expected)
     record(
-        benchmark, f"seqtile kmers -k {k} {' '.join(flags)} of {BASES / 1e6:.0f} Mb",
-        speed_ratio(ours, in_memory, ROUNDS), limit="kmer_counts of letters in memory, 2 threads",
-        target=None, rate=(BASES / 1e6, "Mbases/s"),
+        benchmark,
+        f"seqtile kmers -k {k} {' '.join(flags)} of {BASES / 1e6:.0f} Mb",
+        speed_ratio(ours, in_memory, ROUNDS),
+        limit="kmer_counts of letters in memory, 2 threads",
+        target=None,
+        rate=(BASES / 1e6, "Mbases/s"),
         peers=peers(ours, {"KMC": kmc, "jellyfish": jellyfish}, 1),
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: None, rounds=1)  # all was measured above
 
 
@@ -123,10 +150,14 @@ def test_embed(benchmark: Any, tmp_path: Path) -> None:
             written["embedding"], np.concatenate(bare.run(batches)), atol=1e-5
         )
     record(
-        benchmark, f"seqtile embed, {count:,} records to npz", ratios[THREADED], limit=THREADED,
-        target=None, rate=(count / 1e3, "thousand windows/s"),
+        benchmark,
+        f"seqtile embed, {count:,} records to npz",
+        ratios[THREADED],
+        limit=THREADED,
+        target=None,
+        rate=(count / 1e3, "thousand windows/s"),
         peers={LANES: ratios[LANES].median},
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: None, rounds=1)
 
 
@@ -160,10 +191,14 @@ def test_scan(benchmark: Any, tmp_path: Path) -> None:
     else:
         assert len(known) > 0.9 * len(plus)
     record(
-        benchmark, f"seqtile scan, {bases:,} bases, both strands, to bigWig and BED",
-        ratios[THREADED], limit=THREADED, target=0.95, rate=(count / 1e3, "thousand windows/s"),
+        benchmark,
+        f"seqtile scan, {bases:,} bases, both strands, to bigWig and BED",
+        ratios[THREADED],
+        limit=THREADED,
+        target=0.95,
+        rate=(count / 1e3, "thousand windows/s"),
         peers={LANES: ratios[LANES].median},
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: None, rounds=1)
 
 
@@ -185,9 +220,17 @@ def test_segment(benchmark: Any, tmp_path: Path) -> None:
 
     def ours() -> object:
         return seqtile_command(
-            "segment", "nuclei-unet", source, "-o", labels, "-o", tmp_path / "ours.csv",
-            "--device", "cpu", "--quiet",
-        )  # fmt: skip
+            "segment",
+            "nuclei-unet",
+            source,
+            "-o",
+            labels,
+            "-o",
+            tmp_path / "ours.csv",
+            "--device",
+            "cpu",
+            "--quiet",
+        )
 
     def alone() -> object:
         return [bare.session.run(names, {bare.input: tile[None]}) for tile in tiles]
@@ -197,9 +240,13 @@ def test_segment(benchmark: Any, tmp_path: Path) -> None:
     whole = seqtile.segment(seqtile.load("nuclei-unet", device="cpu"), grey.astype(np.uint8))
     np.testing.assert_array_equal(written, whole.labels)
     record(
-        benchmark, f"seqtile segment, {grey.shape[0]} x {grey.shape[1]}, to TIFF and CSV", ratio,
-        limit=f"{THREADED}, on cut tiles", target=0.95, rate=(grey.size / 1e6, "Mpixels/s"),
-    )  # fmt: skip
+        benchmark,
+        f"seqtile segment, {grey.shape[0]} x {grey.shape[1]}, to TIFF and CSV",
+        ratio,
+        limit=f"{THREADED}, on cut tiles",
+        target=0.95,
+        rate=(grey.size / 1e6, "Mpixels/s"),
+    )
     benchmark.pedantic(lambda: None, rounds=1)
 
 
@@ -247,8 +294,12 @@ def test_predict_images(benchmark: Any, tmp_path: Path) -> None:
     found = np.array([[float(row[f"{bare.output}_{label}"]) for label in labels] for row in rows])
     np.testing.assert_allclose(found, np.concatenate(bare.run(batches)), rtol=1e-4, atol=1e-6)
     record(
-        benchmark, f"seqtile predict, {count:,} PNG of 28 x 28 to a table", ratios.pop(THREADED),
-        limit=THREADED, target=None, rate=(count / 1e3, "thousand images/s"),
+        benchmark,
+        f"seqtile predict, {count:,} PNG of 28 x 28 to a table",
+        ratios.pop(THREADED),
+        limit=THREADED,
+        target=None,
+        rate=(count / 1e3, "thousand images/s"),
         peers={name: ratio.median for name, ratio in ratios.items()},
-    )  # fmt: skip
+    )
     benchmark.pedantic(lambda: None, rounds=1)

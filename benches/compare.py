@@ -27,9 +27,12 @@ class Ratio:
     def times(self, factor: float) -> Ratio:
         """The ratio if the other's work were ``factor`` times what it was."""
         return Ratio(
-            self.median * factor, self.low * factor, self.high * factor,
-            self.ours_s, self.other_s * factor,
-        )  # fmt: skip
+            self.median * factor,
+            self.low * factor,
+            self.high * factor,
+            self.ours_s,
+            self.other_s * factor,
+        )
 
 
 def seconds(call: Call) -> float:
@@ -122,9 +125,16 @@ def record(
     amount, unit = rate
     peers = dict(peers or {})
     benchmark.extra_info.update(
-        row=row, limit=limit, target=target, ratio=ratio.median, low=ratio.low, high=ratio.high,
-        peers=peers, rate=amount / ratio.ours_s, unit=unit,
-    )  # fmt: skip
+        row=row,
+        limit=limit,
+        target=target,
+        ratio=ratio.median,
+        low=ratio.low,
+        high=ratio.high,
+        peers=peers,
+        rate=amount / ratio.ours_s,
+        unit=unit,
+    )
     others = ", ".join(
         f"{name} not installed" if times is None else f"{times:.2f} x {name}"
         for name, times in peers.items()

@@ -18,8 +18,13 @@ from seqtile.runtime.pipeline import Profile
 from seqtile.runtime.zoo import model_folder
 
 ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "rbp-cnn")
-TORCH_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "dna-binding-bilstm", "bloodmnist-best",
-                "nuclei-unet")  # fmt: skip
+TORCH_MODELS = (
+    "jund-cnn-seq",
+    "liver-enhancer-cnn",
+    "dna-binding-bilstm",
+    "bloodmnist-best",
+    "nuclei-unet",
+)
 
 
 def cut_after_gather(model: bytes) -> tuple[bytes, Any]:
@@ -81,9 +86,14 @@ def _drop_unused(graph: Any) -> None:
 def one_hot(context: Context, section: Section) -> None:
     """In-graph against host: a batch of letters in memory to answers in memory."""
     section.head = (
-        "model", "batch", "in the graph, items/s", "made on the host, items/s",
-        "in-graph over host", "host's time: one-hot, h2d, compute, d2h", "bytes to the device",
-    )  # fmt: skip
+        "model",
+        "batch",
+        "in the graph, items/s",
+        "made on the host, items/s",
+        "in-graph over host",
+        "host's time: one-hot, h2d, compute, d2h",
+        "bytes to the device",
+    )
     for name in [name for name in ONE_HOT_MODELS if name in context.models]:
         if in_time(context, section, name):
             for size in sizes(context, name)[-2:]:
@@ -124,9 +134,14 @@ def _one_hot_one(context: Context, name: str, size: int) -> tuple[object, ...]:
 def beside_torch(context: Context, section: Section) -> None:
     """Arrays in, arrays out, by the same file: onnxruntime, torch, torch.compile."""
     section.head = (
-        "model", "batch", "onnxruntime, items/s", "torch, items/s", "torch.compile, items/s",
-        "over torch", "over torch.compile",
-    )  # fmt: skip
+        "model",
+        "batch",
+        "onnxruntime, items/s",
+        "torch, items/s",
+        "torch.compile, items/s",
+        "over torch",
+        "over torch.compile",
+    )
     for name in [name for name in TORCH_MODELS if name in context.models]:
         if in_time(context, section, name):
             with item(section, name):

@@ -18,8 +18,16 @@ from seqtile.runtime.parity import compare
 from seqtile.runtime.zoo import model_folder
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-PARITY_HEAD = ("model", "precision", "output", "rows", "largest error", "tolerance", "decisions "
-               "that change", "result")  # fmt: skip
+PARITY_HEAD = (
+    "model",
+    "precision",
+    "output",
+    "rows",
+    "largest error",
+    "tolerance",
+    "decisions that change",
+    "result",
+)
 
 
 def provider(device: str) -> str:
@@ -52,9 +60,13 @@ def parity_rows(name: str, precision: str, device: str, reference: Reference) ->
     )
     runner = session.runner()  # with its buckets, copies and graphs: as users have it
     return compare(
-        card, golden, precision, reference,
-        lambda feeds: runner.run(feeds, names), provider=provider(device),
-    )  # fmt: skip
+        card,
+        golden,
+        precision,
+        reference,
+        lambda feeds: runner.run(feeds, names),
+        provider=provider(device),
+    )
 
 
 def parity(context: Context, section: Section, found: dict[str, list[ParityRow]]) -> None:
@@ -79,9 +91,7 @@ def _line(name: str, rows: list[ParityRow]) -> tuple[object, ...]:
     decisions = sum(row.decisions for row in rows)
     changed = f"{sum(row.changed for row in rows)} of {decisions:,}" if decisions else None
     passed = "ok" if all(row.passed for row in rows) else "FAILED"
-    return (
-        name, far.precision, far.output, len(rows), far.max_abs, far.tolerance, changed, passed
-    )  # fmt: skip
+    return (name, far.precision, far.output, len(rows), far.max_abs, far.tolerance, changed, passed)
 
 
 def certify(folder: Path, rows: list[ParityRow]) -> None:
@@ -111,11 +121,12 @@ def trap_graph(rank: int) -> bytes:
     value = q if rank == 1 else q[:, None]
     shape = ["n", "length"] if rank == 1 else ["n", "length", 1]
     graph = helper.make_graph(
-        nodes, "trap",
+        nodes,
+        "trap",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", len(q), "length"])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         [numpy_helper.from_array(value, "q")],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())

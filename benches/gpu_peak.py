@@ -85,6 +85,9 @@ def _lstm(
 
 
 _WORK = {
-    "Conv": _conv, "ConvTranspose": _transposed, "MatMul": _product, "Gemm": _product,
+    "Conv": _conv,
+    "ConvTranspose": _transposed,
+    "MatMul": _product,
+    "Gemm": _product,
     "LSTM": _lstm,
-}  # fmt: skip
+}

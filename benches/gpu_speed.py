@@ -44,8 +44,11 @@ def answers(name: str) -> tuple[str, ...]:
 def session(context: Context, name: str, precision: str, graphs: Any = "auto") -> Session:
     return Session(
         model_bytes(model_folder(name), seqtile.card(name), precision),
-        device=context.device, precision=precision, graphs=graphs, source=name,
-    )  # fmt: skip
+        device=context.device,
+        precision=precision,
+        graphs=graphs,
+        source=name,
+    )
 
 
 def sizes(context: Context, name: str) -> tuple[int, ...]:
@@ -69,10 +72,19 @@ def least_s(context: Context) -> float:
 def sweep(context: Context, section: Section) -> None:
     """`predict` by model, precision and batch size, beside the same batches left on the device."""
     section.head = (
-        "model", "precision", "batch", "on the device, items/s", "without graphs, items/s",
-        "Tflop/s", "of the card's", "graphs", "predict, items/s",
-        f"of the device's (want {TARGET})", "lanes' time", "verdict",
-    )  # fmt: skip
+        "model",
+        "precision",
+        "batch",
+        "on the device, items/s",
+        "without graphs, items/s",
+        "Tflop/s",
+        "of the card's",
+        "graphs",
+        "predict, items/s",
+        f"of the device's (want {TARGET})",
+        "lanes' time",
+        "verdict",
+    )
     for name in context.models:
         for precision in context.precisions:
             what = f"{name}, {precision}"
@@ -110,12 +122,19 @@ def _sweep_one(context: Context, section: Section, name: str, precision: str) ->
         predict(profile)
         section.rows.append(
             (
-                name, precision, size, on_device, without,
+                name,
+                precision,
+                size,
+                on_device,
+                without,
                 *arithmetic(name, precision, feeds, on_device / size, card),
-                bound.graphs, speed, speed / on_device,
-                breakdown(profile), profile.verdict(),
+                bound.graphs,
+                speed,
+                speed / on_device,
+                breakdown(profile),
+                profile.verdict(),
             )
-        )  # fmt: skip
+        )
     bound.close()
     plain.close()
 
@@ -142,10 +161,18 @@ def breakdown(profile: Profile) -> str:
 def scan(context: Context, section: Section) -> None:
     """Stride 1, both strands, one random sequence: windows per second, energy, a human genome."""
     section.head = (
-        "model", "precision", "batch", "windows/s", f"of the device's (want {TARGET})", "verdict",
-        "GPU busy", "GPU memory, GB", "mean power, W", "J per million windows",
+        "model",
+        "precision",
+        "batch",
+        "windows/s",
+        f"of the device's (want {TARGET})",
+        "verdict",
+        "GPU busy",
+        "GPU memory, GB",
+        "mean power, W",
+        "J per million windows",
         f"human genome, s (want {GENOME_TARGET_S})",
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory() as folder:
         for name in filter(scans, context.models):
             for precision in context.precisions:
@@ -177,8 +204,15 @@ def _scan_one(context: Context, name: str, precision: str, folder: Path) -> tupl
     usage = watch.usage
     energy = None if usage.energy is None else usage.energy / windows * 1e6
     return (
-        name, precision, size, speed, speed / on_device, profile.verdict(),
+        name,
+        precision,
+        size,
+        speed,
+        speed / on_device,
+        profile.verdict(),
         None if usage.utilization is None else f"{usage.utilization:.0f}%",
-        None if usage.memory_peak is None else usage.memory_peak / 1e9, usage.power, energy,
+        None if usage.memory_peak is None else usage.memory_peak / 1e9,
+        usage.power,
+        energy,
         2 * HUMAN / speed,
-    )  # fmt: skip
+    )

@@ -15,8 +15,20 @@ import numpy as np
 from benches.compare import seconds
 
 # Instruction sets that the kernels, numpy and onnxruntime choose by.
-_FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vbmi", "avx512_vnni",
-          "avx512_bf16", "amx_tile", "asimd", "sve")  # fmt: skip
+_FLAGS = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512bw",
+    "avx512vbmi",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_tile",
+    "asimd",
+    "sve",
+)
 _QUIET = 0.1  # quartiles of the compute loop further apart than that: others were at work
 _VARIABLES = ("OMP_NUM_THREADS", "SEQTILE_ISA", "CUDA_VISIBLE_DEVICES")
 

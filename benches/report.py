@@ -36,11 +36,33 @@ GROUPS = {
     "verbs": ["verbs"],
 }
 PEERS = [
-    "numpy", "onnxruntime", "torch", "biopython", "pysam", "pyfaidx", "pyfastx", "deflate", "isal",
-    "numba", "pykmertools", "seqpro", "tangermeme", "scipy", "scikit-image",
-    "opencv-python-headless", "connected-components-3d", "rasterio", "tifffile", "pyvips",
-    "pillow", "tiler", "monai", "pyBigWig", "pybigtools", "memelite",
-]  # fmt: skip
+    "numpy",
+    "onnxruntime",
+    "torch",
+    "biopython",
+    "pysam",
+    "pyfaidx",
+    "pyfastx",
+    "deflate",
+    "isal",
+    "numba",
+    "pykmertools",
+    "seqpro",
+    "tangermeme",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+    "connected-components-3d",
+    "rasterio",
+    "tifffile",
+    "pyvips",
+    "pillow",
+    "tiler",
+    "monai",
+    "pyBigWig",
+    "pybigtools",
+    "memelite",
+]
 LIMIT_S = 600
 
 

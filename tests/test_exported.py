@@ -61,13 +61,21 @@ def test_there_are_models() -> None:
 def test_the_folder_is_complete(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()}
     assert found >= {
-        "model.onnx", "card.json", "golden.npz", "parity.json", "history.csv", "training.png",
-    }  # fmt: skip
+        "model.onnx",
+        "card.json",
+        "golden.npz",
+        "parity.json",
+        "history.csv",
+        "training.png",
+    }
     further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
     assert found - {path.name for path in further} == {
-        "model.onnx", "card.json", "golden.npz", "parity.json",
+        "model.onnx",
+        "card.json",
+        "golden.npz",
+        "parity.json",
         *(variant.file for variant in Certificate.read(folder).variants.values()),
-    }  # fmt: skip
+    }
     assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6
 
 

@@ -25,9 +25,13 @@ OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # What the data layer is made of: it may import these alone.
 DATA_LAYER = {
-    "errors", "outputs", "images.tiling", "images.stitching", "images.scaling",
+    "errors",
+    "outputs",
+    "images.tiling",
+    "images.stitching",
+    "images.scaling",
     *(f"sequences.{path.stem}" for path in (PACKAGE / "sequences").glob("[!_]*.py")),
-} - {"sequences.logos"}  # fmt: skip
+} - {"sequences.logos"}
 
 
 def module(source: Path) -> str:
@@ -150,7 +154,12 @@ def test_scanning_never_imports_torch(tmp_path: Path) -> None:
     targets = [f"-o{tmp_path}/a.{suffix}" for suffix in ("bw", "bed", "parquet", "npz")]
     modules = loaded(
         "import sys; from seqtile.cli import main; main(sys.argv[1:])",
-        "scan", "jund-cnn-seq", genome, *targets, "--plot", tmp_path / "a.png",
-    )  # fmt: skip
+        "scan",
+        "jund-cnn-seq",
+        genome,
+        *targets,
+        "--plot",
+        tmp_path / "a.png",
+    )
     assert modules & TRAINING == set()
     assert modules & OPTIONAL == OPTIONAL

@@ -120,9 +120,14 @@ def _read_run(path: Path, network: str, seed: int) -> Iterator[Row]:
     content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     for r in content["history"]:
         yield Row(
-            network, path.stem.removeprefix("fit-"), seed, r["epoch"], r["train_loss"],
-            r["accuracy"], r["test_accuracy"],
-        )  # fmt: skip
+            network,
+            path.stem.removeprefix("fit-"),
+            seed,
+            r["epoch"],
+            r["train_loss"],
+            r["accuracy"],
+            r["test_accuracy"],
+        )
 
 
 def one(rows: Sequence[Row], network: str, output: str, seed: int = 0) -> list[Row]:
@@ -144,11 +149,18 @@ def read_csv(path: Path) -> list[Row]:
     """What `write_csv` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            Row(r["network"], r["output"], int(r["seed"]), int(r["epoch"]),
-                *(float(r[k]) for k in ("train_loss", "valid_accuracy", "test_accuracy",
-                                        "seconds")))
+            Row(
+                r["network"],
+                r["output"],
+                int(r["seed"]),
+                int(r["epoch"]),
+                *(
+                    float(r[k])
+                    for k in ("train_loss", "valid_accuracy", "test_accuracy", "seconds")
+                ),
+            )
             for r in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
 
 
 def parameters(network: str) -> int:
@@ -192,9 +204,8 @@ def conclude(rows: Sequence[Row]) -> str:
         f"after {epochs} epochs test accuracy is {pooled[epochs - 1].test_accuracy:.3f} against "
         f"{plain[epochs - 1].test_accuracy:.3f}, at its highest {mean[1]:.3f} against "
         f"{mean[0]:.3f}, and train loss {pooled[epochs - 1].train_loss:.3f} against "
-        f"{plain[epochs - 1].train_loss:.3f}: "
-        + _verdict(plain[:epochs], pooled[:epochs])
-    )  # fmt: skip
+        f"{plain[epochs - 1].train_loss:.3f}: " + _verdict(plain[:epochs], pooled[:epochs])
+    )
     first, count = plain[0], min(int(plain[0].seconds / pooled[0].seconds), len(pooled))
     if count:
         text.append(
@@ -251,22 +262,36 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
             for output in OUTPUTS:
                 run = one(rows, network, output)
                 axis.plot(
-                    [r.epoch for r in run], [getattr(r, key) for r in run], marker=".",
-                    color=colours[network], linestyle="-" if output == "logits" else "--",
+                    [r.epoch for r in run],
+                    [getattr(r, key) for r in run],
+                    marker=".",
+                    color=colours[network],
+                    linestyle="-" if output == "logits" else "--",
                     label=f"{network}, {output}",
-                )  # fmt: skip
+                )
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("epoch")
         axis.spines[["top", "right"]].set_visible(False)
         if key == "train_loss":
             axis.axhline(FLOOR, color="#888888", linewidth=0.8, linestyle=":")
-            axis.annotate(f"log(e + 7) - 1 = {FLOOR:.3f}", (0.98, FLOOR), fontsize=7, ha="right",
-                          va="bottom", xycoords=("axes fraction", "data"))  # fmt: skip
+            axis.annotate(
+                f"log(e + 7) - 1 = {FLOOR:.3f}",
+                (0.98, FLOOR),
+                fontsize=7,
+                ha="right",
+                va="bottom",
+                xycoords=("axes fraction", "data"),
+            )
         else:
             axis.set_ylim(top=1)
         axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
-                  frameon=False, fontsize=8)  # fmt: skip
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
     paper.print_figure(path, format="png")
 
 

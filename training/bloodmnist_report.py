@@ -26,8 +26,16 @@ from .models.blood_cells import CellClassifier
 
 SHRINKAGE = 1e-2  # of the logistic regression: the best of 1e-4 to 1e-1 on validation
 # Class names that fit under a square.
-BROKEN = ("basophil", "eosinophil", "erythro-\nblast", "immature\ngranul.", "lympho-\ncyte",
-          "monocyte", "neutrophil", "platelet")  # fmt: skip
+BROKEN = (
+    "basophil",
+    "eosinophil",
+    "erythro-\nblast",
+    "immature\ngranul.",
+    "lympho-\ncyte",
+    "monocyte",
+    "neutrophil",
+    "platelet",
+)
 TARGETS = {"accuracy": 0.975, "roc_auc": 0.998}  # of bloodmnist-best, on test
 
 
@@ -55,10 +63,14 @@ def figures(
         metrics += multiclass.figures(cells.labels, probability, split, note=note)
         constant = np.tile(counts / counts.sum(), (len(cells), 1))
         base.append(
-            Baseline("accuracy", split, len(cells),
-                     round(multiclass.accuracy(cells.labels, constant), 4),
-                     method=f"always {CLASSES[counts.argmax()]}, the largest class")
-        )  # fmt: skip
+            Baseline(
+                "accuracy",
+                split,
+                len(cells),
+                round(multiclass.accuracy(cells.labels, constant), 4),
+                method=f"always {CLASSES[counts.argmax()]}, the largest class",
+            )
+        )
         base += report.as_baselines(
             multiclass.figures(cells.labels, regression.predict(cells), split),
             "logistic regression on the pixels",
@@ -140,9 +152,14 @@ def _short(name: str) -> str:
 
 
 def make_card(
-    task: Task, network: CellClassifier, result: Fit, name: str, metrics: list[Metric],
-    base: list[Baseline], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: CellClassifier,
+    result: Fit,
+    name: str,
+    metrics: list[Metric],
+    base: list[Baseline],
+    options: Options,
+) -> ModelCard:
     """The card, but for the checksum."""
     config = task.config
     model = "" if config.model == "best" else f" --model {config.model}"
@@ -157,18 +174,26 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "image", ("batch", SIDE, SIDE, 3), "uint8", "RGB pixels, rows from the top; the "
+                "image",
+                ("batch", SIDE, SIDE, 3),
+                "uint8",
+                "RGB pixels, rows from the top; the "
                 "middle 200 x 200 pixels of a photograph of 360 x 363 (CellaVision DM96), resized "
                 "by a filter that averages (Pillow's bicubic)",
             ),
         ),
         outputs=(
             TensorSpec(
-                "probability", ("batch", len(CLASSES)), "float32", "of each class; they sum to 1",
+                "probability",
+                ("batch", len(CLASSES)),
+                "float32",
+                "of each class; they sum to 1",
                 labels=CLASSES,
             ),
             TensorSpec(
-                "embedding", ("batch", network.embedding), "float32",
+                "embedding",
+                ("batch", network.embedding),
+                "float32",
                 "activations of the layer before the last, not negative",
             ),
         ),
@@ -182,15 +207,20 @@ def make_card(
             **{split: {"n": n} for split, n in bloodmnist.SIZES.items()},
         },
         training=command.training_fields(
-            f"train_bloodmnist{model}{edition}", config, options, seconds=result.seconds,
-            window=SIDE, best_epoch=result.best_epoch,
-        ) | {"config": config.in_force},
+            f"train_bloodmnist{model}{edition}",
+            config,
+            options,
+            seconds=result.seconds,
+            window=SIDE,
+            best_epoch=result.best_epoch,
+        )
+        | {"config": config.in_force},
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=limits(config, metrics),
         opset=export.OPSET,
         tolerance=1e-4,
-    )  # fmt: skip
+    )
 
 
 def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
@@ -231,9 +261,15 @@ def golden_inputs(task: Task) -> dict[str, NDArray[np.uint8]]:
 
 
 def export_model(
-    task: Task, network: CellClassifier, result: Fit, name: str, metrics: list[Metric],
-    base: list[Baseline], files: list[Path], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: CellClassifier,
+    result: Fit,
+    name: str,
+    metrics: list[Metric],
+    base: list[Baseline],
+    files: list[Path],
+    options: Options,
+) -> ModelCard:
     """Write ``exported/<name>``."""
     card = export.export(
         network,

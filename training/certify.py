@@ -110,9 +110,14 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
     rows = []
     for precision, session, rounded in sessions:
         rows += parity.compare(
-            card, golden, precision, reference, _run(session, card),
-            provider=session.providers[0], emulated=rounded,
-        )  # fmt: skip
+            card,
+            golden,
+            precision,
+            reference,
+            _run(session, card),
+            provider=session.providers[0],
+            emulated=rounded,
+        )
     passed = all(row.passed for row in rows if row.precision == "fp16")
     return Proof({"fp16": file} if file and passed else {}, rows)
 

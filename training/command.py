@@ -100,9 +100,12 @@ def parse(
         else:
             choices = field.metadata.get("choices")
             parser.add_argument(
-                flag, type=_KINDS[str(field.type)], default=field.default, choices=choices,
+                flag,
+                type=_KINDS[str(field.type)],
+                default=field.default,
+                choices=choices,
                 help=hint,
-            )  # fmt: skip
+            )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="checkpoints, histories")

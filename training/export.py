@@ -98,10 +98,13 @@ def export(
             further.append(Path(name) / "motifs.meme")
             layer = motifs.first_layer(onnx.load_model_from_string(model))
             motifs.write(
-                layer.kernels, motif_letters, further[-1], bias=layer.bias,
+                layer.kernels,
+                motif_letters,
+                further[-1],
+                bias=layer.bias,
                 alphabet="rna" if card.inputs[0].alphabet == "rna" else "dna",
                 both_strands=layer.both_strands,
-            )  # fmt: skip
+            )
         proof = prove(model, card, golden)
         _write(folder, model, card, golden, proof.files, [*rows, *proof.rows], further)
     return card
@@ -259,8 +262,10 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
                 rows += _compare(session, level, network, card, case)
     failed = [row for row in rows if not row.passed]
     if failed:
-        raise ExportError(f"{card.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
-                          f"first {failed[0]!r}")  # fmt: skip
+        raise ExportError(
+            f"{card.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
+            f"first {failed[0]!r}"
+        )
     return rows
 
 
@@ -280,9 +285,17 @@ def _compare(
         except ShapeError as error:
             raise ExportError(f"{where}: output {name!r}: {error}") from None
         yield ParityRow(
-            name, n, size, level, session.providers[0], "fp32", largest, relative,
-            card.tolerance, bool(largest <= card.tolerance),
-        )  # fmt: skip
+            name,
+            n,
+            size,
+            level,
+            session.providers[0],
+            "fp32",
+            largest,
+            relative,
+            card.tolerance,
+            bool(largest <= card.tolerance),
+        )
 
 
 def _outputs(card: ModelCard) -> list[str]:

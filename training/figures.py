@@ -54,9 +54,11 @@ def compare_histories(
     for axis, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys, strict=True):
         for name, history in histories.items():
             axis.plot(
-                [row["epoch"] for row in history], [row[key] for row in history],
-                marker=".", label=name,
-            )  # fmt: skip
+                [row["epoch"] for row in history],
+                [row[key] for row in history],
+                marker=".",
+                label=name,
+            )
         _finish(axis, "epoch", key)
     figure.suptitle(title, fontsize=10)
     paper.print_figure(path, format="png")
@@ -92,9 +94,14 @@ def confusion_matrix(
     for i in range(size):
         for j in range(size):
             axis.text(
-                j, i, f"{counts[i, j]:,}\n{share[i, j]:.1%}", ha="center", va="center", fontsize=9,
+                j,
+                i,
+                f"{counts[i, j]:,}\n{share[i, j]:.1%}",
+                ha="center",
+                va="center",
+                fontsize=9,
                 color="white" if share[i, j] > 0.5 else "black",
-            )  # fmt: skip
+            )
     axis.set_xticks(range(size), names)
     axis.set_yticks(range(size), names, rotation=90, va="center")
     axis.set_xlabel("predicted")

@@ -21,9 +21,20 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM"})
 # In fp16 where one thing that they read is, or all that read them are: they only move values.
 MOVES = frozenset(
-    {"Concat", "Expand", "Gather", "GatherElements", "Pad", "Reshape", "Slice", "Split", "Squeeze",
-     "Transpose", "Unsqueeze"}
-)  # fmt: skip
+    {
+        "Concat",
+        "Expand",
+        "Gather",
+        "GatherElements",
+        "Pad",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
+)
 # In fp16 where one thing that they read is: one rounding each at most.
 STEPS = MOVES | {"Add", "AveragePool", "Clip", "MaxPool", "Mul", "ReduceMax", "Relu", "Resize"}
 # Inputs that are fp32 by the operator's definition.
@@ -84,9 +95,10 @@ class Graph:
         """Which inputs of a node are floating point and follow its precision."""
         fixed = _ALWAYS_FLOAT.get(node.op_type, ())
         return [
-            i for i, name in enumerate(node.input)
+            i
+            for i, name in enumerate(node.input)
             if i not in fixed and self.kinds.get(name) in (FLOAT, HALF)
-        ]  # fmt: skip
+        ]
 
     def finish(self, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
         """The model with these nodes, in order, and the weights that they read, by name."""
@@ -185,9 +197,13 @@ def plan(graph: Graph) -> set[str]:
         if not exact or graph.kinds.get(node.output[0]) != FLOAT:
             continue
         readers = [reader for name in node.output for reader in graph.readers(name)]
-        if readers and all(
-            reader.output[0] in half and _follows(graph, reader, node) for reader in readers
-        ) and not graph.outputs & set(node.output):  # fmt: skip
+        if (
+            readers
+            and all(
+                reader.output[0] in half and _follows(graph, reader, node) for reader in readers
+            )
+            and not graph.outputs & set(node.output)
+        ):
             half.add(node.output[0])
     return half
 

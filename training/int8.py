@@ -52,19 +52,26 @@ def to_int8(model: bytes, calibration: Sequence[Arrays], *, inner: bool = False)
         node.name = f"{node.op_type}_{i}"
     inside = half.plan(half.Graph.of(folded))
     chosen = [
-        node for node in folded.graph.node
+        node
+        for node in folded.graph.node
         if node.output[0] in inside and node.op_type not in ("Cast", "LSTM")
-    ]  # fmt: skip
+    ]
     if inner:
         products = [node for node in chosen if node.op_type in half.PRODUCTS]
         chosen = [node for node in chosen if node not in (products[0], products[-1])]
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.onnx"
         quantize_static(
-            folded, str(path), _Rows(calibration), quant_format=QuantFormat.QDQ, per_channel=True,
-            reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            folded,
+            str(path),
+            _Rows(calibration),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
             nodes_to_quantize=[node.name for node in chosen],
-        )  # fmt: skip
+        )
         made = onnx.load(path)
     made.producer_name, made.producer_version = "seqtile", ""
     del made.metadata_props[:]

@@ -108,8 +108,10 @@ def joint_logits(task: Task, network: nn.Module, part: Segments) -> NDArray[np.f
     network.eval()
     accessibility = column(part, task)
     with torch.inference_mode():
-        parts = [network(task.tensor(part.letters[i : i + 512]), accessibility[i : i + 512]).cpu()
-                 for i in range(0, len(part), 512)]  # fmt: skip
+        parts = [
+            network(task.tensor(part.letters[i : i + 512]), accessibility[i : i + 512]).cpu()
+            for i in range(0, len(part), 512)
+        ]
     return torch.cat(parts)[:, 0].numpy()
 
 
@@ -163,8 +165,9 @@ def fit_head(task: Task, network: WithAccessibility) -> tuple[NDArray[np.float64
 
     Both classes weigh the same.
     """
-    logits, opened = zip(*(_columns(task, network, p) for p in (task.train, task.valid)),
-                         strict=True)  # fmt: skip
+    logits, opened = zip(
+        *(_columns(task, network, p) for p in (task.train, task.valid)), strict=True
+    )
     bound = task.train.bound
     weight = np.where(bound > 0.5, 0.5 / (bound > 0.5).sum(), 0.5 / (bound <= 0.5).sum())
     slope = fit_logistic(np.column_stack([logits[0], opened[0]]), bound, weight)[0]
@@ -180,8 +183,10 @@ def fit_head(task: Task, network: WithAccessibility) -> tuple[NDArray[np.float64
 def _columns(task: Task, network: WithAccessibility, part: Segments) -> tuple[Floats, Floats]:
     network.eval()
     with torch.inference_mode():
-        logits = [network.sequence_logit(task.tensor(part.letters[i : i + 512])).cpu()
-                  for i in range(0, len(part), 512)]  # fmt: skip
+        logits = [
+            network.sequence_logit(task.tensor(part.letters[i : i + 512])).cpu()
+            for i in range(0, len(part), 512)
+        ]
         opened = network.openness(column(part, task)).cpu()
     return torch.cat(logits)[:, 0].double().numpy(), opened[:, 0].double().numpy()
 
@@ -201,8 +206,10 @@ def train_best(config: Config, task: Task, runs: Path, student_runs: Path) -> tu
     teacher = WithAccessibility(student.network, *scale).to(task.device)
     head, share = fit_head(task, teacher)
     set_head(teacher, head)
-    print(f"student and head: validation ROC AUC {validate(task, teacher)['roc_auc']:.4f}, "
-          f"share {share}")  # fmt: skip
+    print(
+        f"student and head: validation ROC AUC {validate(task, teacher)['roc_auc']:.4f}, "
+        f"share {share}"
+    )
     if config.model == "cnn":
         return dataclasses.replace(student, network=teacher), share
     network = WithAccessibility(make_branch(config), *scale).to(task.device)
@@ -237,11 +244,17 @@ def _learn(
 
     steps = 60 if config.smoke else config.steps
     plan = FitConfig(
-        steps=steps, evaluate_every=steps // 12, patience=6, lr=config.lr,
-        weight_decay=config.weight_decay, ema=config.ema, seed=config.seed + 70,
-    )  # fmt: skip
-    return fit(network, loss, lambda m: validate(task, m), plan,
-               checkpoint=checkpoint, label=config.model)  # fmt: skip
+        steps=steps,
+        evaluate_every=steps // 12,
+        patience=6,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        seed=config.seed + 70,
+    )
+    return fit(
+        network, loss, lambda m: validate(task, m), plan, checkpoint=checkpoint, label=config.model
+    )
 
 
 def turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -21,18 +21,26 @@ TOLERANCE = 5e-5  # embeddings reach 15, where float32 keeps 6 digits
 def sequence_input() -> TensorSpec:
     """The letters of a segment."""
     return TensorSpec(
-        "sequence", ("batch", jund.LENGTH), "uint8", "ASCII letters of one strand; case is "
-        "ignored, U counts as T", alphabet="dna", unknown="zero", min_length=jund.LENGTH,
-    )  # fmt: skip
+        "sequence",
+        ("batch", jund.LENGTH),
+        "uint8",
+        "ASCII letters of one strand; case is ignored, U counts as T",
+        alphabet="dna",
+        unknown="zero",
+        min_length=jund.LENGTH,
+    )
 
 
 def probability_output() -> TensorSpec:
     """The answer."""
     return TensorSpec(
-        "probability", ("batch",), "float32", "probability of binding if bound and unbound "
+        "probability",
+        ("batch",),
+        "float32",
+        "probability of binding if bound and unbound "
         "segments were equally frequent; of chromosome 22's segments 0.4 % are bound",
         labels=("unbound", "bound"),
-    )  # fmt: skip
+    )
 
 
 def embedding_output(width: int) -> TensorSpec:
@@ -110,7 +118,7 @@ def make_card(
         ),
         opset=export.OPSET,
         tolerance=TOLERANCE,
-    )  # fmt: skip
+    )
 
 
 _BRANCHES = {
@@ -150,7 +158,9 @@ def accessibility_card(
         inputs=(
             sequence_input(),
             TensorSpec(
-                "accessibility", ("batch", 1), "float32",
+                "accessibility",
+                ("batch", 1),
+                "float32",
                 "chromatin accessibility of the segment in the same cells, as the book's file has "
                 "it: 0 to 0.167",
             ),
@@ -178,4 +188,4 @@ def accessibility_card(
         ),
         opset=export.OPSET,
         tolerance=TOLERANCE,
-    )  # fmt: skip
+    )

@@ -112,8 +112,10 @@ class Task:
         """All logits of a network, shape (n, outputs), in ``eval()``."""
         network.eval()
         with torch.inference_mode():
-            parts = [network(self.tensor(letters[i : i + 256])).cpu() for i in
-                     range(0, len(letters), 256)]  # fmt: skip
+            parts = [
+                network(self.tensor(letters[i : i + 256])).cpu()
+                for i in range(0, len(letters), 256)
+            ]
         return torch.cat(parts).numpy()
 
     def strand_logits(self, network: nn.Module, letters: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -164,9 +166,13 @@ def train_teacher(task: Task, network: nn.Module, binding: float, seed: int, lab
 
     steps = _steps(config, config.teacher_steps)
     plan = FitConfig(
-        steps=steps, evaluate_every=steps // 5, lr=config.teacher_lr,
-        weight_decay=config.weight_decay, ema=config.ema, seed=seed,
-    )  # fmt: skip
+        steps=steps,
+        evaluate_every=steps // 5,
+        lr=config.teacher_lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        seed=seed,
+    )
     return fit(network, loss, task.validate, plan, label=label)
 
 
@@ -205,13 +211,22 @@ def distill(task: Task, teachers: list[nn.Module], checkpoint: Path) -> Fit:
 
     steps = _steps(config, config.student_steps)
     plan = FitConfig(
-        steps=steps, evaluate_every=steps // 12, patience=6, lr=config.student_lr,
-        weight_decay=config.weight_decay, ema=config.ema, seed=config.seed + 50,
-    )  # fmt: skip
+        steps=steps,
+        evaluate_every=steps // 12,
+        patience=6,
+        lr=config.student_lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        seed=config.seed + 50,
+    )
     result = fit(
-        network, loss, lambda m: task.validate(rescaled(m)), plan,
-        checkpoint=checkpoint, label="student",
-    )  # fmt: skip
+        network,
+        loss,
+        lambda m: task.validate(rescaled(m)),
+        plan,
+        checkpoint=checkpoint,
+        label="student",
+    )
     return dataclasses.replace(result, network=rescaled(result.network).binding_only())
 
 
@@ -220,8 +235,12 @@ def train_student(task: Task, runs: Path) -> Fit:
     done = runs / "network.pt"
     if not done.exists():
         result = _train_student(task, runs)
-        content = {"network": result.network.state_dict(), "history": result.history,
-                   "best_epoch": result.best_epoch, "seconds": result.seconds}  # fmt: skip
+        content = {
+            "network": result.network.state_dict(),
+            "history": result.history,
+            "best_epoch": result.best_epoch,
+            "seconds": result.seconds,
+        }
         save(content, done)
         return result
     content = torch.load(done, map_location="cpu", weights_only=True)

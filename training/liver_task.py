@@ -152,13 +152,21 @@ class Task:
         config = self.config
         if config.preset == "course":
             return FitConfig(
-                steps=epochs * steps, lr=1e-3, optimizer="adam", schedule="constant",
-                seed=seed, **options,
-            )  # fmt: skip
+                steps=epochs * steps,
+                lr=1e-3,
+                optimizer="adam",
+                schedule="constant",
+                seed=seed,
+                **options,
+            )
         return FitConfig(
-            steps=epochs * steps, lr=config.lr, weight_decay=config.weight_decay, ema=config.ema,
-            seed=seed, **options,
-        )  # fmt: skip
+            steps=epochs * steps,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            ema=config.ema,
+            seed=seed,
+            **options,
+        )
 
 
 def augmented(

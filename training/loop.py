@@ -183,10 +183,12 @@ def fit(
     if config.optimizer not in OPTIMIZERS:
         raise ValueError(f"optimizer must be one of {sorted(OPTIMIZERS)}, not {config.optimizer!r}")
     optimizer = OPTIMIZERS[config.optimizer](
-        [{"params": decayed, "weight_decay": config.weight_decay},
-         {"params": others, "weight_decay": 0.0}],
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
         lr=config.lr,
-    )  # fmt: skip
+    )
     schedule = _schedule(optimizer, config)
     state = _State(config, network, average, optimizer, schedule, rng)
     state.resume(checkpoint)
@@ -213,8 +215,12 @@ def fit(
                 network.train()
                 if isinstance(schedule, ReduceLROnPlateau):
                     schedule.step(figures["valid_loss"])
-                row = {"epoch": state.step // config.evaluate_every, "step": state.step,
-                       "train_loss": total / config.evaluate_every, **figures}  # fmt: skip
+                row = {
+                    "epoch": state.step // config.evaluate_every,
+                    "step": state.step,
+                    "train_loss": total / config.evaluate_every,
+                    **figures,
+                }
                 total = 0.0
                 state.seconds = time.perf_counter() - started
                 state.add(row, checkpoint)

@@ -31,9 +31,14 @@ DOCUMENT = "the document's network"
 def accuracy(labels: NDArray[np.integer], answers: NDArray[np.integer], split: str) -> Metric:
     """Share of right answers, its interval by resampling rows, and the number of errors."""
     return report.metric(
-        "accuracy", split, lambda truth, given: float((truth == given).mean()), labels, answers,
-        note=f"{(labels != answers).sum()} errors", by_class=False,
-    )  # fmt: skip
+        "accuracy",
+        split,
+        lambda truth, given: float((truth == given).mean()),
+        labels,
+        answers,
+        note=f"{(labels != answers).sum()} errors",
+        by_class=False,
+    )
 
 
 def answers(task: Task, network: Any, parts: Parts) -> dict[str, Probability]:
@@ -109,16 +114,28 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "image", ("batch", mnist.SIDE, mnist.SIDE), "uint8", "grey levels, a white digit "
+                "image",
+                ("batch", mnist.SIDE, mnist.SIDE),
+                "uint8",
+                "grey levels, a white digit "
                 "(255) on black (0), as in MNIST: 20 pixels high or wide, its centre of mass in "
                 "the middle",
             ),
         ),
         outputs=(
-            TensorSpec("probability", ("batch", mnist.CLASSES), "float32",
-                       "probability of each digit", labels=mnist.LABELS),
-            TensorSpec("embedding", ("batch", network.dimension), "float32",
-                       "activations of the last hidden layer, not negative"),
+            TensorSpec(
+                "probability",
+                ("batch", mnist.CLASSES),
+                "float32",
+                "probability of each digit",
+                labels=mnist.LABELS,
+            ),
+            TensorSpec(
+                "embedding",
+                ("batch", network.dimension),
+                "float32",
+                "activations of the last hidden layer, not negative",
+            ),
         ),
         receptive_field=mnist.SIDE,
         threshold=None,
@@ -146,7 +163,7 @@ def make_card(
         ),
         opset=export.OPSET,
         tolerance=1e-4,
-    )  # fmt: skip
+    )
 
 
 def _shortfall(figures: Sequence[Metric]) -> list[str]:

@@ -133,9 +133,14 @@ def build(config: Config) -> DigitNet:
     if config.preset == "course":
         return DigitNet()
     return DigitNet(
-        blocks=config.widths, kernel=config.kernel, padding=True, hidden=(config.hidden,),
-        activate="after", norm=True, dropout=config.dropout,
-    )  # fmt: skip
+        blocks=config.widths,
+        kernel=config.kernel,
+        padding=True,
+        hidden=(config.hidden,),
+        activate="after",
+        norm=True,
+        dropout=config.dropout,
+    )
 
 
 def train(task: Task, checkpoint: Path) -> Fit:
@@ -151,18 +156,28 @@ def train(task: Task, checkpoint: Path) -> Fit:
         return first
     share = config.settle_strength
     light = dataclasses.replace(
-        config, rotate=share * config.rotate, shear=share * config.shear,
-        scale=config.scale**share, shift=share * config.shift, elastic=share * config.elastic,
-        epochs=config.settle, lr=config.settle_lr, smoothing=0.0, seed=config.seed + 5,
-    )  # fmt: skip
+        config,
+        rotate=share * config.rotate,
+        shear=share * config.shear,
+        scale=config.scale**share,
+        shift=share * config.shift,
+        elastic=share * config.elastic,
+        epochs=config.settle,
+        lr=config.settle_lr,
+        smoothing=0.0,
+        seed=config.seed + 5,
+    )
     second = _fit(task, network, light, checkpoint.with_name(f"{checkpoint.stem}-settle.pt"))
     before = first.history[-1]
-    history = [row | {key: before[key] + row[key] for key in ("epoch", "step")}
-               for row in second.history]  # fmt: skip
+    history = [
+        row | {key: before[key] + row[key] for key in ("epoch", "step")} for row in second.history
+    ]
     return Fit(
-        second.network, first.history + history, int(history[-1]["epoch"]),
+        second.network,
+        first.history + history,
+        int(history[-1]["epoch"]),
         first.seconds + second.seconds,
-    )  # fmt: skip
+    )
 
 
 def _fit(task: Task, network: DigitNet, config: Config, checkpoint: Path) -> Fit:
@@ -185,14 +200,25 @@ def _fit(task: Task, network: DigitNet, config: Config, checkpoint: Path) -> Fit
 
     epoch = batches.steps_per_epoch
     plan = FitConfig(
-        steps=config.epochs * epoch, evaluate_every=epoch, lr=config.lr,
-        weight_decay=config.weight_decay, ema=config.ema, monitor="epoch", seed=config.seed,
-    )  # fmt: skip
+        steps=config.epochs * epoch,
+        evaluate_every=epoch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        monitor="epoch",
+        seed=config.seed,
+    )
     if course:
         plan = dataclasses.replace(
-            plan, steps=config.course_epochs * epoch, optimizer="adam", schedule="constant",
-            lr=1e-3, weight_decay=0.0, ema=0.0, monitor="accuracy",
-        )  # fmt: skip
+            plan,
+            steps=config.course_epochs * epoch,
+            optimizer="adam",
+            schedule="constant",
+            lr=1e-3,
+            weight_decay=0.0,
+            ema=0.0,
+            monitor="accuracy",
+        )
     if config.smoke:
         plan = dataclasses.replace(plan, steps=2 * epoch, ema=0.0 if course else 0.9)
     return fit(network, loss, task.validate, plan, checkpoint=checkpoint, label=config.preset)

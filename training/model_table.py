@@ -47,23 +47,43 @@ DOCUMENTS = {
 def readme_table(cards: Sequence[ModelCard]) -> str:
     """Model, question, input, headline figure, size: for users."""
     rows = [
-        [f"`{c.name}`", c.summary, _input(c), _headline(c),
-         f"{c.parameters:,} parameters, {_size(c)}"]
+        [
+            f"`{c.name}`",
+            c.summary,
+            _input(c),
+            _headline(c),
+            f"{c.parameters:,} parameters, {_size(c)}",
+        ]
         for c in cards
-    ]  # fmt: skip
+    ]
     return _table(["model", "answers", "input", "on test, 95 % interval", "size"], rows)
 
 
 def training_table(cards: Sequence[ModelCard]) -> str:
     """Model, data, split, figures, time, command: for those who train."""
     rows = [
-        [f"`{c.name}`", f"{c.data['name']}: {c.data['source']}", str(c.data.get("split", "")),
-         DOCUMENTS.get(c.name, "none"), _headline(c), _best_baseline(c), _time(c),
-         f"`{c.training['command'].removeprefix('python -m training.')}`"]
+        [
+            f"`{c.name}`",
+            f"{c.data['name']}: {c.data['source']}",
+            str(c.data.get("split", "")),
+            DOCUMENTS.get(c.name, "none"),
+            _headline(c),
+            _best_baseline(c),
+            _time(c),
+            f"`{c.training['command'].removeprefix('python -m training.')}`",
+        ]
         for c in cards
-    ]  # fmt: skip
-    heads = ["model", "data, licence", "split", "document", "ours (test)", "best baseline",
-             "training", "`python -m training.`…"]  # fmt: skip
+    ]
+    heads = [
+        "model",
+        "data, licence",
+        "split",
+        "document",
+        "ours (test)",
+        "best baseline",
+        "training",
+        "`python -m training.`…",
+    ]
     return _table(heads, rows)
 
 

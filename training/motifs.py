@@ -211,9 +211,10 @@ def first_layer(model: onnx.ModelProto) -> FirstLayer:
         kernels.append(weight * scale[:, None, None])
         biases.append(bias * scale + shift)
     return FirstLayer(
-        np.concatenate(kernels).astype(np.float32), np.concatenate(biases).astype(np.float32),
+        np.concatenate(kernels).astype(np.float32),
+        np.concatenate(biases).astype(np.float32),
         any(len(nodes) > 1 for nodes in found.values()),
-    )  # fmt: skip
+    )
 
 
 def _norm_behind(

@@ -36,16 +36,25 @@ def golden(task: Task) -> NDArray[np.uint8]:
 
 
 def make_card(
-    task: Task, network: NucleiUNet, result: Fit, settings: Segmentation,
-    metrics: Sequence[Metric], base: Sequence[Baseline], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: NucleiUNet,
+    result: Fit,
+    settings: Segmentation,
+    metrics: Sequence[Metric],
+    base: Sequence[Baseline],
+    options: Options,
+) -> ModelCard:
     """The card, but for the checksum."""
     size = ("batch", "height", "width")
     training = command.training_fields(
-        "train_nuclei", task.config, options, seconds=result.seconds,
+        "train_nuclei",
+        task.config,
+        options,
+        seconds=result.seconds,
         window=SMOKE_WINDOW if task.config.smoke else WINDOW,
-        best_epoch=result.best_epoch, kmacs_per_pixel=round(network.macs() / 1000, 1),
-    )  # fmt: skip
+        best_epoch=result.best_epoch,
+        kmacs_per_pixel=round(network.macs() / 1000, 1),
+    )
     return ModelCard(
         name=NAME,
         version="1.0.0",
@@ -55,15 +64,22 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "image", size, "uint8", "grey levels, nuclei bright, scaled so that the "
+                "image",
+                size,
+                "uint8",
+                "grey levels, nuclei bright, scaled so that the "
                 "percentiles of `segmentation` are 0 and 255",
-                min_length=network.stride, length_multiple=network.stride,
+                min_length=network.stride,
+                length_multiple=network.stride,
             ),
         ),
         outputs=(
             TensorSpec("mask", size, "float32", "probability that the pixel is of a nucleus"),
             TensorSpec(
-                "marker", size, "float32", "probability that it is of a nucleus's core: the "
+                "marker",
+                size,
+                "float32",
+                "probability that it is of a nucleus's core: the "
                 "nucleus without its rim, so that nuclei which touch are apart",
             ),
         ),
@@ -88,7 +104,7 @@ def make_card(
         limits=limits(task, metrics),
         opset=export.OPSET,
         tolerance=1e-4,
-    )  # fmt: skip
+    )
 
 
 def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
@@ -130,9 +146,15 @@ def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
 
 
 def export_model(
-    task: Task, network: NucleiUNet, result: Fit, settings: Segmentation,
-    metrics: Sequence[Metric], base: Sequence[Baseline], files: Sequence[Path], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: NucleiUNet,
+    result: Fit,
+    settings: Segmentation,
+    metrics: Sequence[Metric],
+    base: Sequence[Baseline],
+    files: Sequence[Path],
+    options: Options,
+) -> ModelCard:
     """Write ``exported/nuclei-unet``."""
     card = make_card(task, network, result, settings, metrics, base, options)
     return export.export(

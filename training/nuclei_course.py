@@ -98,17 +98,24 @@ def train(task: Task, kind: str, seed: int, checkpoint: Path) -> Fit:
     def validate(model: nn.Module) -> dict[str, float]:
         p = predict(model, valid.images, task.device)
         wanted = valid.masks / 255
-        losses = [float(dice_loss(*(torch.from_numpy(a[i : i + 4]) for a in (p, wanted))))
-                  for i in range(0, len(p), 4)]  # fmt: skip
+        losses = [
+            float(dice_loss(*(torch.from_numpy(a[i : i + 4]) for a in (p, wanted))))
+            for i in range(0, len(p), 4)
+        ]
         areas = pixels(valid, p)
         return {"valid_loss": float(np.mean(losses)), "dice": float(instances.dice(areas).mean())}
 
     steps = batches.steps_per_epoch
     epochs = 2 if config.smoke else config.course_epochs
     plan = FitConfig(
-        steps=epochs * steps, evaluate_every=steps, lr=config.course_lr, optimizer="adam",
-        schedule="constant", monitor="dice", seed=seed,
-    )  # fmt: skip
+        steps=epochs * steps,
+        evaluate_every=steps,
+        lr=config.course_lr,
+        optimizer="adam",
+        schedule="constant",
+        monitor="dice",
+        seed=seed,
+    )
     return fit(network, loss, validate, plan, checkpoint=checkpoint, label=f"{kind} {seed}")
 
 
@@ -144,8 +151,10 @@ def run(task: Task, folder: Path) -> None:
     split, pictures = "course valid" if config.smoke else "course test", task.pictures[rows]
     histories, figures = {}, {}
     for kind in ROTATIONS:
-        fits = [train(task, kind, config.seed + i, folder / f"fit-{kind}-{i}.pt")
-                for i in range(repeats)]  # fmt: skip
+        fits = [
+            train(task, kind, config.seed + i, folder / f"fit-{kind}-{i}.pt")
+            for i in range(repeats)
+        ]
         histories[f"rotation: {kind}"] = mean_history(fits)
         write_history(folder / f"history-{kind}.csv", histories[f"rotation: {kind}"])
         areas = [pixels(pictures, predict(f.network, pictures.images, task.device)) for f in fits]
@@ -159,19 +168,26 @@ def run(task: Task, folder: Path) -> None:
         }
     metrics = [
         _metric(name, split, figures[kind][name].mean(0), f"rotation: {kind}; networks: {repeats}")
-        for kind in ROTATIONS for name in ("dice", "iou", "turning_error")
-    ]  # fmt: skip
+        for kind in ROTATIONS
+        for name in ("dice", "iou", "turning_error")
+    ]
     metrics += [
-        _metric("dice_gain", split, (figures[kind]["dice"] - figures["none"]["dice"]).mean(0),
-                f"rotation: {kind}, over none, image by image")
+        _metric(
+            "dice_gain",
+            split,
+            (figures[kind]["dice"] - figures["none"]["dice"]).mean(0),
+            f"rotation: {kind}, over none, image by image",
+        )
         for kind in ROTATIONS[1:]
-    ]  # fmt: skip
+    ]
     report.show(metrics)
     report.write(folder / "report.json", metrics, [], networks=_networks(figures))
     compare_histories(
-        folder / "rotation.png", histories, ("train_loss", "valid_loss", "dice"),
+        folder / "rotation.png",
+        histories,
+        ("train_loss", "valid_loss", "dice"),
         f"the course's U-Net, networks each: {repeats}; dice of validation",
-    )  # fmt: skip
+    )
 
 
 def _networks(figures: dict[str, dict[str, NDArray[Any]]]) -> list[dict[str, Any]]:
@@ -179,8 +195,9 @@ def _networks(figures: dict[str, dict[str, NDArray[Any]]]) -> list[dict[str, Any
     return [
         {"rotation": kind, "network": i}
         | {name: round(float(values[i].mean()), 4) for name, values in named.items()}
-        for kind, named in figures.items() for i in range(len(named["dice"]))
-    ]  # fmt: skip
+        for kind, named in figures.items()
+        for i in range(len(named["dice"]))
+    ]
 
 
 def _metric(name: str, split: str, values: NDArray[Any], note: str) -> Metric:

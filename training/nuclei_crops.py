@@ -106,13 +106,19 @@ class Crops:
         matrix = _view(example.image.shape, self.side, rng)
         size = (self.side, self.side)
         image = cv2.warpAffine(
-            example.image, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            example.image,
+            matrix,
+            size,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
-        )  # fmt: skip
+        )
         targets = cv2.warpAffine(
-            example.targets, matrix, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+            example.targets,
+            matrix,
+            size,
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT_101,
-        )  # fmt: skip
+        )
         return vary(np.asarray(image, np.uint8), rng), np.asarray(targets, np.uint8)
 
 

@@ -62,8 +62,10 @@ def choose(valid: Sequence[Answer], *, marker: bool = True) -> Segmentation:
     """
     if marker:
         grid = itertools.product((0.4, 0.5, 0.6), (0.4, 0.5, 0.6, 0.7), (6, 12), (0, SMALLEST))
-        chosen = [Segmentation("mask", "marker", a, b, reach, area, PERCENTILES)
-                  for a, b, reach, area in grid]  # fmt: skip
+        chosen = [
+            Segmentation("mask", "marker", a, b, reach, area, PERCENTILES)
+            for a, b, reach, area in grid
+        ]
     else:
         pairs = itertools.product((0.4, 0.5, 0.6, 0.7), (0, SMALLEST))
         chosen = [Segmentation("mask", "", a, 0.5, 0, area, PERCENTILES) for a, area in pairs]
@@ -85,10 +87,11 @@ def object_metrics(counts: Counts, split: str) -> list[Metric]:
     ap, pq = instances.average_precision, instances.panoptic_quality
     pooled = "TP / (TP + FP + FN), counted over all images"
     rows = [
-        _metric(f"ap{100 * t:.0f}", split, counts[:, i], lambda c: ap(c.sum(0)), pooled if not i
-                else "")
+        _metric(
+            f"ap{100 * t:.0f}", split, counts[:, i], lambda c: ap(c.sum(0)), pooled if not i else ""
+        )
         for i, t in enumerate(THRESHOLDS)
-    ]  # fmt: skip
+    ]
     hits, truth, found, iou = counts[:, 0].sum(0)
     note = (
         f"at IoU 0.5: segmentation {iou / max(hits, 1):.3f} x recognition "
@@ -173,24 +176,30 @@ def figures(
         metrics += recall_by_size(given, settings, split)
         for method, label in (
             ("the same network, components of the mask", lambda a: a.labels(masks_alone)),
-            ("Otsu's threshold, connected components",
-             lambda a: label_objects(otsu(prepared(a.field)).astype(np.float32), None, PLAIN)),
-        ):  # fmt: skip
+            (
+                "Otsu's threshold, connected components",
+                lambda a: label_objects(otsu(prepared(a.field)).astype(np.float32), None, PLAIN),
+            ),
+        ):
             base += report.as_baselines(object_metrics(objects(given, label), split), method)
     if test:
         tissue = [a for a in tests if a.field.kind != "fluo"]
         rows = object_metrics(objects(tissue, lambda a: a.labels(settings)), "stained test")
-        metrics += [dataclasses.replace(row, note="inverted; " + row.note) for row in rows
-                    if row.name in ("ap50", "pq")]  # fmt: skip
-    for split, rows in (
-        [(COURSE_TEST, task.parts.test)] if test else []
-    ) + [("course valid", task.parts.valid)]:  # fmt: skip
+        metrics += [
+            dataclasses.replace(row, note="inverted; " + row.note)
+            for row in rows
+            if row.name in ("ap50", "pq")
+        ]
+    for split, rows in ([(COURSE_TEST, task.parts.test)] if test else []) + [
+        ("course valid", task.parts.valid)
+    ]:
         if task.config.smoke:
             rows = rows[:4]
         pictures = task.pictures[rows]
         scaled = [scale(image, PERCENTILES) for image in pictures.images]
-        found = [predict(network, image, task.device)[0] > settings.mask_threshold
-                 for image in scaled]  # fmt: skip
+        found = [
+            predict(network, image, task.device)[0] > settings.mask_threshold for image in scaled
+        ]
         metrics += pixel_metrics(_areas(pictures, found), split)
         trivial = _areas(pictures, [otsu(image) for image in pictures.images])
         base += report.as_baselines(pixel_metrics(trivial, split), "Otsu's threshold")
@@ -207,10 +216,13 @@ def _course(path: Path, split: str) -> list[Baseline]:
     """The figures of the course's network, from its own report."""
     rows = [Metric(**row) for row in json.loads(path.read_text())["metrics"]]
     return [
-        Baseline(**dataclasses.asdict(dataclasses.replace(row, note="")),
-                 method=f"the course's U-Net, 20 epochs, {row.note.partition(';')[0]}")
-        for row in rows if row.split == split and row.name in ("dice", "iou")
-    ]  # fmt: skip
+        Baseline(
+            **dataclasses.asdict(dataclasses.replace(row, note="")),
+            method=f"the course's U-Net, 20 epochs, {row.note.partition(';')[0]}",
+        )
+        for row in rows
+        if row.split == split and row.name in ("dice", "iou")
+    ]
 
 
 def show_examples(path: Path, given: Sequence[Answer], settings: Segmentation) -> None:
@@ -242,9 +254,12 @@ def show_examples(path: Path, given: Sequence[Answer], settings: Segmentation) -
         both = _outline(_outline(grey, truth, GREEN), found, MAGENTA)
         counts = (f"{len(np.unique(truth)) - 1} nuclei", f"{int(found.max())} nuclei")
         for axis, picture, title, below in zip(
-            axes, (grey, _coloured(truth), _coloured(found), both), titles,
-            (f"{answer.field.name}, {grey.shape[0]} x {grey.shape[1]}", *counts, ""), strict=True,
-        ):  # fmt: skip
+            axes,
+            (grey, _coloured(truth), _coloured(found), both),
+            titles,
+            (f"{answer.field.name}, {grey.shape[0]} x {grey.shape[1]}", *counts, ""),
+            strict=True,
+        ):
             axis.imshow(picture)
             axis.set_xticks([])
             axis.set_yticks([])

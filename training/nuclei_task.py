@@ -97,10 +97,14 @@ class Task:
     @cached_property
     def examples(self) -> list[tuple[Example, float]]:
         """What crops are drawn from, with how likely each is beside its size."""
-        chances = {kind: 1.0 if kind == "fluo" else self.config.tissue for kind in
-                   nuclei_dsb2018.KINDS}  # fmt: skip
-        return [(Example.of(prepared(f), f.labels), chances[f.kind])
-                for f in self.train if chances[f.kind]]  # fmt: skip
+        chances = {
+            kind: 1.0 if kind == "fluo" else self.config.tissue for kind in nuclei_dsb2018.KINDS
+        }
+        return [
+            (Example.of(prepared(f), f.labels), chances[f.kind])
+            for f in self.train
+            if chances[f.kind]
+        ]
 
     def crops(self) -> Crops:
         """The source of batches."""

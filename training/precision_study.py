@@ -100,9 +100,14 @@ class Judge:
     def rows(self, session: Session, precision: Any, *, emulated: bool) -> list[ParityRow]:
         """Comparisons of all outputs with fp32."""
         return parity.compare(
-            self.card, self.golden, precision, lambda feeds: self.plain.run(feeds, self.names),
-            lambda feeds: session.run(feeds, self.names), provider=CPU, emulated=emulated,
-        )  # fmt: skip
+            self.card,
+            self.golden,
+            precision,
+            lambda feeds: self.plain.run(feeds, self.names),
+            lambda feeds: session.run(feeds, self.names),
+            provider=CPU,
+            emulated=emulated,
+        )
 
     def speed(self, session: Session) -> tuple[float, float, float]:
         """Processor time of fp32 over the session's, in turns: quartile, median, quartile."""
@@ -142,14 +147,27 @@ def study(folder: Path) -> list[Line]:
     def measured(session: Session, precision: str, how: str) -> tuple[MetricRow, Line, bool]:
         rows = judge.rows(session, precision, emulated=how == "emulated")
         metric = MetricRow(
-            precision, known.name, "valid", known.n, judge.value(session), fp32, known.ci95,
+            precision,
+            known.name,
+            "valid",
+            known.n,
+            judge.value(session),
+            fp32,
+            known.ci95,
             how == "emulated",
-        )  # fmt: skip
+        )
         first = worst([row for row in rows if row.output == card.outputs[0].name])
         line = Line(
-            card.name, precision, how, known.name, known.n, fp32, known.ci95[0], metric.value,
+            card.name,
+            precision,
+            how,
+            known.name,
+            known.n,
+            fp32,
+            known.ci95[0],
+            metric.value,
             float(f"{first.max_abs:.2g}"),
-        )  # fmt: skip
+        )
         found[how] = rows
         return metric, line, metric.passed and all(row.passed for row in rows)
 
@@ -186,14 +204,19 @@ def products(element: int) -> list[str]:
     """Those of Conv, Gemm and MatMul that onnxruntime's CPU provider has for an element type."""
     found = []
     for kind, shape, weights in (
-        ("Conv", [1, 1, 4, 4], [1, 1, 2, 2]), ("Gemm", [2, 2], [2, 2]), ("MatMul", [2, 2], [2, 2])
-    ):  # fmt: skip
+        ("Conv", [1, 1, 4, 4], [1, 1, 2, 2]),
+        ("Gemm", [2, 2], [2, 2]),
+        ("MatMul", [2, 2], [2, 2]),
+    ):
         graph = onnx.helper.make_graph(
-            [onnx.helper.make_node(kind, ["x", "w"], ["y"])], "product",
-            [onnx.helper.make_tensor_value_info("x", element, shape),
-             onnx.helper.make_tensor_value_info("w", element, weights)],
+            [onnx.helper.make_node(kind, ["x", "w"], ["y"])],
+            "product",
+            [
+                onnx.helper.make_tensor_value_info("x", element, shape),
+                onnx.helper.make_tensor_value_info("w", element, weights),
+            ],
             [onnx.helper.make_tensor_value_info("y", element, None)],
-        )  # fmt: skip
+        )
         opsets = [onnx.helper.make_opsetid("", 22)]
         model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
         try:

@@ -30,9 +30,15 @@ LIMITS = (
 
 
 def make_card(
-    task: Task, options: Options, shipped: MultiAffinity, multi: Fit, single_seconds: float,
-    metrics: list[Metric], base: list[Baseline], limits: Sequence[str],
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    options: Options,
+    shipped: MultiAffinity,
+    multi: Fit,
+    single_seconds: float,
+    metrics: list[Metric],
+    base: list[Baseline],
+    limits: Sequence[str],
+) -> ModelCard:
     """The card, but for the checksum."""
     config = task.config
     # Of the trunk: motifs, two neighbours, then convolutions of 3 over such pairs.
@@ -49,19 +55,31 @@ def make_card(
         parameters=sum(p.numel() for p in shipped.network.parameters()),
         inputs=(
             TensorSpec(
-                "sequence", ("batch", "length"), "uint8", "ASCII letters; case is ignored, T "
-                "counts as U; trailing unknown letters are padding", alphabet="rna", unknown="zero",
+                "sequence",
+                ("batch", "length"),
+                "uint8",
+                "ASCII letters; case is ignored, T "
+                "counts as U; trailing unknown letters are padding",
+                alphabet="rna",
+                unknown="zero",
                 min_length=2,
             ),
         ),
         outputs=(
             TensorSpec(
-                "affinity", ("batch", len(task.proteins)), "float32", "RNAcompete intensity of "
+                "affinity",
+                ("batch", len(task.proteins)),
+                "float32",
+                "RNAcompete intensity of "
                 "each protein as its source gives it (0 to 8; scale differs between proteins)",
                 labels=task.proteins,
             ),
-            TensorSpec("embedding", ("batch", config.hidden), "float32",
-                       "activations of the hidden layer, not negative"),
+            TensorSpec(
+                "embedding",
+                ("batch", config.hidden),
+                "float32",
+                "activations of the hidden layer, not negative",
+            ),
         ),
         receptive_field=field_of_view,
         threshold=None,
@@ -78,15 +96,20 @@ def make_card(
             "sha256": rnacompete.CHECKSUMS["all"],
         },
         training=command.training_fields(
-            "train_rbp_multi", config, options, seconds=multi.seconds, window=rnacompete.LENGTH,
-            best_epoch=multi.best_epoch, single_networks_seconds=round(single_seconds),
+            "train_rbp_multi",
+            config,
+            options,
+            seconds=multi.seconds,
+            window=rnacompete.LENGTH,
+            best_epoch=multi.best_epoch,
+            single_networks_seconds=round(single_seconds),
         ),
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=tuple(limits),
         opset=export.OPSET,
         tolerance=1e-4,
-    )  # fmt: skip
+    )
 
 
 def golden_inputs(task: Task) -> dict[str, NDArray[np.uint8]]:

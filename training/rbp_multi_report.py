@@ -74,8 +74,10 @@ def correlations(targets: Floats, predictions: Floats, *, rounds: int = ROUNDS) 
     rng = np.random.default_rng(0)
     drawn = []
     for start in range(0, rounds, 50):
-        weights = [np.bincount(rng.integers(0, len(x), len(x)), minlength=len(x))
-                   for _ in range(min(50, rounds - start))]  # fmt: skip
+        weights = [
+            np.bincount(rng.integers(0, len(x), len(x)), minlength=len(x))
+            for _ in range(min(50, rounds - start))
+        ]
         drawn.append(np.stack(weights).astype(np.float64) @ parts / len(x))
     sums = np.concatenate([parts.mean(0, keepdims=True), *drawn])
     mx, my, xx, yy, xy = np.split(sums, 5, axis=1)
@@ -158,8 +160,13 @@ def draw(
     left.set_yticks(places, [proteins[i] for i in order])
     left.set_xlabel("Pearson r")
     left.set_xlim(0, 1)
-    figure.legend(*left.get_legend_handles_labels(), frameon=False, fontsize=8,
-                  loc="outside lower center", ncols=6)  # fmt: skip
+    figure.legend(
+        *left.get_legend_handles_labels(),
+        frameon=False,
+        fontsize=8,
+        loc="outside lower center",
+        ncols=6,
+    )
     gain = methods[pair[0]].minus(methods[pair[1]])
     low, high = np.percentile(gain.drawn, [2.5, 97.5], axis=0)
     right.hlines(places, low[order], high[order], color="0.6")

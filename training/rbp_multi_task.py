@@ -85,8 +85,10 @@ class Task:
         """Scaled affinities (n, outputs) and embeddings (n, hidden) of rows, in ``eval()``."""
         network.eval()
         with torch.inference_mode():
-            parts = [network(self.letters[torch.from_numpy(rows[i : i + 512])])
-                     for i in range(0, len(rows), 512)]  # fmt: skip
+            parts = [
+                network(self.letters[torch.from_numpy(rows[i : i + 512])])
+                for i in range(0, len(rows), 512)
+            ]
         affinity, embedding = zip(*parts, strict=True)
         return torch.cat(affinity).cpu(), torch.cat(embedding).cpu()
 

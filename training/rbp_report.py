@@ -128,21 +128,31 @@ def attention_picture(task: Task, network: RnaAttention, path: Path, count: int 
         axis.tick_params(length=0)
         axis.set_title(f"measured {target:.2f}, predicted {guess:.2f}", fontsize=8)
         figure.colorbar(shown, ax=axis, pad=0.01).ax.tick_params(labelsize=6)
-    figure.suptitle("weights of the attention pooling, the strongest probes of validation",
-                    fontsize=10)  # fmt: skip
+    figure.suptitle(
+        "weights of the attention pooling, the strongest probes of validation", fontsize=10
+    )
     paper.print_figure(path, format="png")
 
 
 def make_card(
-    task: Task, network: Affinity, result: Fit, name: str, metrics: list[Metric],
-    base: list[Baseline], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: Affinity,
+    result: Fit,
+    name: str,
+    metrics: list[Metric],
+    base: list[Baseline],
+    options: Options,
+) -> ModelCard:
     """The card, but for the checksum."""
     config, probes, parts = task.config, task.probes, task.parts
     training = command.training_fields(
-        f"train_rbp --model {config.model}", config, options, seconds=result.seconds,
-        window=rnacompete.LENGTH, best_epoch=result.best_epoch,
-    )  # fmt: skip
+        f"train_rbp --model {config.model}",
+        config,
+        options,
+        seconds=result.seconds,
+        window=rnacompete.LENGTH,
+        best_epoch=result.best_epoch,
+    )
     scale = task.scale
     local = config.protein in rnacompete.PROTEINS
     return ModelCard(
@@ -155,18 +165,29 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "sequence", ("batch", "length"), "uint8", "ASCII letters of an RNA, 5' to 3'; case "
+                "sequence",
+                ("batch", "length"),
+                "uint8",
+                "ASCII letters of an RNA, 5' to 3'; case "
                 "is ignored, T counts as U; unknown letters at the end are padding and change "
-                "nothing", alphabet="rna", unknown="zero", min_length=SHORTEST,
+                "nothing",
+                alphabet="rna",
+                unknown="zero",
+                min_length=SHORTEST,
             ),
         ),
         outputs=(
             TensorSpec(
-                "affinity", ("batch",), "float32", "binding intensity, in standard deviations from "
+                "affinity",
+                ("batch",),
+                "float32",
+                "binding intensity, in standard deviations from "
                 f"train's mean: intensity = {scale.mean:.4f} + {scale.deviation:.4f} x affinity",
             ),
             TensorSpec(
-                "embedding", ("batch", network.width), "float32",
+                "embedding",
+                ("batch", network.width),
+                "float32",
                 "activations of the layer before the last, not negative",
             ),
         ),
@@ -174,15 +195,17 @@ def make_card(
         threshold=None,
         data={
             "name": rnacompete.NAME,
-            "source": rnacompete.SOURCE if local else config.intensities
-            or rnacompete.SUBSET_SOURCE,
+            "source": rnacompete.SOURCE
+            if local
+            else config.intensities or rnacompete.SUBSET_SOURCE,
             "protein": config.protein,
             "split": "the array's: train and valid of set A (copies of a sequence together), test "
             "all of set B; no sequence is in both",
             "train": {"n": len(task.train)},
             "valid": {"n": len(task.valid), "repeats": repeats(task, task.valid)},
             "test": {"n": len(parts.test), "repeats": repeats(task, parts.test)}
-            if any(m.split == "test" for m in metrics) else {"n": len(parts.test)},
+            if any(m.split == "test" for m in metrics)
+            else {"n": len(parts.test)},
             "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
             "probes": len(probes),
             "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
@@ -193,7 +216,7 @@ def make_card(
         limits=limits(config, metrics),
         opset=export.OPSET,
         tolerance=1e-4,
-    )  # fmt: skip
+    )
 
 
 def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
@@ -218,14 +241,24 @@ def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
 
 
 def export_model(
-    task: Task, network: Affinity, result: Fit, name: str, metrics: list[Metric],
-    base: list[Baseline], files: list[Path], options: Options,
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    network: Affinity,
+    result: Fit,
+    name: str,
+    metrics: list[Metric],
+    base: list[Baseline],
+    files: list[Path],
+    options: Options,
+) -> ModelCard:
     """Write ``exported/<name>``."""
     rows = task.valid[:GOLDEN]
     letters = task.probes.letters[rows].copy()
     card = make_card(task, network, result, name, metrics, base, options)
     return export.export(
-        network, card, {"sequence": letters}, options.exported / name, files=files,
+        network,
+        card,
+        {"sequence": letters},
+        options.exported / name,
+        files=files,
         motif_letters=task.probes.letters[task.train[::10]],
-    )  # fmt: skip
+    )

@@ -88,8 +88,10 @@ class Task:
         """Affinities of the protein, shape (rows,), in ``eval()``."""
         network.eval()
         with torch.inference_mode():
-            parts = [network(self.letters[self.rows(rows[i : i + 512])])[0].cpu()
-                     for i in range(0, len(rows), 512)]  # fmt: skip
+            parts = [
+                network(self.letters[self.rows(rows[i : i + 512])])[0].cpu()
+                for i in range(0, len(rows), 512)
+            ]
         return torch.cat(parts).reshape(len(rows), -1)[:, 0].numpy()
 
     def rows(self, rows: NDArray[np.int64]) -> Tensor:

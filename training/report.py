@@ -63,8 +63,9 @@ def binary(
             ("recall", lambda y, s: figures.recall(y, s, threshold), note),
             ("f1", lambda y, s: figures.f1(y, s, threshold), note),
         ]
-    return [metric(name, split, score, labels, scores, rounds, note)
-            for name, score, note in chosen]  # fmt: skip
+    return [
+        metric(name, split, score, labels, scores, rounds, note) for name, score, note in chosen
+    ]
 
 
 def _accuracy_name(weights: Floats | None) -> str:
@@ -92,14 +93,23 @@ def regression(
         ("spearman", figures.spearman),
         ("mse", figures.mse),
     ]
-    return [metric(name, split, score, targets, predictions, rounds, "", by_class=False)
-            for name, score in chosen]  # fmt: skip
+    return [
+        metric(name, split, score, targets, predictions, rounds, "", by_class=False)
+        for name, score in chosen
+    ]
 
 
 def metric(
-    name: str, split: str, score: Score, truth: NDArray[Any], given: NDArray[Any],
-    rounds: int = 1000, note: str = "", *, by_class: bool = True,
-) -> Metric:  # fmt: skip
+    name: str,
+    split: str,
+    score: Score,
+    truth: NDArray[Any],
+    given: NDArray[Any],
+    rounds: int = 1000,
+    note: str = "",
+    *,
+    by_class: bool = True,
+) -> Metric:
     """A figure of rows, ``score(truth, given)``, and the interval of resampling these."""
     low, high = bootstrap(score, truth, given, rounds=rounds, by_class=by_class)
     value = round(score(truth, given), 4)

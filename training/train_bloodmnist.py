@@ -75,10 +75,14 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
         return figures
 
     plan = FitConfig(
-        steps=config.passes * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
-        lr=COURSE_LR, optimizer=COURSE_OPTIMIZER, schedule="constant", monitor="accuracy",
+        steps=config.passes * batches.steps_per_epoch,
+        evaluate_every=batches.steps_per_epoch,
+        lr=COURSE_LR,
+        optimizer=COURSE_OPTIMIZER,
+        schedule="constant",
+        monitor="accuracy",
         seed=config.seed,
-    )  # fmt: skip
+    )
     label = f"{config.model} {output}"
     return fit(network, loss, validate, plan, checkpoint=checkpoint, label=label)
 
@@ -99,10 +103,14 @@ def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
         return functional.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
 
     plan = FitConfig(
-        steps=config.passes * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
-        lr=config.lr, weight_decay=config.weight_decay, ema=config.ema, monitor="accuracy",
+        steps=config.passes * batches.steps_per_epoch,
+        evaluate_every=batches.steps_per_epoch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        monitor="accuracy",
         seed=seed,
-    )  # fmt: skip
+    )
     return fit(network, loss, task.validate, plan, checkpoint=checkpoint, label="best")
 
 

@@ -99,11 +99,15 @@ def train(
 
     epochs = 20 if config.smoke else config.epochs or (1000 if course else 500)
     plan = FitConfig(
-        steps=epochs * len(examples), evaluate_every=10 * len(examples),
-        lr=1e-3 if course else 1e-2, weight_decay=0.0 if course else 0.1,
-        optimizer="adam" if course else "adamw", schedule="constant", monitor="epoch",
+        steps=epochs * len(examples),
+        evaluate_every=10 * len(examples),
+        lr=1e-3 if course else 1e-2,
+        weight_decay=0.0 if course else 0.1,
+        optimizer="adam" if course else "adamw",
+        schedule="constant",
+        monitor="epoch",
         seed=config.seed,
-    )  # fmt: skip
+    )
     return fit(network, loss, validate, plan, label=config.preset)
 
 
@@ -154,8 +158,10 @@ def joined(result: Fit, fits: list[Fit]) -> list[dict[str, float]]:
     """A history with the means of the left-out fits in each epoch beside its own figures."""
     rows = []
     for row, *others in zip(result.history, *(each.history for each in fits), strict=True):
-        mean = {key: float(np.mean([other[key] for other in others]))
-                for key in ("valid_loss", "left_out_codons")}  # fmt: skip
+        mean = {
+            key: float(np.mean([other[key] for other in others]))
+            for key in ("valid_loss", "left_out_codons")
+        }
         rows.append(row | mean)
     return rows
 
@@ -171,13 +177,25 @@ def figures(
     right = np.mean([a == b for a, b in zip(translate(network, dna, device), protein, strict=True)])
     every = "every one counted, none drawn"
     metrics = [
-        Metric("codon_accuracy", "seen codons", len(seen), round(_share(table, seen), 4),
-               (round(_share(table, seen), 4),) * 2, every),
-        Metric("residue_accuracy", "three sequences", len(protein), round(float(right), 4),
-               (round(float(right), 4),) * 2, every),
+        Metric(
+            "codon_accuracy",
+            "seen codons",
+            len(seen),
+            round(_share(table, seen), 4),
+            (round(_share(table, seen), 4),) * 2,
+            every,
+        ),
+        Metric(
+            "residue_accuracy",
+            "three sequences",
+            len(protein),
+            round(float(right), 4),
+            (round(float(right), 4),) * 2,
+            every,
+        ),
         _counted("left-out codons", left, truth),
         _counted("unseen codons", table, unseen),
-    ]  # fmt: skip
+    ]
     common = Counter(protein).most_common(1)[0][0]
     base = []
     for split, codons in (
@@ -212,8 +230,11 @@ def _counted(split: str, table: Table, truth: Mapping[str, str]) -> Metric:
 
 def _neighbours(codon: str, seen: Mapping[str, str], without: set[str]) -> str:
     """The commonest residue of the seen codons that differ in the last letter alone."""
-    known = [seen[codon[:2] + c] for c in "ACGT"
-             if codon[:2] + c in seen and codon[:2] + c not in without]  # fmt: skip
+    known = [
+        seen[codon[:2] + c]
+        for c in "ACGT"
+        if codon[:2] + c in seen and codon[:2] + c not in without
+    ]
     return Counter(known).most_common(1)[0][0] if known else ""
 
 
@@ -222,10 +243,11 @@ def proline(table: Table, least: float = 0.005) -> dict[str, dict[str, float]]:
     return {
         codon: {
             RESIDUES[i]: round(float(table[codon][i]), 4)
-            for i in np.argsort(-table[codon]) if table[codon][i] >= least
+            for i in np.argsort(-table[codon])
+            if table[codon][i] >= least
         }
         for codon in data.PROLINE
-    }  # fmt: skip
+    }
 
 
 def draw_proline(path: Path, table: Table, title: str) -> None:
@@ -249,9 +271,13 @@ def draw_proline(path: Path, table: Table, title: str) -> None:
 
 
 def make_card(
-    network: CodonNet, config: Config, fields: dict[str, Any], metrics: list[Metric],
-    base: list[Baseline], said: dict[str, dict[str, float]],
-) -> ModelCard:  # fmt: skip
+    network: CodonNet,
+    config: Config,
+    fields: dict[str, Any],
+    metrics: list[Metric],
+    base: list[Baseline],
+    said: dict[str, dict[str, float]],
+) -> ModelCard:
     """The card, but for the checksum."""
     first, second = network.trunk[0].out_channels, network.trunk[3].out_channels
     unseen = "; ".join(
@@ -269,19 +295,32 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "sequence", ("batch", "length"), "uint8", "ASCII letters of the coding strand, in "
-                "frame: a multiple of 3; case is ignored, U counts as T", alphabet="dna",
-                unknown="raise", min_length=data.CODON, length_multiple=data.CODON,
+                "sequence",
+                ("batch", "length"),
+                "uint8",
+                "ASCII letters of the coding strand, in "
+                "frame: a multiple of 3; case is ignored, U counts as T",
+                alphabet="dna",
+                unknown="raise",
+                min_length=data.CODON,
+                length_multiple=data.CODON,
             ),
         ),
         outputs=(
             TensorSpec(
-                "probability", ("batch", len(RESIDUES), "codons"), "float32", "of each residue, "
+                "probability",
+                ("batch", len(RESIDUES), "codons"),
+                "float32",
+                "of each residue, "
                 "and of stop (*), for each codon: seqtile.decode(..., alphabet='protein') reads "
-                "the protein", alphabet="protein", labels=tuple(RESIDUES),
+                "the protein",
+                alphabet="protein",
+                labels=tuple(RESIDUES),
             ),
             TensorSpec(
-                "embedding", ("batch", second, "codons"), "float32",
+                "embedding",
+                ("batch", second, "codons"),
+                "float32",
                 "activations of the second layer",
             ),
         ),
@@ -292,8 +331,12 @@ def make_card(
             "source": data.SOURCE,
             "split": "none: all codons of the three sequences are trained on; the left-out codons "
             "are of networks trained without them, the unseen ones are not in the sequences",
-            "train": {"n": 686, "codons": 62, "sha256": data.CHECKSUMS["dna"],
-                      "sha256_protein": data.CHECKSUMS["protein"]},
+            "train": {
+                "n": 686,
+                "codons": 62,
+                "sha256": data.CHECKSUMS["dna"],
+                "sha256_protein": data.CHECKSUMS["protein"],
+            },
         },
         training=fields,
         metrics=tuple(metrics),
@@ -307,7 +350,7 @@ def make_card(
         ),
         opset=export.OPSET,
         tolerance=1e-5,
-    )  # fmt: skip
+    )
 
 
 def golden_inputs(pairs: Pairs) -> dict[str, NDArray[np.uint8]]:
@@ -342,8 +385,15 @@ def main(arguments: list[str] | None = None) -> None:
     draw_proline(runs / "proline.png", table, f"{NAME}, preset {config.preset}")
     exact = [translate(network, dna, options.device) == protein for dna, protein in pairs]
     print(f"translated letter for letter: {sum(exact)} of {len(exact)} sequences")
-    report.write(runs / "report.json", metrics, base, proline=said, left_out=told(left, truth),
-                 exact=exact, seconds=round(result.seconds, 1))  # fmt: skip
+    report.write(
+        runs / "report.json",
+        metrics,
+        base,
+        proline=said,
+        left_out=told(left, truth),
+        exact=exact,
+        seconds=round(result.seconds, 1),
+    )
     print(
         f"trained in {result.seconds:.0f} s, all in {time.perf_counter() - started:.0f} s; {runs}"
     )
@@ -352,9 +402,14 @@ def main(arguments: list[str] | None = None) -> None:
         if not config.smoke and not (all(exact) and metrics[0].value == 1):
             raise ValueError(f"{NAME} is not exact on what it was trained on; it is not shipped")
         fields = command.training_fields(
-            "train_codon", config, options, seconds=result.seconds, window=LENGTH,
-            best_epoch=result.best_epoch, proline=said,
-        )  # fmt: skip
+            "train_codon",
+            config,
+            options,
+            seconds=result.seconds,
+            window=LENGTH,
+            best_epoch=result.best_epoch,
+            proline=said,
+        )
         assert isinstance(network, CodonNet)
         card = export.export(
             network,
@@ -369,10 +424,13 @@ def main(arguments: list[str] | None = None) -> None:
 def told(table: Table, truth: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """For each left-out codon its residue, what is said, and the probability of the right one."""
     return {
-        codon: {"residue": residue, "said": _residue(table[codon]),
-                "probability": round(float(table[codon][RESIDUES.index(residue)]), 4)}
+        codon: {
+            "residue": residue,
+            "said": _residue(table[codon]),
+            "probability": round(float(table[codon][RESIDUES.index(residue)]), 4),
+        }
         for codon, residue in truth.items()
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

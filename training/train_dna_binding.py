@@ -112,8 +112,10 @@ class Task:
         """Logits of a network in ``eval()``, shape (n,)."""
         network.eval()
         with torch.inference_mode():
-            parts = [network(self.tensor(letters[i : i + 512]))[0].cpu()
-                     for i in range(0, len(letters), 512)]  # fmt: skip
+            parts = [
+                network(self.tensor(letters[i : i + 512]))[0].cpu()
+                for i in range(0, len(letters), 512)
+            ]
         return torch.cat(parts).numpy()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -131,9 +133,11 @@ def train_best(task: Task, runs: Path) -> Fit:
     ]
     history = mean_history(fits)
     return Fit(
-        Mean([each.network for each in fits]).eval(), history, len(history),
+        Mean([each.network for each in fits]).eval(),
+        history,
+        len(history),
         sum(each.seconds for each in fits),
-    )  # fmt: skip
+    )
 
 
 def train_network(task: Task, runs: Path, number: int) -> Fit:
@@ -142,9 +146,13 @@ def train_network(task: Task, runs: Path, number: int) -> Fit:
     seed = 100 * config.seed + number
     seed_everything(seed)
     network = ConvBiLSTM(
-        filters=config.filters, width=config.width, pool=config.pool, depth=config.depth,
-        hidden=config.hidden, dropout=config.dropout,
-    ).to(task.device)  # fmt: skip
+        filters=config.filters,
+        width=config.width,
+        pool=config.pool,
+        depth=config.depth,
+        hidden=config.hidden,
+        dropout=config.dropout,
+    ).to(task.device)
     bound = task.train.letters[task.train.bound > 0.5]
     half = config.batch // 2
     labels = task.tensor(np.repeat(np.array([1, 0], np.float32), half))
@@ -163,16 +171,28 @@ def train_network(task: Task, runs: Path, number: int) -> Fit:
 
     epoch = max(1, len(bound) // half)
     plan = FitConfig(
-        steps=epoch * (2 if config.smoke else config.epochs), evaluate_every=epoch, lr=config.lr,
-        weight_decay=config.weight_decay, ema=config.ema, monitor="epoch", seed=seed,
-    )  # fmt: skip
+        steps=epoch * (2 if config.smoke else config.epochs),
+        evaluate_every=epoch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        monitor="epoch",
+        seed=seed,
+    )
     result = fit(
-        network, loss, task.validate, plan,
-        checkpoint=runs / f"network-{number}.pt", label=f"network {number}",
-    )  # fmt: skip
+        network,
+        loss,
+        task.validate,
+        plan,
+        checkpoint=runs / f"network-{number}.pt",
+        label=f"network {number}",
+    )
     last = result.history[-1]
-    print(f"network {number}: validation ROC AUC {last['roc_auc']:.4f}, loss "
-          f"{last['valid_loss']:.4f}, {result.seconds:.0f} s", flush=True)  # fmt: skip
+    print(
+        f"network {number}: validation ROC AUC {last['roc_auc']:.4f}, loss "
+        f"{last['valid_loss']:.4f}, {result.seconds:.0f} s",
+        flush=True,
+    )
     return result
 
 
@@ -190,10 +210,15 @@ def train_course(task: Task, runs: Path) -> Fit:
 
     epoch = batches.steps_per_epoch
     plan = FitConfig(
-        steps=epoch * (2 if config.smoke else config.course_epochs), evaluate_every=epoch, lr=1e-2,
-        optimizer="adam", schedule="plateau", plateau_factor=0.5, monitor="epoch",
+        steps=epoch * (2 if config.smoke else config.course_epochs),
+        evaluate_every=epoch,
+        lr=1e-2,
+        optimizer="adam",
+        schedule="plateau",
+        plateau_factor=0.5,
+        monitor="epoch",
         seed=config.seed,
-    )  # fmt: skip
+    )
     return fit(network, loss, task.validate, plan, checkpoint=runs / "course.pt", label="course")
 
 
@@ -218,9 +243,13 @@ def _threshold(part: Segments, scores: NDArray[np.floating]) -> float:
 
 
 def make_card(
-    network: Mean, config: Config, fields: dict[str, Any], threshold: float,
-    metrics: list[Metric], base: list[Baseline],
-) -> ModelCard:  # fmt: skip
+    network: Mean,
+    config: Config,
+    fields: dict[str, Any],
+    threshold: float,
+    metrics: list[Metric],
+    base: list[Baseline],
+) -> ModelCard:
     """The card, but for the checksum."""
     first = network.networks[0]
     assert isinstance(first, ConvBiLSTM)
@@ -242,19 +271,28 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "sequence", ("batch", dna_binding.LENGTH), "uint8", "ASCII letters of either "
-                "strand; case is ignored, U counts as T", alphabet="dna", unknown="zero",
+                "sequence",
+                ("batch", dna_binding.LENGTH),
+                "uint8",
+                "ASCII letters of either strand; case is ignored, U counts as T",
+                alphabet="dna",
+                unknown="zero",
                 min_length=dna_binding.LENGTH,
             ),
         ),
         outputs=(
             TensorSpec(
-                "probability", ("batch",), "float32", "that the segment is bound and not a shuffle "
-                "of one, if both are equally frequent", labels=("unbound", "bound"),
+                "probability",
+                ("batch",),
+                "float32",
+                "that the segment is bound and not a shuffle of one, if both are equally frequent",
+                labels=("unbound", "bound"),
             ),
             TensorSpec(
-                "embedding", ("batch", width), "float32", "activations of the networks' layers "
-                "before the last, means of both strands",
+                "embedding",
+                ("batch", width),
+                "float32",
+                "activations of the networks' layers before the last, means of both strands",
             ),
         ),
         receptive_field=dna_binding.LENGTH,
@@ -285,7 +323,7 @@ def make_card(
         ),
         opset=export.OPSET,
         tolerance=5e-5,  # of embeddings up to about 35
-    )  # fmt: skip
+    )
 
 
 def golden_inputs(valid: Segments) -> dict[str, NDArray[np.uint8]]:
@@ -322,8 +360,9 @@ def main(arguments: list[str] | None = None) -> None:
     ]
     base = baselines(task.train, parts, task.valid)
     report.show(metrics, base)
-    report.write(runs / "report.json", metrics, base, seconds=round(result.seconds),
-                 split=config.split)  # fmt: skip
+    report.write(
+        runs / "report.json", metrics, base, seconds=round(result.seconds), split=config.split
+    )
     print(
         f"trained in {result.seconds:.0f} s, all in {time.perf_counter() - started:.0f} s; {runs}"
     )
@@ -332,14 +371,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def ship(
-    task: Task, result: Fit, options: Options, runs: Path, threshold: float,
-    metrics: list[Metric], base: list[Baseline],
-) -> None:  # fmt: skip
+    task: Task,
+    result: Fit,
+    options: Options,
+    runs: Path,
+    threshold: float,
+    metrics: list[Metric],
+    base: list[Baseline],
+) -> None:
     """Write the model folder."""
     fields = command.training_fields(
-        "train_dna_binding", task.config, options, seconds=result.seconds,
-        window=dna_binding.LENGTH, best_epoch=result.best_epoch,
-    )  # fmt: skip
+        "train_dna_binding",
+        task.config,
+        options,
+        seconds=result.seconds,
+        window=dna_binding.LENGTH,
+        best_epoch=result.best_epoch,
+    )
     assert isinstance(result.network, Mean)
     card = export.export(
         Probability(result.network),

@@ -55,9 +55,13 @@ def train_course(task: Task, runs: Path) -> Fit:
 
     epoch = 10 if config.smoke else len(train) // 1000
     plan = FitConfig(
-        steps=epoch * (2 if config.smoke else config.course_epochs), evaluate_every=epoch,
-        patience=15, lr=1e-3, schedule="constant", seed=config.seed,
-    )  # fmt: skip
+        steps=epoch * (2 if config.smoke else config.course_epochs),
+        evaluate_every=epoch,
+        patience=15,
+        lr=1e-3,
+        schedule="constant",
+        seed=config.seed,
+    )
     return fit(network, loss, task.validate, plan, checkpoint=runs / "course.pt", label="course")
 
 
@@ -82,8 +86,10 @@ def main(arguments: list[str] | None = None) -> None:
     task = Task(config, options.device)
     held = [f"held{config.hold_out}"] if config.hold_out >= 0 else []
     runs = options.run_folder(NAME, config, *held)
-    print(f"{NAME}, preset {config.preset}, {len(task.train):,} rows, "
-          f"{len(task.bound_rows)} bound, device {task.device}")  # fmt: skip
+    print(
+        f"{NAME}, preset {config.preset}, {len(task.train):,} rows, "
+        f"{len(task.bound_rows)} bound, device {task.device}"
+    )
 
     result = PRESETS[config.preset](task, runs)
     write_history(runs / "history.csv", result.history)
@@ -94,8 +100,10 @@ def main(arguments: list[str] | None = None) -> None:
     # The figure that stands first on the card is the last report's.
     parts = {"test": jund.load("test")} if options.export and not config.smoke else {}
     parts |= {"valid": task.valid} | ({"held-out blocks": task.held} if task.held else {})
-    scores = {name: sigmoid(task.logits(result.network, part.letters)[:, 0])
-              for name, part in parts.items()}  # fmt: skip
+    scores = {
+        name: sigmoid(task.logits(result.network, part.letters)[:, 0])
+        for name, part in parts.items()
+    }
     cuts = choose_cuts(task.valid, scores["valid"])
     metrics = [m for name in parts for m in figures(parts[name], scores[name], name, cuts)]
     base = [] if config.smoke else baselines(task.train, parts)
@@ -110,12 +118,17 @@ def main(arguments: list[str] | None = None) -> None:
 
     if options.export:
         assert isinstance(result.network, SequenceCNN)
-        metrics = [dataclasses.replace(m, note=m.note or strand_note(strands[m.split]))
-                   for m in metrics]  # fmt: skip
+        metrics = [
+            dataclasses.replace(m, note=m.note or strand_note(strands[m.split])) for m in metrics
+        ]
         training = command.training_fields(
-            "train_jund", config, options, seconds=result.seconds, window=jund.LENGTH,
+            "train_jund",
+            config,
+            options,
+            seconds=result.seconds,
+            window=jund.LENGTH,
             best_epoch=result.best_epoch,
-        )  # fmt: skip
+        )
         card = export.export(
             Probability(result.network),
             make_card(result.network, task, training, cuts, metrics, base),

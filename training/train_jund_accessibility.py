@@ -88,9 +88,13 @@ def train_course(config: Config, task: Task, runs: Path) -> Fit:
 
     plan = FitConfig(
         steps=(1 if config.smoke else epochs) * shuffled.steps_per_epoch,
-        evaluate_every=shuffled.steps_per_epoch, optimizer=optimizer, lr=lr, schedule="constant",
-        monitor="weighted_accuracy", seed=config.seed,
-    )  # fmt: skip
+        evaluate_every=shuffled.steps_per_epoch,
+        optimizer=optimizer,
+        lr=lr,
+        schedule="constant",
+        monitor="weighted_accuracy",
+        seed=config.seed,
+    )
     return fit(network, loss, validate, plan, checkpoint=runs / "course.pt", label="course")
 
 
@@ -120,8 +124,10 @@ def main(arguments: list[str] | None = None) -> None:
     started = time.perf_counter()
     task, student_runs = make_task(config, options)
     runs = options.run_folder(name, config)
-    print(f"{name}, preset {config.preset}, {len(task.train):,} rows, "
-          f"{len(task.bound_rows)} bound, device {task.device}")  # fmt: skip
+    print(
+        f"{name}, preset {config.preset}, {len(task.train):,} rows, "
+        f"{len(task.bound_rows)} bound, device {task.device}"
+    )
 
     share = 1.0
     if best:
@@ -143,27 +149,37 @@ def main(arguments: list[str] | None = None) -> None:
     valid = task.valid
     chosen = best_threshold(valid.bound, scores["valid"], valid.weight) if best else 0.5
     threshold = round(chosen, 4)
-    metrics = [m for s, p in parts.items()
-               for m in report.binary(p.bound, scores[s], s, threshold=threshold,
-                                      weights=p.weight)]  # fmt: skip
+    metrics = [
+        m
+        for s, p in parts.items()
+        for m in report.binary(p.bound, scores[s], s, threshold=threshold, weights=p.weight)
+    ]
     base = []
     for method, by_split in ({} if config.smoke else trivial(task.train, parts)).items():
         cut = best_threshold(valid.bound, by_split["valid"], valid.weight)
         for s, part in parts.items():
-            rows = report.binary(part.bound, by_split[s], s, threshold=cut, weights=part.weight,
-                                 rounds=300)  # fmt: skip
+            rows = report.binary(
+                part.bound, by_split[s], s, threshold=cut, weights=part.weight, rounds=300
+            )
             base += report.as_baselines(rows[:3], method)
     split = next(iter(parts))
     counts = confusion_matrix(
-        runs / "confusion.png", parts[split].bound, scores[split] >= threshold,
-        ("unbound", "bound"), f"{name}, {split}, at {threshold:.4f}",
-    )  # fmt: skip
-    metrics = [dataclasses.replace(m, note=f"{m.note}: {confusion_note(counts)}")
-               if (m.name, m.split) == ("weighted_accuracy", split) else m
-               for m in metrics]  # fmt: skip
+        runs / "confusion.png",
+        parts[split].bound,
+        scores[split] >= threshold,
+        ("unbound", "bound"),
+        f"{name}, {split}, at {threshold:.4f}",
+    )
+    metrics = [
+        dataclasses.replace(m, note=f"{m.note}: {confusion_note(counts)}")
+        if (m.name, m.split) == ("weighted_accuracy", split)
+        else m
+        for m in metrics
+    ]
     report.show(metrics, base)
-    report.write(runs / "report.json", metrics, base, confusion={split: counts.tolist()},
-                 share=share)  # fmt: skip
+    report.write(
+        runs / "report.json", metrics, base, confusion={split: counts.tolist()}, share=share
+    )
     print(
         f"trained in {result.seconds:.0f} s, all in {time.perf_counter() - started:.0f} s; {runs}"
     )
@@ -171,9 +187,14 @@ def main(arguments: list[str] | None = None) -> None:
     if options.export:
         assert isinstance(result.network, WithAccessibility)
         training = command.training_fields(
-            f"train_jund_accessibility --model {config.model}", config, options,
-            seconds=result.seconds, window=jund.LENGTH, best_epoch=result.best_epoch, share=share,
-        )  # fmt: skip
+            f"train_jund_accessibility --model {config.model}",
+            config,
+            options,
+            seconds=result.seconds,
+            window=jund.LENGTH,
+            best_epoch=result.best_epoch,
+            share=share,
+        )
         network = ProbabilityWithAccessibility(result.network)
         card = export.export(
             network,

@@ -73,21 +73,34 @@ def cross_validate(task: Task, kernel: int, folds: int, epochs: int, runs: Path)
             task.network(kernel), loss, validate, plan, checkpoint=runs / f"{name}.pt", label=name
         )
         last = result.history[-1]
-        rows.append({
-            "kernel": kernel, "fold": held, "epochs": epochs,
-            "chromosomes": " ".join(data.folds()[held]), "n": len(rest),
-            "liver": round(float(rest.liver.mean()), 4), "roc_auc": round(last["roc_auc"], 4),
-            "pr_auc": round(last["pr_auc"], 4), "seconds": round(result.seconds),
-        })  # fmt: skip
-        print(f"kernel {kernel:<3} fold {held}  ROC AUC {last['roc_auc']:.4f}  "
-              f"PR AUC {last['pr_auc']:.4f}  {result.seconds:.0f} s", flush=True)  # fmt: skip
+        rows.append(
+            {
+                "kernel": kernel,
+                "fold": held,
+                "epochs": epochs,
+                "chromosomes": " ".join(data.folds()[held]),
+                "n": len(rest),
+                "liver": round(float(rest.liver.mean()), 4),
+                "roc_auc": round(last["roc_auc"], 4),
+                "pr_auc": round(last["pr_auc"], 4),
+                "seconds": round(result.seconds),
+            }
+        )
+        print(
+            f"kernel {kernel:<3} fold {held}  ROC AUC {last['roc_auc']:.4f}  "
+            f"PR AUC {last['pr_auc']:.4f}  {result.seconds:.0f} s",
+            flush=True,
+        )
     return rows
 
 
 def summary(rows: Sequence[dict]) -> dict[str, Any]:
     """Mean and standard deviation (of the sample) over the folds of one kernel size."""
-    figures: dict[str, Any] = {"kernel": rows[0]["kernel"], "folds": len(rows),
-                               "epochs": rows[0]["epochs"]}  # fmt: skip
+    figures: dict[str, Any] = {
+        "kernel": rows[0]["kernel"],
+        "folds": len(rows),
+        "epochs": rows[0]["epochs"],
+    }
     for name in ("roc_auc", "pr_auc"):
         values = [row[name] for row in rows]
         figures[f"{name}_mean"] = round(float(np.mean(values)), 4)
@@ -105,9 +118,12 @@ def write_rows(path: Path, rows: Sequence[dict]) -> None:
 
 def show_summary(row: dict, what: str) -> None:
     """One line of `summary`."""
-    print(f"{what}: kernel {row['kernel']}, {row['folds']} folds, {row['epochs']} epochs: "
-          f"ROC AUC {row['roc_auc_mean']:.4f} ± {row['roc_auc_sd']:.4f}, "
-          f"PR AUC {row['pr_auc_mean']:.4f} ± {row['pr_auc_sd']:.4f}", flush=True)  # fmt: skip
+    print(
+        f"{what}: kernel {row['kernel']}, {row['folds']} folds, {row['epochs']} epochs: "
+        f"ROC AUC {row['roc_auc_mean']:.4f} ± {row['roc_auc_sd']:.4f}, "
+        f"PR AUC {row['pr_auc_mean']:.4f} ± {row['pr_auc_sd']:.4f}",
+        flush=True,
+    )
 
 
 def compare_kernels(task: Task, runs: Path) -> list[dict]:
@@ -145,13 +161,20 @@ def train_final(task: Task, kernel: int, runs: Path) -> Final:
         plan = task.plan(config.epochs, steps, seed=seed, evaluate_every=steps)
         name = f"final{i}"
         result = fit(
-            task.network(width, pool), loss, task.validate, plan,
-            checkpoint=runs / f"{name}.pt", label=name,
-        )  # fmt: skip
+            task.network(width, pool),
+            loss,
+            task.validate,
+            plan,
+            checkpoint=runs / f"{name}.pt",
+            label=name,
+        )
         best = result.history[result.best_epoch - 1]
-        print(f"network {i}, kernel {width}, pool {pool}: chromosome 2 ROC AUC "
-              f"{best['roc_auc']:.4f}, PR AUC {best['pr_auc']:.4f}, "
-              f"epoch {result.best_epoch}, {result.seconds:.0f} s", flush=True)  # fmt: skip
+        print(
+            f"network {i}, kernel {width}, pool {pool}: chromosome 2 ROC AUC "
+            f"{best['roc_auc']:.4f}, PR AUC {best['pr_auc']:.4f}, "
+            f"epoch {result.best_epoch}, {result.seconds:.0f} s",
+            flush=True,
+        )
         fits.append(result)
     return Final(
         EnsembleCNN([result.network for result in fits]).to(memory_format=torch.contiguous_format),
@@ -188,16 +211,23 @@ def write_motifs(task: Task, network: EnsembleCNN, runs: Path) -> list[str]:
         ]
     write_meme(runs / "motifs.meme", found)
     pairs = compare(found, None)
-    draw_logos(runs / "motifs.png", pick(pairs), f"{NAME}: filters of the first convolution; "
-               + HEIGHT)  # fmt: skip
-    return [f"{name} {match.similarity:.3f}" for name, (_, match) in recognised(pairs).items()
-            if match]  # fmt: skip
+    draw_logos(
+        runs / "motifs.png", pick(pairs), f"{NAME}: filters of the first convolution; " + HEIGHT
+    )
+    return [
+        f"{name} {match.similarity:.3f}" for name, (_, match) in recognised(pairs).items() if match
+    ]
 
 
 def make_card(
-    task: Task, options: Options, result: Final, threshold: float, cross: list[dict],
-    metrics: list[Metric], base: list[Baseline],
-) -> ModelCard:  # fmt: skip
+    task: Task,
+    options: Options,
+    result: Final,
+    threshold: float,
+    cross: list[dict],
+    metrics: list[Metric],
+    base: list[Baseline],
+) -> ModelCard:
     """The card, but for the checksum."""
     network = result.network
     return ModelCard(
@@ -209,19 +239,29 @@ def make_card(
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
             TensorSpec(
-                "sequence", ("batch", data.LENGTH), "uint8", "ASCII letters of either strand, the "
-                "site's summit in the middle; case is ignored, U counts as T", alphabet="dna",
-                unknown="zero", min_length=data.LENGTH,
+                "sequence",
+                ("batch", data.LENGTH),
+                "uint8",
+                "ASCII letters of either strand, the "
+                "site's summit in the middle; case is ignored, U counts as T",
+                alphabet="dna",
+                unknown="zero",
+                min_length=data.LENGTH,
             ),
         ),
         outputs=(
             TensorSpec(
-                "probability", ("batch",), "float32", "probability that the site is of HepG2 and "
+                "probability",
+                ("batch",),
+                "float32",
+                "probability that the site is of HepG2 and "
                 "not of K562, GM12878 or hESCT0, if a quarter of the sites are",
                 labels=("other cells", "liver"),
             ),
             TensorSpec(
-                "embedding", ("batch", network.hidden), "float32",
+                "embedding",
+                ("batch", network.hidden),
+                "float32",
                 "activations of the hidden layers, mean of both strands",
             ),
         ),
@@ -238,8 +278,13 @@ def make_card(
             "valid": _described(task.valid),
         },
         training=command.training_fields(
-            "train_liver", task.config, options, seconds=result.seconds, window=data.LENGTH,
-            best_epoch=result.best_epochs, cross_validation=cross,
+            "train_liver",
+            task.config,
+            options,
+            seconds=result.seconds,
+            window=data.LENGTH,
+            best_epoch=result.best_epochs,
+            cross_validation=cross,
         ),
         metrics=tuple(metrics),
         baselines=tuple(base),
@@ -254,7 +299,7 @@ def make_card(
         ),
         opset=export.OPSET,
         tolerance=1e-5,
-    )  # fmt: skip
+    )
 
 
 def _cross_validated(folds: Sequence[dict]) -> str:
@@ -286,8 +331,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     task = Task(config, options.device)
     runs = options.run_folder(NAME, config)
-    print(f"{NAME}, preset {config.preset}, {len(task.sites):,} sites but chromosome 1, "
-          f"device {task.device}")  # fmt: skip
+    print(
+        f"{NAME}, preset {config.preset}, {len(task.sites):,} sites but chromosome 1, "
+        f"device {task.device}"
+    )
 
     sizes = compare_kernels(task, runs)
     if config.preset == "course":
@@ -323,21 +370,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     base = baselines(task, parts)
     report.show(metrics, base)
-    report.write(runs / "report.json", metrics, base, cross_validation=cross, folds=folds,
-                 kernel_sizes=sizes, known_motifs=known)  # fmt: skip
+    report.write(
+        runs / "report.json",
+        metrics,
+        base,
+        cross_validation=cross,
+        folds=folds,
+        kernel_sizes=sizes,
+        known_motifs=known,
+    )
     print(
         f"trained in {result.seconds:.0f} s, all in {time.perf_counter() - started:.0f} s; {runs}"
     )
 
     if options.export:
         golden = task.valid.letters[:: max(1, len(task.valid) // 16)][:16]
-        names = ["history.csv", "training.png", "cross_validation.csv", "kernel_sizes.csv",
-                 "motifs.meme", "motifs.png"]  # fmt: skip
+        names = [
+            "history.csv",
+            "training.png",
+            "cross_validation.csv",
+            "kernel_sizes.csv",
+            "motifs.meme",
+            "motifs.png",
+        ]
         card = make_card(task, options, result, threshold, folds, metrics, base)
         card = export.export(
-            Liver(result.network), card, {"sequence": golden}, options.exported / NAME,
+            Liver(result.network),
+            card,
+            {"sequence": golden},
+            options.exported / NAME,
             files=[runs / name for name in names if (runs / name).exists()],
-        )  # fmt: skip
+        )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 
 

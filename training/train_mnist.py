@@ -51,15 +51,24 @@ def by_views(task: Task, network: DigitNet) -> dict[str, dict[str, float]]:
 
 
 def write_model(
-    task: Task, result: Fit, network: DigitNet | Shifted, metrics: list[Metric],
-    base: list[Baseline], folder: Path, options: Options,
-) -> None:  # fmt: skip
+    task: Task,
+    result: Fit,
+    network: DigitNet | Shifted,
+    metrics: list[Metric],
+    base: list[Baseline],
+    folder: Path,
+    options: Options,
+) -> None:
     """``exported/mnist-convnet``, with some digits of validation as the golden inputs."""
     step = max(1, len(task.valid) // GOLDEN)
     fields = command.training_fields(
-        "train_mnist", task.config, options, seconds=result.seconds, window=mnist.SIDE,
+        "train_mnist",
+        task.config,
+        options,
+        seconds=result.seconds,
+        window=mnist.SIDE,
         best_epoch=result.best_epoch,
-    )  # fmt: skip
+    )
     card = export.export(
         network,
         mnist_report.make_card(task, network, fields, metrics, base),

@@ -71,17 +71,28 @@ def train(task: Task, folder: Path) -> tuple[NucleiUNet, Fit]:
 
         epochs, steps = (1, 4) if config.smoke else (max(1, count // (batch * epoch)), epoch)
         plan = FitConfig(
-            steps=epochs * steps, evaluate_every=steps, lr=lr, weight_decay=config.weight_decay,
-            ema=config.ema, monitor="ap", seed=config.seed + number,
-        )  # fmt: skip
+            steps=epochs * steps,
+            evaluate_every=steps,
+            lr=lr,
+            weight_decay=config.weight_decay,
+            ema=config.ema,
+            monitor="ap",
+            seed=config.seed + number,
+        )
         result = fit(
-            network, loss, task.validate, plan, checkpoint=folder / f"fit-{number}.pt",
+            network,
+            loss,
+            task.validate,
+            plan,
+            checkpoint=folder / f"fit-{number}.pt",
             label=f"nuclei-unet, stage {number + 1}",
-        )  # fmt: skip
+        )
         before, steps_before = len(history), int(history[-1]["step"]) if history else 0
         best_epoch = before + result.best_epoch
-        history += [row | {"epoch": before + row["epoch"], "step": steps_before + row["step"]}
-                    for row in result.history]  # fmt: skip
+        history += [
+            row | {"epoch": before + row["epoch"], "step": steps_before + row["step"]}
+            for row in result.history
+        ]
         seconds += result.seconds
     return network, Fit(network.eval(), history, best_epoch, seconds)
 
@@ -97,14 +108,20 @@ def main(arguments: list[str] | None = None) -> None:
     network, result = train(task, folder)
     settings = nuclei_report.choose(nuclei_report.answers(task, network, task.valid))
     metrics, base, answers = nuclei_report.figures(
-        task, network, settings, folder.parent / f"course-seed{config.seed}" / "report.json",
+        task,
+        network,
+        settings,
+        folder.parent / f"course-seed{config.seed}" / "report.json",
         test=options.export and not config.smoke,
-    )  # fmt: skip
+    )
     report.show(metrics, base)
     report.write(
-        folder / "report.json", metrics, base, segmentation=dataclasses.asdict(settings),
+        folder / "report.json",
+        metrics,
+        base,
+        segmentation=dataclasses.asdict(settings),
         seconds=round(result.seconds),
-    )  # fmt: skip
+    )
     files = [folder / name for name in ("history.csv", "training.png", "examples.png")]
     write_history(files[0], result.history)
     plot_history(files[1], result.history, nuclei_card.NAME)

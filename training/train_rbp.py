@@ -108,16 +108,26 @@ def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
         return (masked_mse(predictions.float(), task.goal[rows]) * weights).sum()
 
     plan = FitConfig(
-        steps=config.epochs * batches.steps_per_epoch, evaluate_every=batches.steps_per_epoch,
-        lr=config.lr, weight_decay=config.weight_decay, ema=config.ema, monitor="pearson",
+        steps=config.epochs * batches.steps_per_epoch,
+        evaluate_every=batches.steps_per_epoch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        monitor="pearson",
         seed=seed,
-    )  # fmt: skip
+    )
     if config.preset == "course":
         plan = dataclasses.replace(
-            plan, steps=config.course_epochs * batches.steps_per_epoch, patience=3,
-            optimizer="adam", schedule="constant", lr=1e-3, weight_decay=0.0, ema=0.0,
+            plan,
+            steps=config.course_epochs * batches.steps_per_epoch,
+            patience=3,
+            optimizer="adam",
+            schedule="constant",
+            lr=1e-3,
+            weight_decay=0.0,
+            ema=0.0,
             monitor="spearman",
-        )  # fmt: skip
+        )
     if config.smoke:
         plan = dataclasses.replace(plan, steps=2 * batches.steps_per_epoch)
     label = f"{config.model} {config.protein}"

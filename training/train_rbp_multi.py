@@ -58,9 +58,15 @@ def make_network(config: Config, proteins: int, *, same: bool) -> RnaMulti:
         else (config.motifs, config.filters, config.depth)
     )
     return RnaMulti(
-        proteins=proteins, identity=config.identity, motifs=size[0], filters=size[1], depth=size[2],
-        width=config.width, hidden=config.hidden, dropout=config.dropout,
-    )  # fmt: skip
+        proteins=proteins,
+        identity=config.identity,
+        motifs=size[0],
+        filters=size[1],
+        depth=size[2],
+        width=config.width,
+        hidden=config.hidden,
+        dropout=config.dropout,
+    )
 
 
 def train(
@@ -88,23 +94,36 @@ def train(
     passes = passes or (config.same_passes if same else config.passes)
     epoch = batches.steps_per_epoch
     plan = FitConfig(
-        steps=epoch * (1 if config.smoke else passes), evaluate_every=epoch, lr=config.lr,
-        weight_decay=config.weight_decay, ema=config.ema, monitor="pearson", seed=seed,
-    )  # fmt: skip
+        steps=epoch * (1 if config.smoke else passes),
+        evaluate_every=epoch,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        ema=config.ema,
+        monitor="pearson",
+        seed=seed,
+    )
     result = fit(network, loss, validate, plan, checkpoint=checkpoint, label=checkpoint.stem)
     best = result.history[result.best_epoch - 1]
-    print(f"{checkpoint.stem}: validation Pearson {best['pearson']:.4f} in epoch "
-          f"{result.best_epoch}, {result.seconds:.0f} s", flush=True)  # fmt: skip
+    print(
+        f"{checkpoint.stem}: validation Pearson {best['pearson']:.4f} in epoch "
+        f"{result.best_epoch}, {result.seconds:.0f} s",
+        flush=True,
+    )
     return result
 
 
 def train_singles(task: Task, runs: Path) -> list[Fit]:
     """A network for each protein."""
     return [
-        train(task, task.targets[:, i : i + 1], runs / f"single-{protein}.pt", same=True,
-              seed=task.config.seed)
+        train(
+            task,
+            task.targets[:, i : i + 1],
+            runs / f"single-{protein}.pt",
+            same=True,
+            seed=task.config.seed,
+        )
         for i, protein in enumerate(task.proteins)
-    ]  # fmt: skip
+    ]
 
 
 def _held(config: Config) -> list[str]:
@@ -190,9 +209,12 @@ def figures(
     }
     return (
         [table.metric(name, split, n, by[MULTI]) for name, by in found.items()],
-        [table.baseline(name, split, n, by[method], text)
-         for name, by in found.items() for method, text in methods.items()],
-    )  # fmt: skip
+        [
+            table.baseline(name, split, n, by[method], text)
+            for name, by in found.items()
+            for method, text in methods.items()
+        ],
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -201,12 +223,20 @@ def main(arguments: list[str] | None = None) -> None:
     _held(config)
     task = Task(config, options.device)
     runs = options.run_folder(NAME, config)
-    print(f"{NAME}: {len(task.proteins)} proteins, {len(task.train):,} probes of train, device "
-          f"{task.device}")  # fmt: skip
+    print(
+        f"{NAME}: {len(task.proteins)} proteins, {len(task.train):,} probes of train, device "
+        f"{task.device}"
+    )
 
     same = train(task, task.targets, runs / "same.pt", same=True, seed=config.seed)
-    longer = train(task, task.targets, runs / "longer.pt", passes=config.longer_passes, same=True,
-                   seed=config.seed)  # fmt: skip
+    longer = train(
+        task,
+        task.targets,
+        runs / "longer.pt",
+        passes=config.longer_passes,
+        same=True,
+        seed=config.seed,
+    )
     multi = train(task, task.targets, runs / "multi.pt", same=False, seed=config.seed)
     singles = train_singles(task, runs)
     networks = {
@@ -244,8 +274,12 @@ def main(arguments: list[str] | None = None) -> None:
     added = add_held(task, runs, parts)
     report.show(metrics, base)
     print(f"gains: {gains}\nproteins added: {added}")
-    seconds = {MULTI: multi.seconds, SAME: same.seconds, LONGER: longer.seconds,
-               SINGLE: sum(s.seconds for s in singles)}  # fmt: skip
+    seconds = {
+        MULTI: multi.seconds,
+        SAME: same.seconds,
+        LONGER: longer.seconds,
+        SINGLE: sum(s.seconds for s in singles),
+    }
     report.write(runs / "report.json", metrics, base, gains=gains, added=added, seconds=seconds)
     write_history(runs / "history.csv", multi.history)
     plot_history(runs / "training.png", multi.history, f"{NAME} (targets scaled to deviation 1)")
@@ -262,10 +296,14 @@ def main(arguments: list[str] | None = None) -> None:
             make_card(task, options, shipped, multi, seconds[SINGLE], metrics, base, LIMITS),
             golden_inputs(task),
             options.exported / NAME,
-            files=[runs / "history.csv", runs / "training.png", first / "proteins.csv",
-                   first / "proteins.png"],
+            files=[
+                runs / "history.csv",
+                runs / "training.png",
+                first / "proteins.csv",
+                first / "proteins.png",
+            ],
             motif_letters=task.probes.letters[task.train[::10]],
-        )  # fmt: skip
+        )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
 
 

@@ -97,9 +97,11 @@ def _jund(card: ModelCard) -> Subject:
 def _dna_binding(_: ModelCard) -> Subject:
     train, valid = dna_binding.load("train"), dna_binding.load("valid")
     return _rows(
-        {"sequence": train.letters}, {"sequence": valid.letters}, "roc_auc",
+        {"sequence": train.letters},
+        {"sequence": valid.letters},
+        "roc_auc",
         lambda p: metrics.roc_auc(valid.bound, p),
-    )  # fmt: skip
+    )
 
 
 def _liver(_: ModelCard) -> Subject:
@@ -108,9 +110,11 @@ def _liver(_: ModelCard) -> Subject:
     train = sites.on(*(c for c in liver_enhancers.CHROMOSOMES if c not in held))
     valid = sites.on(liver_enhancers.VALID)
     return _rows(
-        {"sequence": train.letters}, {"sequence": valid.letters}, "roc_auc",
+        {"sequence": train.letters},
+        {"sequence": valid.letters},
+        "roc_auc",
         lambda p: metrics.roc_auc(valid.liver, p),
-    )  # fmt: skip
+    )
 
 
 def _rbp(_: ModelCard) -> Subject:
@@ -118,25 +122,31 @@ def _rbp(_: ModelCard) -> Subject:
     (train, _), (valid, targets) = task.own(task.train), task.own(task.valid)
     letters = task.probes.letters
     return _rows(
-        {"sequence": letters[train]}, {"sequence": letters[valid]}, "pearson",
+        {"sequence": letters[train]},
+        {"sequence": letters[valid]},
+        "pearson",
         lambda a: metrics.pearson(targets, a),
-    )  # fmt: skip
+    )
 
 
 def _blood(_: ModelCard) -> Subject:
     train, valid = bloodmnist.load("train"), bloodmnist.load("valid")
     return _rows(
-        {"image": train.images}, {"image": valid.images}, "accuracy",
+        {"image": train.images},
+        {"image": valid.images},
+        "accuracy",
         lambda p: multiclass.accuracy(valid.labels, p),
-    )  # fmt: skip
+    )
 
 
 def _digits(_: ModelCard) -> Subject:
     train, valid = mnist.split_train(mnist.load("train"))
     return _rows(
-        {"image": train.images}, {"image": valid.images}, "accuracy",
+        {"image": train.images},
+        {"image": valid.images},
+        "accuracy",
         lambda p: multiclass.accuracy(valid.labels, p),
-    )  # fmt: skip
+    )
 
 
 def _nuclei(card: ModelCard) -> Subject:

@@ -181,12 +181,14 @@ def conclude(rows: Sequence[Row]) -> str:
     text = [
         f"Of the sheet's four, {best} gives the most uniform magnitudes: the largest layer's "
         f"gradient is {worst[best]:.3g} times the smallest's, at the worse of the two stages; then "
-        + ", ".join(f"{m} {worst[m]:.3g}" for m in others) + " times.",
+        + ", ".join(f"{m} {worst[m]:.3g}" for m in others)
+        + " times.",
         f"It drops to zero, below {VANISHED:g} of the largest, in: "
-        + (", ".join(f"{m} ({worst[m]:.3g} times)" for m in gone) or "none") + ".",
+        + (", ".join(f"{m} ({worst[m]:.3g} times)" for m in gone) or "none")
+        + ".",
         *(f"{m}: {worst[m]:.3g} times." for m in methods if m not in (*SHEET, *gone)),
         "Accuracy after training: " + ", ".join(f"{m} {accuracy[m]:.2f}" for m in methods) + ".",
-    ]  # fmt: skip
+    ]
     return " ".join(text)
 
 
@@ -204,10 +206,14 @@ def read_csv(path: Path) -> list[Row]:
     """What `write_csv` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
         return [
-            Row(r["method"], r["stage"], int(r["layer"]),
-                *(float(r[name]) for name in ("median", "low", "high", "accuracy")))
+            Row(
+                r["method"],
+                r["stage"],
+                int(r["layer"]),
+                *(float(r[name]) for name in ("median", "low", "high", "accuracy")),
+            )
             for r in csv.DictReader(file)
-        ]  # fmt: skip
+        ]
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -220,12 +226,17 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
         for method, colour in zip(methods, colours, strict=False):
             chosen = [row for row in rows if (row.method, row.stage) == (method, stage)]
             layers = [row.layer for row in chosen]
-            axis.plot(layers, [row.median for row in chosen], marker=".", color=colour,
-                      label=method)  # fmt: skip
+            axis.plot(
+                layers, [row.median for row in chosen], marker=".", color=colour, label=method
+            )
             axis.fill_between(
-                layers, [row.low for row in chosen], [row.high for row in chosen],
-                color=colour, alpha=0.15, linewidth=0,
-            )  # fmt: skip
+                layers,
+                [row.low for row in chosen],
+                [row.high for row in chosen],
+                color=colour,
+                alpha=0.15,
+                linewidth=0,
+            )
         axis.set_yscale("log")
         axis.set_title(stage, fontsize=10)
         axis.set_xticks(range(2, max(row.layer for row in rows) + 1, 2))

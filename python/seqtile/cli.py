@@ -50,8 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _leave(leaving.code)
         raise
     except (
-        OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, MemoryError,
-    ) as error:  # fmt: skip
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        ImportError,
+        TypeError,
+        MemoryError,
+    ) as error:
         if _is_interrupt(error):
             return _interrupted()
         if options.debug:
@@ -176,17 +182,22 @@ def _add_embed(verbs: Any, common: argparse.ArgumentParser) -> None:
 
 def _add_table_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE",
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
         help="a FASTA file, plain or gzip, - for standard input; or image files, folders, patterns",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "-o", "--output", default="-", help="table, or .npz arrays (default: standard output)"
     )
     parser.add_argument("--jsonl", action="store_true", help="JSON lines, not tab-separated")
     parser.add_argument(
-        "--input", action="append", default=[], metavar="NAME=FILE",
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
         help="a further input of the model: record name, tab, value; repeatable",
-    )  # fmt: skip
+    )
     images = parser.add_argument_group("images")
     images.add_argument("--crop", type=int, metavar="N", help="keep N x N pixels in the middle")
     images.add_argument("--resize", action="store_true", help="to the size that the model takes")
@@ -197,9 +208,13 @@ def _add_scan(verbs: Any, common: argparse.ArgumentParser) -> None:
     _add_model_options(scan)
     scan.add_argument("fasta", help="FASTA, plain or gzip; - for standard input")
     scan.add_argument(
-        "-o", "--output", action="append", default=[], metavar="FILE",
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
         help=".bw, .bed, .narrowPeak, .parquet or .npz; - for BED on standard output; repeatable",
-    )  # fmt: skip
+    )
     scan.add_argument("--window", type=int, help="bases per window (default: the model's)")
     scan.add_argument("--stride", type=int, default=1, help="bases between windows (default: 1)")
     scan.add_argument("--strand", choices=["+", "-", "both"], default="both", help="default: both")
@@ -221,17 +236,23 @@ def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
     _add_model_options(segment)
     segment.add_argument("images", nargs="+", help="image files, folders or patterns")
     segment.add_argument(
-        "-o", "--output", action="append", default=[], metavar="FILE",
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
         help="of a single image: .tif (labels), .geojson, .csv, .parquet, .png (overlay); "
         "repeatable",
-    )  # fmt: skip
+    )
     segment.add_argument(
         "-d", "--folder", metavar="DIR", help="write NAME.labels.tif and so on of each image there"
     )
     segment.add_argument(
-        "--formats", default="tif,geojson,csv,png", metavar="LIST",
+        "--formats",
+        default="tif,geojson,csv,png",
+        metavar="LIST",
         help="what to write to the folder (default: tif,geojson,csv,png)",
-    )  # fmt: skip
+    )
     segment.add_argument(
         "--skip-done", action="store_true", help="leave out images whose files are in the folder"
     )
@@ -240,9 +261,12 @@ def _add_segment(verbs: Any, common: argparse.ArgumentParser) -> None:
     segment.add_argument("--level", type=int, default=0, help="of a pyramid (default: 0, all)")
     segment.add_argument("--invert", action="store_true", help="dark objects on bright ground")
     segment.add_argument(
-        "--percentiles", type=float, nargs=2, metavar=("LOW", "HIGH"),
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
         help="of grey levels, that become black and white (default: the model's)",
-    )  # fmt: skip
+    )
     segment.add_argument("--mask-threshold", type=float, metavar="P", help="default: the model's")
     segment.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
     segment.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
@@ -263,9 +287,13 @@ def _add_kmers(verbs: Any, common: argparse.ArgumentParser) -> None:
         "--histogram", action="store_true", help="print how many k-mers occur how often instead"
     )
     kmers.add_argument(
-        "-o", "--output", action="append", default=[], metavar="FILE",
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
         help=".tsv, .parquet or .npz; - for tab-separated on standard output; repeatable",
-    )  # fmt: skip
+    )
     kmers.add_argument("--quiet", action="store_true", help="no progress bar")
     kmers.add_argument("--json", action="store_true", help="print the summary as JSON")
     kmers.set_defaults(command=commands.kmers)

@@ -20,12 +20,31 @@ from .runtime.zoo import list_models, model_folder
 
 __all__ = ["Diagnosis", "diagnose", "probe"]
 
-_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_vnni", "amx_tile",
-             "asimd", "sve")  # fmt: skip
+_FEATURES = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512bw",
+    "avx512_vnni",
+    "amx_tile",
+    "asimd",
+    "sve",
+)
 _PACKAGES = (
-    "numpy", "onnxruntime", "onnxruntime-gpu", "rich", "pyarrow", "matplotlib",
-    "opencv-python-headless", "opencv-python", "tifffile", "imagecodecs", "pyvips",
-)  # fmt: skip
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "rich",
+    "pyarrow",
+    "matplotlib",
+    "opencv-python-headless",
+    "opencv-python",
+    "tifffile",
+    "imagecodecs",
+    "pyvips",
+)
 _PATIENCE = 300  # seconds; a first run on a new device compiles its kernels
 
 
@@ -137,8 +156,9 @@ def diagnose(device: str = "auto") -> Diagnosis:
     if not works and device in ("auto", "cpu") and devices:
         _, _, command = devices["cpu"].partition(": pip ")
         found.add(devices["cpu"], f"pip {command}" if command else None)
-    return Diagnosis(versions, _processor(), threads, model, devices, nodes, cuda, found.texts,
-                     found.mend, works)  # fmt: skip
+    return Diagnosis(
+        versions, _processor(), threads, model, devices, nodes, cuda, found.texts, found.mend, works
+    )
 
 
 _CPU_WHEEL = "pip install onnxruntime"
@@ -176,8 +196,9 @@ class _Problems:
 
     @property
     def mend(self) -> str | None:
-        mends = sorted((not command, i, mend) for i, (_, mend, command) in enumerate(self._found)
-                       if mend)  # fmt: skip
+        mends = sorted(
+            (not command, i, mend) for i, (_, mend, command) in enumerate(self._found) if mend
+        )
         return mends[0][2] if mends else None
 
     @property

@@ -25,8 +25,13 @@ CONTEXT = Context("cpu", ("jund-cnn-seq", "bloodmnist-cnn-pool"), ("fp32",), qui
 
 def test_cells() -> None:
     assert [cell(v) for v in (None, 1234567, 0.00001234, 12.3456, 0.0, "a | b\nc")] == [
-        "-", "1,234,567", "1.2e-05", "12.35", "0", "a / b c",
-    ]  # fmt: skip
+        "-",
+        "1,234,567",
+        "1.2e-05",
+        "12.35",
+        "0",
+        "a / b c",
+    ]
 
 
 def test_failure_is_written_and_the_rest_goes_on() -> None:
@@ -94,9 +99,17 @@ def test_certify(tmp_path: Path) -> None:
     shutil.copytree(model_folder("jund-cnn-seq"), folder)
     before = json.loads((folder / "parity.json").read_text())
     row = ParityRow(
-        "probability", 7, {"length": 101}, "all", "CUDAExecutionProvider", "fp32", 1e-6, 1e-5, 1e-4,
+        "probability",
+        7,
+        {"length": 101},
+        "all",
+        "CUDAExecutionProvider",
+        "fp32",
+        1e-6,
+        1e-5,
+        1e-4,
         True,
-    )  # fmt: skip
+    )
     for _ in range(2):  # again: in the place of the earlier ones
         gpu_parity.certify(folder, [row])
     after = json.loads((folder / "parity.json").read_text())
@@ -251,8 +264,11 @@ def test_without_cuda(tmp_path: Path) -> None:
     output = tmp_path / "R.md"
     done = subprocess.run(
         [sys.executable, str(gpu.FOLDER / "gpu.py"), "--output", str(output)],
-        capture_output=True, text=True, check=False, env={"CUDA_VISIBLE_DEVICES": "", "PATH": ""},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"CUDA_VISIBLE_DEVICES": "", "PATH": ""},
+    )
     if done.returncode == 0:
         pytest.skip("CUDA runs here")
     assert done.returncode == 1

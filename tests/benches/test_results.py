@@ -13,9 +13,16 @@ from benches.compare import Ratio, of_pairs, peers, record, side_by_side, speed_
 from benches.results import Outcome
 
 ROW = {
-    "row": "one thing", "limit": "memcpy", "target": 0.9, "ratio": 0.85, "low": 0.8, "high": 0.95,
-    "peers": {"numpy": 12.345, "other": None}, "rate": 1234.5, "unit": "GB/s",
-}  # fmt: skip
+    "row": "one thing",
+    "limit": "memcpy",
+    "target": 0.9,
+    "ratio": 0.85,
+    "low": 0.8,
+    "high": 0.95,
+    "peers": {"numpy": 12.345, "other": None},
+    "rate": 1234.5,
+    "unit": "GB/s",
+}
 
 
 class FakeBenchmark:
@@ -60,9 +67,14 @@ def test_peer_that_is_missing(rounds: int) -> None:
 def test_record_makes_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     benchmark = FakeBenchmark()
     record(
-        benchmark, "thing", Ratio(0.5, 0.4, 0.6, 2.0, 1.0), limit="memset", target=None,
-        rate=(10.0, "GB/s"), peers={"numpy": 3.0, "jax": None},
-    )  # fmt: skip
+        benchmark,
+        "thing",
+        Ratio(0.5, 0.4, 0.6, 2.0, 1.0),
+        limit="memset",
+        target=None,
+        rate=(10.0, "GB/s"),
+        peers={"numpy": 3.0, "jax": None},
+    )
     assert benchmark.extra_info["rate"] == 5.0
     assert "jax not installed" in capsys.readouterr().out
     assert "| thing | 5.00 GB/s | 0.50 [0.40, 0.60] | memset | - |" in results.table(
@@ -81,15 +93,22 @@ def test_table_marks_what_is_short() -> None:
 
 def test_numbers() -> None:
     assert [results.number(v) for v in (None, 0.0123, 0.5, 12.345, 1234.5)] == [
-        "-", "0.012", "0.50", "12.35", "1,234",
-    ]  # fmt: skip
+        "-",
+        "0.012",
+        "0.50",
+        "12.35",
+        "1,234",
+    ]
 
 
 def test_document_says_failures_and_skips() -> None:
     text = results.document(
         [outcome(), outcome(name="y", rows=[], failures=["FAILED y"], skips=["no data"])],
-        command="python benches/report.py", machine=["A machine."], noise="Quiet.", figure="",
-    )  # fmt: skip
+        command="python benches/report.py",
+        machine=["A machine."],
+        noise="Quiet.",
+        figure="",
+    )
     assert "1 rows; 1 have a target, 1 of them are short of it. FAILED: y." in text
     assert "- **failed**: FAILED y" in text
     assert "- left out: no data" in text
@@ -124,7 +143,7 @@ def test_groups_name_every_bench() -> None:
         ("assert 1 == 2, 'unlike'", 1, 0, 0),
         ("pytest.skip('no data here')", 0, 0, 1),
     ],
-)  # fmt: skip
+)
 def test_run_one_bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, failed: int, rows: int, skips: int
 ) -> None:

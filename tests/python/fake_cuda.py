@@ -19,8 +19,15 @@ from typing import Any
 
 CARD = ("NVIDIA Test 9000", 9, 0, 80 << 30, "0000:1B:00.0")
 ORT = importlib.metadata.version("onnxruntime")
-CUDNN = ("graph", "ops", "cnn", "adv", "heuristic", "engines_precompiled",
-         "engines_runtime_compiled")  # fmt: skip
+CUDNN = (
+    "graph",
+    "ops",
+    "cnn",
+    "adv",
+    "heuristic",
+    "engines_precompiled",
+    "engines_runtime_compiled",
+)
 CUDA = {
     "libcublasLt.so.13": "int cublasLtGetProperty(int k, int *v) { *v = 13 - 3 * k; return 0; }",
     "libcublas.so.13": "int cublasGetProperty(int k, int *v) { *v = 13 - 3 * k; return 0; }",

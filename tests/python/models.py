@@ -206,8 +206,13 @@ CARD = ModelCard(
     parameters=3,
     inputs=(
         TensorSpec(
-            "sequence", ("batch", "length"), "uint8", "letters",
-            alphabet="dna", unknown="zero", min_length=SHORTEST,
+            "sequence",
+            ("batch", "length"),
+            "uint8",
+            "letters",
+            alphabet="dna",
+            unknown="zero",
+            min_length=SHORTEST,
         ),
     ),
     outputs=(TensorSpec("probability", ("batch",), "float32", "that the motif is there"),),
@@ -220,7 +225,7 @@ CARD = ModelCard(
     limits=("a toy",),
     opset=18,
     tolerance=1e-5,
-)  # fmt: skip
+)
 
 GOLDEN = ("ACGTACGTACGT", "TTTTTTTTTTTT", "acgtnACGTRYK")
 
@@ -231,8 +236,14 @@ RICH_CARD = dataclasses.replace(
     task="regression",
     inputs=(
         TensorSpec(
-            "sequence", ("batch", "length"), "uint8", "letters",
-            alphabet="dna", unknown="raise", min_length=3, length_multiple=3,
+            "sequence",
+            ("batch", "length"),
+            "uint8",
+            "letters",
+            alphabet="dna",
+            unknown="raise",
+            min_length=3,
+            length_multiple=3,
         ),
         TensorSpec("accessibility", ("batch", 1), "float32", "a number"),
     ),
@@ -242,7 +253,7 @@ RICH_CARD = dataclasses.replace(
         TensorSpec("embedding", ("batch", 4), "float32", "counts"),
     ),
     threshold=None,
-)  # fmt: skip
+)
 
 
 def model_folder(folder: Path) -> Path:
@@ -261,8 +272,12 @@ IMAGE_CARD = dataclasses.replace(
     summary="Bright pixels.",
     inputs=(
         TensorSpec(
-            "image", ("batch", "height", "width"), "uint8", "grey levels",
-            min_length=4, length_multiple=4,
+            "image",
+            ("batch", "height", "width"),
+            "uint8",
+            "grey levels",
+            min_length=4,
+            length_multiple=4,
         ),
     ),
     outputs=(
@@ -272,10 +287,14 @@ IMAGE_CARD = dataclasses.replace(
     receptive_field=3,
     threshold=None,
     segmentation=Segmentation(
-        marker="marker", mask_threshold=0.5, marker_threshold=0.5, reach=4, min_area=2,
+        marker="marker",
+        mask_threshold=0.5,
+        marker_threshold=0.5,
+        reach=4,
+        min_area=2,
         percentiles=(0.0, 100.0),
     ),
-)  # fmt: skip
+)
 
 COLOUR_CARD = dataclasses.replace(
     CARD,
@@ -368,10 +387,14 @@ def rich_folder(folder: Path) -> Path:
     letters = np.frombuffer(b"AAACCCGGTTCA", np.uint8).reshape(2, 6)
     tops = np.array([[[1, 0], [0, 1], [0, 0], [0, 0]], [[0, 1], [0, 1], [1, 0], [1, 1]]])
     return _finish(
-        folder, RICH_CARD, sequence=letters, accessibility=np.float32([[0.5], [1.5]]),
-        totals=np.float32([[6, 6.5], [6, 7.5]]), tops=tops.astype(np.float32),
+        folder,
+        RICH_CARD,
+        sequence=letters,
+        accessibility=np.float32([[0.5], [1.5]]),
+        totals=np.float32([[6, 6.5], [6, 7.5]]),
+        tops=tops.astype(np.float32),
         embedding=np.float32([[3, 3, 0, 0], [1, 1, 2, 2]]),
-    )  # fmt: skip
+    )
 
 
 def _finish(folder: Path, card: ModelCard, **golden: NDArray[np.generic]) -> Path:

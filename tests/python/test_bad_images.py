@@ -91,7 +91,8 @@ BAD: dict[str, tuple[bytes | Write, str]] = {
     "bad-filter.png": (png(2, 2, b"\x09" * 14), "truncated or damaged PNG"),
     "no-rows.png": (png(0, 10, b""), "truncated or damaged PNG"),
     "half-with-an-end.jpg": (
-        encoded(COLOUR, "JPEG")[:900] + b"\xff\xd9", "damaged JPEG .*premature end",
+        encoded(COLOUR, "JPEG")[:900] + b"\xff\xd9",
+        "damaged JPEG .*premature end",
     ),
     "cmyk.jpg": (encoded(COLOUR, "JPEG", "CMYK"), "CMYK pixels, expected grey or RGB: convert"),
     "cmyk.tif": (encoded(COLOUR, "TIFF", "CMYK"), "CMYK pixels, expected grey or RGB: convert"),
@@ -136,13 +137,14 @@ BAD: dict[str, tuple[bytes | Write, str]] = {
     ),
     "pages.tif": (several_tiffs((8, 9), (8, 9)), "a stack of 2 planes of 8 x 9"),
     "second-is-larger.tif": (
-        several_tiffs((8, 9), (80, 90)), "2 images, of which the first, 8 x 9, is not the",
+        several_tiffs((8, 9), (80, 90)),
+        "2 images, of which the first, 8 x 9, is not the",
     ),
     "tall.bmp": (bmp(height=68), "truncated: 10,[0-9]{3} bytes, its header says 10,[0-9]{3}"),
     "no-width.bmp": (bmp(width=0), "a damaged BMP: 67 x 0 pixels of 24 bits"),
     "no-header.bmp": (bmp(header=0), "a damaged BMP"),
     "run-lengths.bmp": (bmp(compression=1), "a BMP with run lengths"),
-}  # fmt: skip
+}
 
 
 def write(path: Path, content: bytes | Write) -> Path:

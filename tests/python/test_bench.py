@@ -136,9 +136,16 @@ def test_a_rate_beyond_the_model_is_not_sustained(
 def test_rates_that_cannot_be_measured_leave_the_others(tiny: str) -> None:
     rates = tuple(map(Rate.parse, ("0.001", "1e9", "200")))
     made = Bench(
-        Plan(models=(tiny,), batch_sizes=(4,), concurrencies=(1,), rates=rates, seconds=0.2,
-             rule=COLD, threads=1)
-    )  # fmt: skip
+        Plan(
+            models=(tiny,),
+            batch_sizes=(4,),
+            concurrencies=(1,),
+            rates=rates,
+            seconds=0.2,
+            rule=COLD,
+            threads=1,
+        )
+    )
     assert [row.rate for row in made.rows()] == [None, "200"]
     none, many = made.skipped
     assert none["why"] == "no request arrived at 0.001/s: raise --seconds"
@@ -159,9 +166,16 @@ def test_devices_and_precisions_that_do_not_go_together(
 
     monkeypatch.setattr(bench, "open_engine", open_any)
     made = Bench(
-        Plan(models=(tiny,), batch_sizes=(4,), devices=("cpu", "cuda"), seconds=0.05, rule=COLD,
-             precisions=("fp32", "fp16", "int8"), threads=1)
-    )  # fmt: skip
+        Plan(
+            models=(tiny,),
+            batch_sizes=(4,),
+            devices=("cpu", "cuda"),
+            seconds=0.05,
+            rule=COLD,
+            precisions=("fp32", "fp16", "int8"),
+            threads=1,
+        )
+    )
     assert len(list(made.rows())) == 4
     assert asked == [("cpu", "fp32"), ("cpu", "int8"), ("cuda", "fp32"), ("cuda", "fp16")]
     fp16, int8 = made.skipped
@@ -177,8 +191,10 @@ def test_shapes_and_images(tiny: str, tmp_path: Path) -> None:
     cells = str(image_folder(tmp_path / "cells"))
     rows = measure(tiny, cells, shapes=((5,), (30,), (8, 16)))
     assert [(Path(row.model).name, row.shape, row.unit) for row in rows] == [
-        ("tiny", "5", "bases"), ("tiny", "30", "bases"), ("cells", "8x16", "pixels"),
-    ]  # fmt: skip
+        ("tiny", "5", "bases"),
+        ("tiny", "30", "bases"),
+        ("cells", "8x16", "pixels"),
+    ]
     for row in rows:
         check(row)
     assert [p["output"] for p in rows[2].parity] == ["mask", "marker"]
@@ -209,10 +225,15 @@ def test_a_third_party_model(tmp_path: Path) -> None:
     path = str(counts_model(tmp_path / "m.onnx", batch=2))
     made = Bench(
         Plan(
-            models=(path,), batch_sizes=(2, 3), shapes=((9,),), data="random", seconds=0.05,
-            rule=COLD, spec=seqtile.InputSpec(),
+            models=(path,),
+            batch_sizes=(2, 3),
+            shapes=((9,),),
+            data="random",
+            seconds=0.05,
+            rule=COLD,
+            spec=seqtile.InputSpec(),
         )
-    )  # fmt: skip
+    )
     (row,) = made.rows()
     check(row)
     assert row.batch == 2
@@ -263,8 +284,9 @@ def test_parity() -> None:
     assert (b.items, b.difference, b.tolerance) == pytest.approx((1, 0.5, 100 * SHARE["fp16"]))
     with pytest.raises(EngineMismatchError, match="'b' differs"):
         check_parity(good, reference, what="x", precision="fp32", tolerance=1e-5)
-    (c,) = check_parity({"a": reference["a"]}, {"a": reference["a"]}, what="x", precision="fp32",
-                        tolerance=None)  # fmt: skip
+    (c,) = check_parity(
+        {"a": reference["a"]}, {"a": reference["a"]}, what="x", precision="fp32", tolerance=None
+    )
     assert c.tolerance == pytest.approx(2e-4)
 
 
@@ -279,20 +301,30 @@ def test_parity() -> None:
 )
 def test_answers_of_another_kind(answers: dict[str, Any], words: str) -> None:
     with pytest.raises(EngineMismatchError, match=words):
-        check_parity(answers, {"a": np.zeros(2, np.float32)}, what="x", precision="fp32",
-                     tolerance=1e-5)  # fmt: skip
+        check_parity(
+            answers, {"a": np.zeros(2, np.float32)}, what="x", precision="fp32", tolerance=1e-5
+        )
 
 
 @needs_torch_engine
 def test_torch_on_the_same_weights(tiny: str) -> None:
     made = Bench(
-        Plan(models=(tiny,), batch_sizes=(4,), engines=("onnxruntime", "torch"), seconds=0.05,
-             rule=COLD, concurrencies=(1, "lanes"), threads=1)
-    )  # fmt: skip
+        Plan(
+            models=(tiny,),
+            batch_sizes=(4,),
+            engines=("onnxruntime", "torch"),
+            seconds=0.05,
+            rule=COLD,
+            concurrencies=(1, "lanes"),
+            threads=1,
+        )
+    )
     rows = list(made.rows())
     assert [(row.engine, row.loop) for row in rows] == [
-        ("onnxruntime", "closed"), ("onnxruntime", "lanes"), ("torch", "closed"),
-    ]  # fmt: skip
+        ("onnxruntime", "closed"),
+        ("onnxruntime", "lanes"),
+        ("torch", "closed"),
+    ]
     for row in rows:
         check(row)
     assert [row.stages is None for row in rows] == [False, False, True]

@@ -43,8 +43,21 @@ def test_end_to_end(tiny: Path, tmp_path: Path) -> None:
     cells = image_folder(tmp_path / "cells")
     files = tmp_path / "out"
     files.mkdir()
-    what = [tiny, cells, *SHORT, "--seconds", "0.2", "--batch-size", "2,4", "--length", "12",
-            "--concurrency", "1,2,lanes", "--rate", "100,50%"]  # fmt: skip
+    what = [
+        tiny,
+        cells,
+        *SHORT,
+        "--seconds",
+        "0.2",
+        "--batch-size",
+        "2,4",
+        "--length",
+        "12",
+        "--concurrency",
+        "1,2,lanes",
+        "--rate",
+        "100,50%",
+    ]
     text = succeed(*what, "--json", files / "a.json", "--plot", files / "a.png", "--profile")
     assert names(files) == {"a.json", "a.png"}
     assert (files / "a.png").read_bytes().startswith(PNG)
@@ -68,8 +81,19 @@ def test_end_to_end(tiny: Path, tmp_path: Path) -> None:
     assert "warm-up: none" in lines
     heads = [line for line in lines if line.startswith("batch")]
     assert len(heads) == 6  # speed, resources, stages of each model and shape
-    assert heads[0].split() == ["batch", "load", "items/s", "±", "Mbases/s", "p50", "p90", "p95",
-                                "p99", "p99.9", "max"]  # fmt: skip
+    assert heads[0].split() == [
+        "batch",
+        "load",
+        "items/s",
+        "±",
+        "Mbases/s",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "p99.9",
+        "max",
+    ]
     assert heads[1].split()[:6] == ["batch", "load", "requests", "seconds", "warm-up", "s"]
     assert heads[2].split() == ["batch", "load", "limit", "stages"]
     assert "Mpixels/s" in heads[3]
@@ -94,8 +118,20 @@ def test_json_on_standard_output(tiny: Path) -> None:
 
 def test_a_third_party_model(tmp_path: Path) -> None:
     path = counts_model(tmp_path / "m.onnx")
-    text = succeed(path, *SHORT, "--input-layout", "NCL", "--data", "random", "--length", 9,
-                   "--batch-size", 2, "--concurrency", 1)  # fmt: skip
+    text = succeed(
+        path,
+        *SHORT,
+        "--input-layout",
+        "NCL",
+        "--data",
+        "random",
+        "--length",
+        9,
+        "--batch-size",
+        2,
+        "--concurrency",
+        1,
+    )
     assert f"{path}, 9 bases; latency in ms" in text
 
 
@@ -116,14 +152,23 @@ def test_slower_than_before(tiny: Path, tmp_path: Path) -> None:
     what = [tiny, *SHORT, "--batch-size", 2, "--concurrency", 1]
     succeed(*what, "--json", tmp_path / "a.json")
     fast = altered(tmp_path / "a.json", tmp_path / "fast.json", speed=1000)
-    result = run("bench", *what, "--compare", fast, "--fail-if-slower", "10%",
-                 "--json", tmp_path / "new.json")  # fmt: skip
+    result = run(
+        "bench",
+        *what,
+        "--compare",
+        fast,
+        "--fail-if-slower",
+        "10%",
+        "--json",
+        tmp_path / "new.json",
+    )
     assert result.returncode == 1
     assert re.fullmatch(
         rf"seqtile: error: {re.escape(str(tiny))} 12 onnxruntime cpu fp32, batch 2, c1, threads 1: "
         r"0\.\d\d times as fast as before, 95% interval 0\.\d\d to 0\.\d\d: all of it below "
-        r"0\.90\n", result.stderr,
-    )  # fmt: skip
+        r"0\.90\n",
+        result.stderr,
+    )
     content = json.loads((tmp_path / "new.json").read_text())  # written all the same
     assert content["comparison"]["with"] == str(fast)
     assert content["comparison"]["rows"][0]["verdict"] == "slower"
@@ -157,8 +202,19 @@ def test_too_few_windows_are_no_pass(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_the_json_stays_when_there_is_nothing_to_draw(tiny: Path, tmp_path: Path) -> None:
-    result = run("bench", tiny, *SHORT, "--batch-size", 2, "--concurrency", "lanes",
-                 "--json", tmp_path / "a.json", "--plot", tmp_path / "a.png")  # fmt: skip
+    result = run(
+        "bench",
+        tiny,
+        *SHORT,
+        "--batch-size",
+        2,
+        "--concurrency",
+        "lanes",
+        "--json",
+        tmp_path / "a.json",
+        "--plot",
+        tmp_path / "a.png",
+    )
     assert result.returncode == 1
     assert "nothing to draw" in result.stderr
     assert names(tmp_path) == {"a.json"}
@@ -269,11 +325,26 @@ def test_interrupted_in_the_middle(
 def test_a_real_interrupt_ends_soon(tiny: Path) -> None:
     """Ctrl-C during a measurement of ten minutes."""
     process = subprocess.Popen(
-        [*SEQTILE, "bench", tiny, "--device", "cpu", "--warm-up", "0", "--seconds", "600",
-         "--batch-size", "2", "--concurrency", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [
+            *SEQTILE,
+            "bench",
+            tiny,
+            "--device",
+            "cpu",
+            "--warm-up",
+            "0",
+            "--seconds",
+            "600",
+            "--batch-size",
+            "2",
+            "--concurrency",
+            "2",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not as nohup left it
-    )  # fmt: skip
+    )
     with process:
         while _processor_seconds(process.pid) < 3:
             assert process.poll() is None

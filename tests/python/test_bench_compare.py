@@ -123,12 +123,19 @@ def test_rows_without_a_partner() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": "other"}, {"engine": "torch"}, {"device": "cuda"}, {"precision": "fp16"},
-        {"threads": 1}, {"shape": "13"}, {"asked": "auto"}, {"loop": "lanes"}, {"concurrency": 2},
+        {"model": "other"},
+        {"engine": "torch"},
+        {"device": "cuda"},
+        {"precision": "fp16"},
+        {"threads": 1},
+        {"shape": "13"},
+        {"asked": "auto"},
+        {"loop": "lanes"},
+        {"concurrency": 2},
         {"rate": "7"},
     ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_what_makes_a_row_another(change: dict[str, object]) -> None:
     result = compare(document(dataclasses.replace(row(100), **change)), document(row(100)))
     assert result.rows == ()
@@ -138,10 +145,12 @@ def test_what_makes_a_row_another(change: dict[str, object]) -> None:
 def test_remarks() -> None:
     old = document(row(100))
     new = dataclasses.replace(
-        old, data="random", models={"tiny": "1" * 64, "new": "2" * 64},
+        old,
+        data="random",
+        models={"tiny": "1" * 64, "new": "2" * 64},
         machine={**old.machine, "processor": "Q"},
         versions={"seqtile": "0.2.0", "torch": "2.13"},
-    )  # fmt: skip
+    )
     assert compare(new, old).remarks == (
         "processor: P before, Q now",
         "onnxruntime: 1.31.1 before, none now",

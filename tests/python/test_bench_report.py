@@ -16,13 +16,22 @@ from seqtile.bench.rows import Document, Row
 from tests.python.made_rows import DOCUMENT, ROW, arrivals, document, row
 
 STAGES = {
-    "lanes": 1, "seconds": {"encode": 1.0, "compute": 6.0, "write": 9.0}, "shares": {},
-    "verdict": "compute-limited", "other": 1.0,
-}  # fmt: skip
+    "lanes": 1,
+    "seconds": {"encode": 1.0, "compute": 6.0, "write": 9.0},
+    "shares": {},
+    "verdict": "compute-limited",
+    "other": 1.0,
+}
 GPU = {
-    "name": "A GPU", "why": None, "seconds": 20.0, "samples": 9, "utilization": 87.4,
-    "memory_peak": 3_000_000_000, "energy": 8000.0, "power": 400.0,
-}  # fmt: skip
+    "name": "A GPU",
+    "why": None,
+    "seconds": 20.0,
+    "samples": 9,
+    "utilization": 87.4,
+    "memory_peak": 3_000_000_000,
+    "energy": 8000.0,
+    "power": 400.0,
+}
 
 
 def printed(content: Document, *, width: int = 100, profile: bool = False) -> list[str]:
@@ -68,9 +77,12 @@ def test_columns_of_what_varies() -> None:
 
 def test_marks_and_their_meaning() -> None:
     unstable = dataclasses.replace(
-        ROW, warm_up={"seconds": 10.0, "spread": 0.5, "stable": False}, asked="auto",
-        latency={**ROW.latency, "99.9": None}, memory={"before": 1, "peak": 2e6, "reset": False},
-    )  # fmt: skip
+        ROW,
+        warm_up={"seconds": 10.0, "spread": 0.5, "stable": False},
+        asked="auto",
+        latency={**ROW.latency, "99.9": None},
+        memory={"before": 1, "peak": 2e6, "reset": False},
+    )
     late = arrivals(0.01, sustained=False)
     late.open["late_s"] = 0.0002  # type: ignore[index]
     rules = {**DOCUMENT.rules, "warm_up": "windows"}
@@ -81,9 +93,13 @@ def test_marks_and_their_meaning() -> None:
     assert "8 100/s c1 800 1.2% 0.0096 >10.0" in text
     assert "10.0~ 50.0 2*" in text
     assert "50% 99 0.20" in text
-    for mark in ("~: the warm-up did not become stable", "-: a percentile needs ten samples",
-                 ">: at least; at the end of a rate", "*: the peak since the process began",
-                 "busy: share of the servers' time"):  # fmt: skip
+    for mark in (
+        "~: the warm-up did not become stable",
+        "-: a percentile needs ten samples",
+        ">: at least; at the end of a rate",
+        "*: the peak since the process began",
+        "busy: share of the servers' time",
+    ):
         assert mark in text
     assert "~:" not in "\n".join(printed(document(ROW)))
 
@@ -127,9 +143,16 @@ def test_what_was_not_measured() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.000012, "0.012"), (0.0123456, "12.3"), (0.123456, "123"), (12.3456, "12346"),
-     (0.00099951, "1.00"), (0.0099951, "10.0"), (0.00000123, "0.0012")],
-)  # fmt: skip
+    [
+        (0.000012, "0.012"),
+        (0.0123456, "12.3"),
+        (0.123456, "123"),
+        (12.3456, "12346"),
+        (0.00099951, "1.00"),
+        (0.0099951, "10.0"),
+        (0.00000123, "0.0012"),
+    ],
+)
 def test_three_digits(value: float, text: str) -> None:
     """Of a maximum of so many seconds, in milliseconds."""
     lines = printed(document(dataclasses.replace(ROW, latency={**ROW.latency, "max": value})))
@@ -146,11 +169,16 @@ def many() -> list[Row]:
                     latency = {**ROW.latency, "50": batch / speed / 1e3, "99": batch / speed / 400}
                     found.append(
                         dataclasses.replace(
-                            ROW, model=model, engine=engine, batch=batch, asked=str(batch),
-                            concurrency=clients, latency=latency,
+                            ROW,
+                            model=model,
+                            engine=engine,
+                            batch=batch,
+                            asked=str(batch),
+                            concurrency=clients,
+                            latency=latency,
                             items_per_s=1000 * speed * clients * batch**0.5,
                         )
-                    )  # fmt: skip
+                    )
             found.append(dataclasses.replace(found[-1], loop="lanes", items_per_s=30_000.0 * speed))
         found += [arrivals(0.01), arrivals(0.01, sustained=False)]
     return found

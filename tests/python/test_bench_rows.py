@@ -22,14 +22,15 @@ def text(document: Document) -> str:
     [
         DOCUMENT,
         dataclasses.replace(
-            DOCUMENT, rows=(row(3, stages={"seconds": {}}), arrivals(0.1, sustained=False)),
+            DOCUMENT,
+            rows=(row(3, stages={"seconds": {}}), arrivals(0.1, sustained=False)),
             skipped=({"what": "x", "why": "y"},),
         ),
         dataclasses.replace(DOCUMENT, rows=(row(5, interval=None, gpu={"energy": 1.5}),)),
         dataclasses.replace(DOCUMENT, rows=()),
     ],
     ids=["plain", "rich", "gpu", "empty"],
-)  # fmt: skip
+)
 def test_round_trip(document: Document, tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_text(text(document), encoding="utf-8")
@@ -48,8 +49,14 @@ def test_the_schema_is_in_the_file() -> None:
     assert (content["schema"], content["kind"]) == (SCHEMA, "seqtile bench") == (1, "seqtile bench")
     (entry,) = content["rows"]
     assert entry["latency"] == {
-        "mean": 0.01, "50": 0.01, "90": 0.01, "95": 0.01, "99": 0.01, "99.9": 0.01, "max": 0.02,
-    }  # fmt: skip
+        "mean": 0.01,
+        "50": 0.01,
+        "90": 0.01,
+        "95": 0.01,
+        "99": 0.01,
+        "99.9": 0.01,
+        "max": 0.02,
+    }
     assert entry["windows"][0] == {"requests": 100, "seconds": 1.0, "p50_s": 0.01}
     assert entry["interval"] == [790, 810]
 
@@ -80,9 +87,16 @@ def test_other_files(content: bytes, words: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("windows", []), ("windows", 3), ("windows", [{"requests": 1}]), ("interval", [1]),
-     ("interval", "ab"), ("parity", 5), ("odd", 1)],
-)  # fmt: skip
+    [
+        ("windows", []),
+        ("windows", 3),
+        ("windows", [{"requests": 1}]),
+        ("interval", [1]),
+        ("interval", "ab"),
+        ("parity", 5),
+        ("odd", 1),
+    ],
+)
 def test_damaged_rows(field: str, value: object) -> None:
     content = json.loads(text(DOCUMENT))
     content["rows"][0][field] = value

@@ -46,9 +46,15 @@ def test_several_devices_add_up(watch_of: type[Watch]) -> None:
     with watch_of("cuda:0,1") as watch:
         watch.start()
     assert watch.gpu == {
-        "name": "GPU 0, GPU 1", "why": None, "seconds": 2.0, "samples": 4, "utilization": 75.0,
-        "memory_peak": 4000, "energy": 400.0, "power": 200.0,
-    }  # fmt: skip
+        "name": "GPU 0, GPU 1",
+        "why": None,
+        "seconds": 2.0,
+        "samples": 4,
+        "utilization": 75.0,
+        "memory_peak": 4000,
+        "energy": 400.0,
+        "power": 200.0,
+    }
 
 
 def test_one_that_does_not_answer(watch_of: type[Watch]) -> None:

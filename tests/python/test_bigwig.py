@@ -140,9 +140,12 @@ def test_zoom_levels(path: Path) -> None:
         assert file.header()["nLevels"] == 8  # 16, 64, ... 262,144 bases; 7 fit into a third
         edges = range(0, length + 1, length // 3)
         for kind, reduce, tolerance in (
-            ("mean", np.nanmean, 1e-5), ("max", np.nanmax, 0), ("min", np.nanmin, 0),
-            ("std", np.nanstd, 1e-4), ("coverage", lambda x: np.mean(x == x), 1e-6),
-        ):  # fmt: skip
+            ("mean", np.nanmean, 1e-5),
+            ("max", np.nanmax, 0),
+            ("min", np.nanmin, 0),
+            ("std", np.nanstd, 1e-4),
+            ("coverage", lambda x: np.mean(x == x), 1e-6),
+        ):
             found = file.stats("chr1", type=kind, nBins=3)
             expected = [reduce(scores[a:b]) for a, b in pairwise(edges)]
             np.testing.assert_allclose(found, expected, rtol=tolerance, err_msg=kind)

@@ -218,9 +218,13 @@ def test_scan_prints_a_summary(model: Path, genome: Path, tmp_path: Path) -> Non
     best = report.top[0]
     assert lines[4].split() == ["0-based", "start", "end", "summit", "score"]
     assert lines[5].split() == [
-        best.chrom, str(best.start), str(best.end), str(best.summit), best.strand,
+        best.chrom,
+        str(best.start),
+        str(best.end),
+        str(best.summit),
+        best.strand,
         f"{best.score:.4f}",
-    ]  # fmt: skip
+    ]
     assert lines[7:] == [f"wrote     {target}"]
     assert len(target.read_text().splitlines()) == report.peaks
 
@@ -283,8 +287,10 @@ def test_progress_on_a_terminal_alone(model: Path, genome: Path) -> None:
         main, side = pty.openpty()
         process = subprocess.Popen(
             [*SEQTILE, "scan", model, genome, *options],
-            stdout=subprocess.PIPE, stderr=side, env=os.environ | {"TERM": "xterm"},
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=side,
+            env=os.environ | {"TERM": "xterm"},
+        )
         output, _ = process.communicate(timeout=60)
         os.close(side)
         shown = b""

@@ -71,11 +71,21 @@ def test_an_end_at_any_time(
     folder.mkdir()
     long = write_fasta(tmp_path / "long.fa", {f"r{i}": "ACGTTGCA" * 13 for i in range(300_000)})
     process = subprocess.Popen(
-        [*SEQTILE, "predict", model, "-" if waits else long, "-o", folder / "a.tsv",
-         "--batch-size", "2"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [
+            *SEQTILE,
+            "predict",
+            model,
+            "-" if waits else long,
+            "-o",
+            folder / "a.tsv",
+            "--batch-size",
+            "2",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    )  # fmt: skip
+    )
     give_up = time.monotonic() + 60
     while not names(folder) and time.monotonic() < give_up:
         time.sleep(0.01)

@@ -132,14 +132,18 @@ def test_predict_with_a_table(folder: Path, fasta: Path, table: Path) -> None:
     result = run("predict", folder, fasta, "--input", f"accessibility={table}")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:3] == [
-        "name\ttotals_known\ttotals_sum\ttops", "a\t6\t7\tAC", "b\t6\t8\tGA",
-    ]  # fmt: skip
+        "name\ttotals_known\ttotals_sum\ttops",
+        "a\t6\t7\tAC",
+        "b\t6\t8\tGA",
+    ]
     result = run("predict", folder, fasta, "--input", f"accessibility={table}", "--jsonl")
     first = json.loads(result.stdout.splitlines()[0])
     assert first == {
-        "name": "a", "totals": {"known": 6, "sum": 7}, "tops": [[1, 0], [0, 1], [0, 0], [0, 0]],
+        "name": "a",
+        "totals": {"known": 6, "sum": 7},
+        "tops": [[1, 0], [0, 1], [0, 0], [0, 0]],
         "tops_letters": "AC",
-    }  # fmt: skip
+    }
 
 
 def test_embed_on_the_command_line(folder: Path, fasta: Path, table: Path, tmp_path: Path) -> None:

@@ -126,10 +126,19 @@ def test_fetch() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        slice(3, 12), slice(None), slice(-4, None), slice(None, -20), slice(5, 5), slice(9, 4),
-        slice(0, 999), slice(2, 21, 3), slice(None, None, -1), slice(20, 3, -4), slice(-999, 2),
+        slice(3, 12),
+        slice(None),
+        slice(-4, None),
+        slice(None, -20),
+        slice(5, 5),
+        slice(9, 4),
+        slice(0, 999),
+        slice(2, 21, 3),
+        slice(None, None, -1),
+        slice(20, 3, -4),
+        slice(-999, 2),
     ],
-)  # fmt: skip
+)
 def test_slices_are_those_of_bytes(key: slice) -> None:
     got = Fasta(DATA / "wrapped.fa", write_index=False)["chr1"][key]
     assert got.tobytes() == CHR1[key]

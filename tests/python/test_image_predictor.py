@@ -94,7 +94,7 @@ def test_large_images_go_one_by_one(grey: Predictor, monkeypatch: pytest.MonkeyP
         ("cell.png", "image 0: expected an array of uint8"),
         (np.empty((2, 0, 8), np.uint8), "image 0 is 0 pixels high"),
     ],
-)  # fmt: skip
+)
 def test_refused_by_the_grey_model(grey: Predictor, image: object, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         grey.predict(image)

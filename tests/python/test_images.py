@@ -68,11 +68,10 @@ LOSSLESS: dict[str, tuple[Callable[[], bytes], Array]] = {
     "grey-alpha.png": (lambda: encoded(ALPHA[..., :2], "PNG"), ALPHA[..., 0]),
     "interlaced.png": (lambda: by_vips(COLOUR, ".png", interlace=True), COLOUR),
     "palette.png": (lambda: encoded(INDEXED, "PNG"), np.asarray(INDEXED.convert("RGB"))),
-    "palette-2-bit.png": (
-        lambda: encoded(FEW, "PNG", bits=2), np.asarray(FEW.convert("RGB"))
-    ),
+    "palette-2-bit.png": (lambda: encoded(FEW, "PNG", bits=2), np.asarray(FEW.convert("RGB"))),
     "palette-transparent.png": (
-        lambda: encoded(INDEXED, "PNG", transparency=3), np.asarray(INDEXED.convert("RGB"))
+        lambda: encoded(INDEXED, "PNG", transparency=3),
+        np.asarray(INDEXED.convert("RGB")),
     ),
     "palette-of-greys.png": (lambda: encoded(GREY, "PNG", "P"), np.dstack([GREY] * 3)),
     "1-bit.png": (lambda: encoded(BITS, "PNG"), np.uint8(255) * BITS),
@@ -86,7 +85,7 @@ LOSSLESS: dict[str, tuple[Callable[[], bytes], Array]] = {
     "cv2.bmp": (lambda: by_cv2(COLOUR, ".bmp"), COLOUR),
     "png.without-its-suffix": (lambda: encoded(GREY, "PNG"), GREY),
     "bmp-called.png": (lambda: encoded(GREY, "BMP"), GREY),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("spooled", [False, True], ids=["memory", "file"])

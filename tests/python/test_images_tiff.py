@@ -135,9 +135,12 @@ def test_alpha_is_dropped(channels: int, premultiplied: bool, tmp_path: Path) ->
     kind = "assocalpha" if premultiplied else "unassalpha"
     photometric = "rgb" if channels == 4 else "minisblack"
     tifffile.imwrite(
-        tmp_path / "a.tif", pixels, photometric=photometric, extrasamples=[kind],
+        tmp_path / "a.tif",
+        pixels,
+        photometric=photometric,
+        extrasamples=[kind],
         planarconfig="contig",
-    )  # fmt: skip
+    )
     check(tmp_path / "a.tif", pixels[..., :3] if channels == 4 else pixels[..., 0])
 
 
@@ -239,12 +242,13 @@ PIXEL_SIZES: dict[str, tuple[dict[str, Any], float | None]] = {
     "no unit": ({"resolution": (20_000, 20_000), "resolutionunit": "NONE"}, None),
     "ome": ({"ome": True, "metadata": {"axes": "YX", "PhysicalSizeX": 0.325}}, 0.325),
     "ome in nm": (
-        {"ome": True, "metadata": {"PhysicalSizeX": 110, "PhysicalSizeXUnit": "nm"}}, 0.11,
+        {"ome": True, "metadata": {"PhysicalSizeX": 110, "PhysicalSizeXUnit": "nm"}},
+        0.11,
     ),
     "ome without": ({"ome": True}, None),
     "imagej": ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "um"}}, 0.25),
     "imagej in pixels": ({"imagej": True, "metadata": {"unit": "pixel"}}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PIXEL_SIZES)

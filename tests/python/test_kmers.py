@@ -75,8 +75,12 @@ def test_counts_of_a_few_letters() -> None:
     assert kmer_counts("GATTACA", 1).tolist() == [3, 1, 1, 2]
     dimers = kmer_counts(b"AAnACauT", 2)
     assert {int(code): int(dimers[code]) for code in np.flatnonzero(dimers)} == {
-        0b0000: 1, 0b0001: 1, 0b0100: 1, 0b0011: 1, 0b1111: 1,
-    }  # fmt: skip
+        0b0000: 1,
+        0b0001: 1,
+        0b0100: 1,
+        0b0011: 1,
+        0b1111: 1,
+    }
     both = kmer_counts(["AC", "GT", "ac", "AT"], 2, canonical=True)
     assert np.flatnonzero(both).tolist() == [0b0001, 0b0011]
     assert both[[0b0001, 0b0011]].tolist() == [3, 1]

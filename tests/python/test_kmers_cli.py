@@ -190,8 +190,9 @@ def test_standard_output_ends(genome: Path) -> None:
     for options in ([], ["-o", "-"], ["--histogram"], ["--json"]):
         process = subprocess.Popen(
             [*SEQTILE, "kmers", genome, "-k", "9", *options],
-            stdout=writer, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            stdout=writer,
+            stderr=subprocess.PIPE,
+        )
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert b"error" not in errors

@@ -23,8 +23,12 @@ from seqtile.bench.latency import (
 
 def test_samples_needed() -> None:
     assert {p: samples_needed(p) for p in PERCENTILES} == {
-        "50": 20, "90": 100, "95": 200, "99": 1000, "99.9": 10_000
-    }  # fmt: skip
+        "50": 20,
+        "90": 100,
+        "95": 200,
+        "99": 1000,
+        "99.9": 10_000,
+    }
 
 
 @pytest.mark.parametrize("count", [0, 19, 20, 99, 100, 199, 200, 999, 1000, 9999, 10_000])

@@ -36,11 +36,19 @@ def folder(tmp_path: Path) -> Path:
 def certify(folder: Path, *, passed: bool = True, **variants: Any) -> None:
     rows = [
         ParityRow(
-            "probability", 1, {"length": 12}, "all", "CPUExecutionProvider", precision, 0.03, 0.1,
-            0.05, passed or precision == "fp32",
+            "probability",
+            1,
+            {"length": 12},
+            "all",
+            "CPUExecutionProvider",
+            precision,
+            0.03,
+            0.1,
+            0.05,
+            passed or precision == "fp32",
         )
         for precision in ("fp32", "tf32", "fp16")
-    ]  # fmt: skip
+    ]
     digest = sha256(folder / "model.fp16.onnx")
     variants = variants or {"fp16": {"file": "model.fp16.onnx", "sha256": digest}}
     content = {"rows": [row.to_dict() for row in rows], "variants": variants}

@@ -274,7 +274,7 @@ ROW = "0.1 0.2 0.3 0.4\n"
         (HEAD + "MOTIF a\n" + MATRIX.replace("= 4", "= 20"), 6, "expected alength= 4, found 20"),
         (HEAD + "MOTIF a\nletter-probability matrix:\n\n", 6, "expected w= 1 or more, found 0"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_file(tmp_path: Path, text, line, problem) -> None:
     path = tmp_path / "x.meme"
     path.write_text(text)

@@ -46,8 +46,15 @@ def succeed(*arguments: object) -> str:
 def test_table(meme: Path) -> None:
     lines = succeed(meme).splitlines()
     assert lines[0] == f"{meme}: 3 motifs"
-    assert lines[1].split() == ["filter", "consensus", "sites", "bits", "known", "similarity",
-                                "recognised"]  # fmt: skip
+    assert lines[1].split() == [
+        "filter",
+        "consensus",
+        "sites",
+        "bits",
+        "known",
+        "similarity",
+        "recognised",
+    ]
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:]}
     assert rows["filter1"][0] == "NNNGTAAACANN"
     assert rows["filter1"][3:6] == ["FOXA", "TGTTTAC", "(-)"]
@@ -133,9 +140,14 @@ def test_logos_without_the_library(meme: Path, tmp_path: Path) -> None:
         "u.find_spec = lambda name, *rest: None if name == 'logomaker' else find(name, *rest)\n"
     )
     result = run(
-        "motifs", meme, "--plot", tmp_path / "x.png", "--meme", tmp_path / "x.meme",
+        "motifs",
+        meme,
+        "--plot",
+        tmp_path / "x.png",
+        "--meme",
+        tmp_path / "x.meme",
         environment={"PYTHONPATH": str(blocked)},
-    )  # fmt: skip
+    )
     check_refused(result, "drawing logos needs logomaker: pip install logomaker")
     assert names(tmp_path) == {"filters.meme", "blocked"}
 

@@ -70,8 +70,11 @@ def test_label_tiffs_can_be_read_back(tmp_path: Path, mask: NDArray[Any], dtype:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         assert (page.tile, page.compression.name, page.predictor.name, file.is_bigtiff) == (
-            (256, 256), "ADOBE_DEFLATE", "HORIZONTAL", False,
-        )  # fmt: skip
+            (256, 256),
+            "ADOBE_DEFLATE",
+            "HORIZONTAL",
+            False,
+        )
         assert page.get_resolution("MICROMETER") == pytest.approx((4, 2))
 
 
@@ -105,8 +108,12 @@ def features_of(path: Path) -> list[dict[str, Any]]:
 )
 def test_outlines_hold_the_object_s_pixels_and_no_others(
     tmp_path_factory: pytest.TempPathFactory,
-    height: int, width: int, density: float, step: int, seed: int,
-) -> None:  # fmt: skip
+    height: int,
+    width: int,
+    density: float,
+    step: int,
+    seed: int,
+) -> None:
     mask = noise((height, width), density, seed)
     path = tmp_path_factory.mktemp("outlines") / "a.geojson"
     with label_map(mask) as labels, pytest.MonkeyPatch.context() as patch:
@@ -179,9 +186,15 @@ def test_a_ring_and_a_pixel(tmp_path: Path) -> None:
     assert properties["name"] == "2"
     assert "classification" not in properties
     assert properties["measurements"] == {  # without what is NaN
-        "area": 1, "centroid_y": 0, "centroid_x": 5, "y0": 0, "y1": 1, "x0": 5, "x1": 6,
+        "area": 1,
+        "centroid_y": 0,
+        "centroid_x": 5,
+        "y0": 0,
+        "y1": 1,
+        "x0": 5,
+        "x1": 6,
         "equivalent_diameter": 1.128379,
-    }  # fmt: skip
+    }
     assert ring["properties"]["measurements"]["mean"] == 1
 
 

@@ -24,9 +24,11 @@ def scene(height: int, width: int, seed: int) -> NDArray[np.uint32]:
     """Labels 1 to n, each of at least a pixel; objects need not hang together."""
     labels = np.random.default_rng(seed).integers(0, 6, (height, width))
     labels = np.repeat(labels, 3, axis=1)[:, :width]
-    return np.unique(np.append(labels.ravel(), 0), return_inverse=True)[1][:-1].reshape(
-        height, width
-    ).astype(np.uint32)  # fmt: skip
+    return (
+        np.unique(np.append(labels.ravel(), 0), return_inverse=True)[1][:-1]
+        .reshape(height, width)
+        .astype(np.uint32)
+    )
 
 
 def image_of(shape: tuple[int, ...], dtype: str, seed: int) -> NDArray[Any]:
@@ -43,10 +45,16 @@ def expected(
     pixel_size: tuple[float, float],
 ) -> dict[str, NDArray[Any]]:
     names = {
-        "label": "label", "area": "area", "centroid-0": "centroid_y", "centroid-1": "centroid_x",
-        "bbox-0": "y0", "bbox-2": "y1", "bbox-1": "x0", "bbox-3": "x1",
+        "label": "label",
+        "area": "area",
+        "centroid-0": "centroid_y",
+        "centroid-1": "centroid_x",
+        "bbox-0": "y0",
+        "bbox-2": "y1",
+        "bbox-1": "x0",
+        "bbox-3": "x1",
         "equivalent_diameter_area": "equivalent_diameter",
-    }  # fmt: skip
+    }
     properties = ("label", "area", "centroid", "bbox", "equivalent_diameter_area")
     table = regionprops_table(labels.astype(np.int64), properties=properties)
     out = {name: table[key] for key, name in names.items()}
@@ -106,12 +114,19 @@ def small_table() -> dict[str, NDArray[Any]]:
 def test_a_table_by_hand() -> None:
     columns = {name: column.tolist() for name, column in small_table().items()}
     assert columns == {
-        "label": [1, 2], "area": [3, 2],
-        "centroid_y": [16 / 3, 5.5], "centroid_x": [2 / 3, 3],
-        "y0": [5, 5], "y1": [7, 7], "x0": [0, 3], "x1": [2, 4],
+        "label": [1, 2],
+        "area": [3, 2],
+        "centroid_y": [16 / 3, 5.5],
+        "centroid_x": [2 / 3, 3],
+        "y0": [5, 5],
+        "y1": [7, 7],
+        "x0": [0, 3],
+        "x1": [2, 4],
         "equivalent_diameter": pytest.approx([1.9544, 1.5958], abs=1e-4),
-        "mean": [3, 7.5], "min": [1, 7], "max": [6, 8],
-    }  # fmt: skip
+        "mean": [3, 7.5],
+        "min": [1, 7],
+        "max": [6, 8],
+    }
 
 
 def test_an_image_without_objects_has_an_empty_table(tmp_path: Path) -> None:

@@ -102,8 +102,11 @@ def test_a_bad_image_among_good_ones(model: Path, images: Path, tmp_path: Path) 
     assert first.startswith(f"seqtile: error: {images}/aa.png: ")
     assert second.startswith(f"seqtile: error: {images}/bb.tif: ")
     assert {p.name for p in out.iterdir()} == {
-        "a.labels.tif", "b.labels.tif", "c.labels.tif", "segment.manifest.json",
-    }  # fmt: skip
+        "a.labels.tif",
+        "b.labels.tif",
+        "c.labels.tif",
+        "segment.manifest.json",
+    }
     assert "3 images" in result.stdout
     assert "2 failed" in result.stdout
     manifest = json.loads((out / "segment.manifest.json").read_text())
@@ -150,7 +153,7 @@ def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path)
         (["images/a.png", "--device", "cuda"], "device 'cuda' needs"),
         (["images/a.png", "-d", "images/a.png"], "images/a.png: cannot make the folder"),
     ],
-)  # fmt: skip
+)
 def test_refused(
     model: Path, images: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
@@ -264,15 +267,20 @@ def test_json_lines_with_classes(colours: Path, photos: Path) -> None:
 def test_an_embedding_has_no_class(colours: Path, photos: Path) -> None:
     result = run("embed", colours, photos / "green.png", "--jsonl")
     assert json.loads(result.stdout) == {
-        "name": str(photos / "green.png"), "embedding": [10.0, 100.0, 10.0],
-    }  # fmt: skip
+        "name": str(photos / "green.png"),
+        "embedding": [10.0, 100.0, 10.0],
+    }
 
 
 def test_crop_and_resize(colours: Path, photos: Path) -> None:
     result = run("predict", colours, photos / "large.png", "--crop", 30, "--resize")
     assert result.stdout.splitlines()[1].split("\t") == [
-        str(photos / "large.png"), "blue", "0", "0", "1",
-    ]  # fmt: skip
+        str(photos / "large.png"),
+        "blue",
+        "0",
+        "0",
+        "1",
+    ]
     result = run("predict", colours, photos / "large.png", "--resize")
     assert result.stdout.splitlines()[1].split("\t")[1] == "red"
 
@@ -305,8 +313,10 @@ def test_good_images_are_predicted_and_bad_ones_named(colours: Path, photos: Pat
     result = run("predict", colours, photos)
     assert result.returncode == 1
     assert [line.split("\t")[1] for line in result.stdout.splitlines()[1:]] == [
-        "blue", "green", "red",
-    ]  # fmt: skip
+        "blue",
+        "green",
+        "red",
+    ]
     cut, large = result.stderr.splitlines()
     assert cut.startswith(f"seqtile: error: {photos}/cut.png: ")
     assert "60 x 60 pixels (height x width), the model takes 6 x 5: crop or resize" in large

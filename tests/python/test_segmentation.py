@@ -50,9 +50,12 @@ def whole(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    height=st.integers(4, 60), width=st.integers(4, 60), seed=st.integers(0, 99),
-    tile=st.sampled_from([8, 12, 20, 64]), kind=st.sampled_from([np.uint8, np.uint16]),
-)  # fmt: skip
+    height=st.integers(4, 60),
+    width=st.integers(4, 60),
+    seed=st.integers(0, 99),
+    tile=st.sampled_from([8, 12, 20, 64]),
+    kind=st.sampled_from([np.uint8, np.uint16]),
+)
 def test_tiles_give_what_the_whole_gives(
     cells: Predictor, height: int, width: int, seed: int, tile: int, kind: type
 ) -> None:

@@ -28,8 +28,9 @@ def peak_mb(model: Path, image: Path, *outputs: Path) -> float:
     targets = [f"-o{output}" for output in outputs]
     result = subprocess.run(
         [sys.executable, "-c", SEGMENT, "segment", model, image, *targets, "--quiet"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert (result.returncode, result.stderr) == (0, "")
     return int(result.stdout.splitlines()[-1]) / 1024
 

@@ -68,9 +68,14 @@ def test_lstm(direction: str, more: str, lengths: list[int] | None, layout: int)
 def test_shape_arithmetic_stays_on_the_host() -> None:
     """As exporters write a view: sizes of the input, counted and put together."""
     constants = {
-        "last": np.array(-1, np.int64), "two": whole(2), "one": whole(1), "zero": whole(0),
-        "minus": np.array(-1, np.int64), "half": np.array(2, np.int64), "fours": whole(4, 4),
-    }  # fmt: skip
+        "last": np.array(-1, np.int64),
+        "two": whole(2),
+        "one": whole(1),
+        "zero": whole(0),
+        "minus": np.array(-1, np.int64),
+        "half": np.array(2, np.int64),
+        "fours": whole(4, 4),
+    }
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Shape", ["x"], ["batch"], start=0, end=1),
@@ -163,31 +168,61 @@ def test_constants_are_computed_once() -> None:
     [
         ("Tan", ["x"], {}, "the operator is unknown to it"),
         ("CumSum", ["x", "one"], {"exclusive": 1}, "it knows exclusive=0 only, not 1"),
-        ("MaxPool", ["x"], {"kernel_shape": [2], "ceil_mode": 1},
-         "it knows ceil_mode=0 only, not 1"),
-        ("MaxPool", ["x"], {"kernel_shape": [2], "auto_pad": "SAME_UPPER"},
-         "it knows auto_pad='NOTSET' or 'VALID' only, not 'SAME_UPPER'"),
-        ("ConvTranspose", ["x", "w"], {"output_shape": [9]},
-         "it does not know the attribute output_shape=[9]"),
+        (
+            "MaxPool",
+            ["x"],
+            {"kernel_shape": [2], "ceil_mode": 1},
+            "it knows ceil_mode=0 only, not 1",
+        ),
+        (
+            "MaxPool",
+            ["x"],
+            {"kernel_shape": [2], "auto_pad": "SAME_UPPER"},
+            "it knows auto_pad='NOTSET' or 'VALID' only, not 'SAME_UPPER'",
+        ),
+        (
+            "ConvTranspose",
+            ["x", "w"],
+            {"output_shape": [9]},
+            "it does not know the attribute output_shape=[9]",
+        ),
         ("Conv", ["x", "x"], {}, "it needs the weights to be constant"),
-        ("Pad", ["x", "pads"], {"mode": "reflect"},
-         "mode 'reflect' of these pads and an input of rank 3"),
-        ("Resize", ["x", "", "scales"], {"mode": "nearest"},
-         "mode 'nearest' with 'half_pixel' and 'round_prefer_floor'"),
-        ("LSTM", ["x", "w", "w"], {"hidden_size": 1, "clip": 0.5},
-         "it does not know the attribute clip=0.5"),
-        ("LSTM", ["x", "w", "w"], {"hidden_size": 1, "activations": ["Relu", "Tanh", "Tanh"]},
-         "it does not know the activations ['Relu', 'Tanh', 'Tanh']"),
+        (
+            "Pad",
+            ["x", "pads"],
+            {"mode": "reflect"},
+            "mode 'reflect' of these pads and an input of rank 3",
+        ),
+        (
+            "Resize",
+            ["x", "", "scales"],
+            {"mode": "nearest"},
+            "mode 'nearest' with 'half_pixel' and 'round_prefer_floor'",
+        ),
+        (
+            "LSTM",
+            ["x", "w", "w"],
+            {"hidden_size": 1, "clip": 0.5},
+            "it does not know the attribute clip=0.5",
+        ),
+        (
+            "LSTM",
+            ["x", "w", "w"],
+            {"hidden_size": 1, "activations": ["Relu", "Tanh", "Tanh"]},
+            "it does not know the activations ['Relu', 'Tanh', 'Tanh']",
+        ),
         ("Flatten", ["x"], {"axis": 2}, "it flattens from axis 1 only, not 2"),
     ],
-)  # fmt: skip
+)
 def test_unknown_forms_are_named(
     op: str, inputs: list[str], attributes: dict[str, Any], why: str
 ) -> None:
     constants = {
-        "w": floats(1, 4, 1), "one": np.array(1, np.int64), "pads": whole(1, 0, 0, 0, 0, 0),
+        "w": floats(1, 4, 1),
+        "one": np.array(1, np.int64),
+        "pads": whole(1, 0, 0, 0, 0, 0),
         "scales": numbers(1, 1, 2),
-    }  # fmt: skip
+    }
     node = helper.make_node(op, inputs, ["y"], name="the_node", **attributes)
     with pytest.raises(UnsupportedOperatorError) as caught:
         load_torch(model_of([node], {"x": floats(2, 1, 8)}, constants, ["y"]), source="tiny")

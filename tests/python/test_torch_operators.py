@@ -109,12 +109,21 @@ CASES = [
     *(
         case("Slice", [floats(3, 9)], [whole(start), whole(end), whole(1), whole(step)])
         for start, end, step in [
-            (-1, np.iinfo(np.int64).min, -1), (-1, -100, -2), (-2, -7, -2), (20, 2, -3),
-            (5, -10, -1), (2, 5, -1), (-1, 0, -1), (7, -9, -4),
+            (-1, np.iinfo(np.int64).min, -1),
+            (-1, -100, -2),
+            (-2, -7, -2),
+            (20, 2, -3),
+            (5, -10, -1),
+            (2, 5, -1),
+            (-1, 0, -1),
+            (7, -9, -4),
         ]
     ),
-    case("Slice", [X],
-         [whole(-1, -1), whole(*[np.iinfo(np.int64).min] * 2), whole(3, 1), -whole(1, 1)]),
+    case(
+        "Slice",
+        [X],
+        [whole(-1, -1), whole(*[np.iinfo(np.int64).min] * 2), whole(3, 1), -whole(1, 1)],
+    ),
     case("Pad", [IMAGE], [whole(0, 0, 1, 2, 0, 0, 3, 4), np.float32(1.5)]),
     case("Pad", [IMAGE], [whole(1, 0, 0, 0, 0, 2, 0, 0)]),
     case("Pad", [IMAGE], [whole(0, 0, -1, 2, 0, 0, 0, -2)]),
@@ -137,21 +146,45 @@ CASES = [
     ),
     case("ReduceSum", [floats(2, 3, 4)], keepdims=0),
     case("ReduceSum", [floats(2, 3, 4)], noop_with_empty_axes=1),
-    case("ReduceSum", [np.arange(6, dtype=np.int32).reshape(2, 3)], [whole(1)],
-         kind=TensorProto.INT32),
+    case(
+        "ReduceSum",
+        [np.arange(6, dtype=np.int32).reshape(2, 3)],
+        [whole(1)],
+        kind=TensorProto.INT32,
+    ),
     case("ReduceMax", [whole(3, 1, 2)], kind=INT),
     case("CumSum", [floats(2, 5)], [np.array(1, np.int64)]),
-    case("CumSum", [np.arange(10, dtype=np.int32).reshape(2, 5)], [np.array(-1, np.int32)],
-         kind=TensorProto.INT32, reverse=1),
+    case(
+        "CumSum",
+        [np.arange(10, dtype=np.int32).reshape(2, 5)],
+        [np.array(-1, np.int32)],
+        kind=TensorProto.INT32,
+        reverse=1,
+    ),
     # layers
     case("Conv", [floats(2, 4, 13)], [floats(6, 4, 3), floats(6)]),
-    case("Conv", [floats(2, 4, 1, 13)], [floats(6, 2, 1, 3)],
-         group=2, dilations=[1, 2], pads=[0, 2, 0, 2], strides=[1, 2]),
+    case(
+        "Conv",
+        [floats(2, 4, 1, 13)],
+        [floats(6, 2, 1, 3)],
+        group=2,
+        dilations=[1, 2],
+        pads=[0, 2, 0, 2],
+        strides=[1, 2],
+    ),
     case("Conv", [X], [floats(5, 4, 3, 2), floats(5)], pads=[1, 0, 2, 3], strides=[2, 1]),
     case("Conv", [X], [floats(4, 1, 3, 3)], group=4, auto_pad="VALID"),
     case("Conv", [floats(1, 2, 4, 5, 6)], [floats(3, 2, 2, 2, 2)], pads=[1] * 6),
-    case("ConvTranspose", [X], [floats(4, 3, 3, 2), floats(6)],
-         group=2, strides=[2, 3], pads=[1, 0, 1, 0], output_padding=[1, 0], dilations=[1, 2]),
+    case(
+        "ConvTranspose",
+        [X],
+        [floats(4, 3, 3, 2), floats(6)],
+        group=2,
+        strides=[2, 3],
+        pads=[1, 0, 1, 0],
+        output_padding=[1, 0],
+        dilations=[1, 2],
+    ),
     case("ConvTranspose", [floats(2, 4, 7)], [floats(4, 3, 3)], strides=[2]),
     case("MaxPool", [X], kernel_shape=[2, 3], strides=[2, 1]),
     case("MaxPool", [X], kernel_shape=[3, 3], pads=[1, 1, 1, 1], dilations=[1, 2]),
@@ -165,15 +198,32 @@ CASES = [
     case("GlobalAveragePool", [X]),
     case("GlobalMaxPool", [X]),
     *(
-        case("Resize", [IMAGE], [None, numbers(1, 1, 2, 3)],
-             mode="nearest", coordinate_transformation_mode=place, nearest_mode=rounding)
+        case(
+            "Resize",
+            [IMAGE],
+            [None, numbers(1, 1, 2, 3)],
+            mode="nearest",
+            coordinate_transformation_mode=place,
+            nearest_mode=rounding,
+        )
         for place, rounding in (("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil"))
     ),
-    case("Resize", [IMAGE], [None, numbers(1, 1, 1.7, 0.6)],
-         mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+    case(
+        "Resize",
+        [IMAGE],
+        [None, numbers(1, 1, 1.7, 0.6)],
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
     *(
-        case("Resize", [IMAGE], [None, numbers(1, 1, 2, 1.5)],
-             mode=mode, coordinate_transformation_mode=place)
+        case(
+            "Resize",
+            [IMAGE],
+            [None, numbers(1, 1, 2, 1.5)],
+            mode=mode,
+            coordinate_transformation_mode=place,
+        )
         for mode in ("linear", "cubic")
         for place in ("half_pixel", "align_corners")
     ),
@@ -191,7 +241,7 @@ CASES = [
     case("LayerNormalization", [X], [floats(6, 9)], axis=2),
     case("InstanceNormalization", [X], [floats(4), floats(4)]),
     case("ConstantOfShape", [], [whole(2, 3)]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("op", "arguments", "options"), CASES)

@@ -244,9 +244,9 @@ def test_nothing_to_write(motif: Predictor, tmp_path: Path, name: str) -> None:
 # the main job
 
 
-EXAMPLE = {r.name: r.sequence.tobytes().decode() for r in seqtile.read_fasta(
-    seqtile.example_path("chr22")
-)}  # fmt: skip
+EXAMPLE = {
+    r.name: r.sequence.tobytes().decode() for r in seqtile.read_fasta(seqtile.example_path("chr22"))
+}
 
 
 @pytest.mark.parametrize("stride", [1, 10, 101])

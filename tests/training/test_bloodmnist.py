@@ -105,9 +105,10 @@ def test_turned_cells_are_read_alike() -> None:
         probability, embedding = network(torch.from_numpy(image))
         plain = CellClassifier(members, turned=False).eval()
         views = [
-            np.rot90(side, k, (1, 2)).copy() for side in (image, image[:, :, ::-1])
+            np.rot90(side, k, (1, 2)).copy()
+            for side in (image, image[:, :, ::-1])
             for k in range(4)
-        ]  # fmt: skip
+        ]
         each = [plain(torch.from_numpy(view)) for view in views]
         turned = network(torch.from_numpy(views[5]))
     assert probability.shape == (3, 8)
@@ -136,9 +137,12 @@ def test_move_without_free_turns_only_turns_and_shifts(monkeypatch) -> None:
             for k in range(4)
             for i in range(9)
             for j in range(9)
-            if np.allclose(np.rot90(image[:, :, ::flip], k, (1, 2))[:, i : i + 20, j : j + 20],
-                           inner, atol=1e-3)
-        ]  # fmt: skip
+            if np.allclose(
+                np.rot90(image[:, :, ::flip], k, (1, 2))[:, i : i + 20, j : j + 20],
+                inner,
+                atol=1e-3,
+            )
+        ]
         assert len(found) == 1
         assert all(2 <= place <= 6 for place in found[0][2:])
         seen.add(found[0][:2])
@@ -193,9 +197,10 @@ def test_the_document_s_network_learns(toys: list[str], tmp_path: Path, monkeypa
 
 def test_best_goes_on_where_it_was_cut(toys: list[str], tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(
-        train_bloodmnist, "CellResNet",
+        train_bloodmnist,
+        "CellResNet",
         lambda dropout: CellResNet(widths=(8, 8, 16), depths=(1, 1, 1), dropout=dropout),
-    )  # fmt: skip
+    )
     config = Config(epochs=4, precision="fp32", members=2)
     network, whole = train_bloodmnist.train(Task(config, CPU), tmp_path / "whole")
     assert len(network.members) == 2
@@ -243,9 +248,21 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
         patch.setattr(bloodmnist, "load", lambda *a: (asked.append(a[0]), load(*a))[1])
         for model in ("cnn-pool", "best"):
             train_bloodmnist.main(
-                ["--model", model, "--smoke", "--export", "--exported", str(folder / "exported"),
-                 "--runs", str(folder / "runs"), "--device", "cpu", "--threads", "1"]
-            )  # fmt: skip
+                [
+                    "--model",
+                    model,
+                    "--smoke",
+                    "--export",
+                    "--exported",
+                    str(folder / "exported"),
+                    "--runs",
+                    str(folder / "runs"),
+                    "--device",
+                    "cpu",
+                    "--threads",
+                    "1",
+                ]
+            )
         assert set(asked) == {"train", "valid"}
     return folder / "exported"
 
@@ -274,8 +291,10 @@ def test_smoke(exported: Path, model: str) -> None:
     assert {row["batch"] for row in rows} == {1, 2, 7, 64}
     assert all(row["passed"] for row in rows)
     assert {p.name for p in folder.glob("*.png")} == {
-        "training.png", "confusion.png", "misread.png",
-    }  # fmt: skip
+        "training.png",
+        "confusion.png",
+        "misread.png",
+    }
     with np.load(folder / "golden.npz") as golden:
         assert golden["image"].shape == (16, 28, 28, 3)
         assert golden["probability"].shape == (16, 8)

@@ -56,8 +56,9 @@ def check_paragraph(text: str, path: Path) -> None:
         for seed, part in zip(seeds, parts, strict=True):
             match = re.match(
                 r"([\d.]+) against ([\d.]+) with logits after (\d+) epochs \(seed (\d+), train "
-                r"loss ([\d.]+)\)(, stuck at its start)?$", part,
-            )  # fmt: skip
+                r"loss ([\d.]+)\)(, stuck at its start)?$",
+                part,
+            )
             assert match is not None, part
             epochs = int(match[3])
             a, b = (runs[network, output, seed] for output in ("logits", "softmax"))
@@ -72,8 +73,9 @@ def check_paragraph(text: str, path: Path) -> None:
     pooling = re.search(
         r"Pooling, with logits: (\d+) times fewer parameters and (\d+) times less time an epoch; "
         r"after (\d+) epochs test accuracy is ([\d.]+) against ([\d.]+), at its highest ([\d.]+) "
-        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+?)\.(?: By|$)", text,
-    )  # fmt: skip
+        r"against ([\d.]+), and train loss ([\d.]+) against ([\d.]+): it is (.+?)\.(?: By|$)",
+        text,
+    )
     assert pooling is not None
     plain, pooled = runs["plain", "logits", 0], runs["pooled", "logits", 0]
     epochs = int(pooling[3])
@@ -87,8 +89,9 @@ def check_paragraph(text: str, path: Path) -> None:
         assert float(pooling[4 + i]) == pytest.approx(value, abs=6e-4)
     timed = re.search(
         r"in the (\d+) s of .+ at ([\d.]+), the pooled one can do (\d+) epochs in (\d+) s, and is "
-        r"at ([\d.]+)\.$", text,
-    )  # fmt: skip
+        r"at ([\d.]+)\.$",
+        text,
+    )
     fits = min(int(plain[0]["seconds"] / pooled[0]["seconds"]), len(pooled))
     assert (timed is None) == (fits == 0)
     if timed:
@@ -116,8 +119,20 @@ def test_another_outcome_gives_another_paragraph(tmp_path: Path) -> None:
     """The paragraph is made from the numbers: swap the two networks' names, and it says so."""
     rows = course.read_csv(COMMITTED)
     names = {"plain": "pooled", "pooled": "plain"}
-    swapped = [Row(names[r.network], r.output, 0, r.epoch, r.train_loss, r.valid_accuracy,
-                   r.test_accuracy, r.seconds) for r in rows if r.seed == 0]  # fmt: skip
+    swapped = [
+        Row(
+            names[r.network],
+            r.output,
+            0,
+            r.epoch,
+            r.train_loss,
+            r.valid_accuracy,
+            r.test_accuracy,
+            r.seconds,
+        )
+        for r in rows
+        if r.seed == 0
+    ]
     course.write_csv(tmp_path / "swapped.csv", swapped)
     text = course.conclude(course.read_csv(tmp_path / "swapped.csv"))
     check_paragraph(text, tmp_path / "swapped.csv")
@@ -136,10 +151,15 @@ def runs(tmp_path: Path) -> Path:
             for output in ("logits", "softmax"):
                 epochs = 3 if (model, output) == ("cnn", "softmax") else 4
                 history = [
-                    {"epoch": i, "step": 9 * i, "train_loss": 1.3 + rng.uniform(),
-                     "accuracy": rng.uniform(), "test_accuracy": rng.uniform()}
+                    {
+                        "epoch": i,
+                        "step": 9 * i,
+                        "train_loss": 1.3 + rng.uniform(),
+                        "accuracy": rng.uniform(),
+                        "test_accuracy": rng.uniform(),
+                    }
                     for i in range(1, epochs + 1)
-                ]  # fmt: skip
+                ]
                 torch.save({"history": history, "seconds": 5.0}, folder / f"fit-{output}.pt")
     return tmp_path
 
@@ -188,9 +208,20 @@ def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> No
         "training.datasets.bloodmnist.load", lambda *a: (asked.append(a[0]), load(*a))[1]
     )
     train_bloodmnist.main(
-        ["--model", "cnn-pool", "--preset", "course", "--smoke", "--runs", str(tmp_path),
-         "--device", "cpu", "--threads", "1"]
-    )  # fmt: skip
+        [
+            "--model",
+            "cnn-pool",
+            "--preset",
+            "course",
+            "--smoke",
+            "--runs",
+            str(tmp_path),
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+        ]
+    )
     assert set(asked) == {"train", "valid"}
     folder = tmp_path / "bloodmnist-cnn-pool" / "course-smoke"
     losses = {}

@@ -65,8 +65,11 @@ def test_files_and_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     kinds = {(row.precision, row.emulated, row.provider) for row in found.rows}
     cpu = "CPUExecutionProvider"
     assert kinds >= {
-        ("fp32", False, cpu), ("fp16", False, cpu), ("fp16", True, cpu), ("tf32", True, cpu),
-    }  # fmt: skip
+        ("fp32", False, cpu),
+        ("fp16", False, cpu),
+        ("fp16", True, cpu),
+        ("tf32", True, cpu),
+    }
     assert ("tf32", False, cpu) not in kinds
     content = json.loads((folder / "parity.json").read_text())
     assert (content["torch"], content["onnx"]) == ("2.1", "1")
@@ -185,8 +188,10 @@ def test_where_cuda_runs_it_is_proven_too(tmp_path: Path, monkeypatch: pytest.Mo
 
     rows = on_cuda()
     assert {(row.precision, row.emulated) for row in rows} == {
-        ("fp32", False), ("tf32", False), ("fp16", False),
-    }  # fmt: skip
+        ("fp32", False),
+        ("tf32", False),
+        ("fp16", False),
+    }
     monkeypatch.undo()
     certify.certify(folder)
     assert on_cuda() == rows

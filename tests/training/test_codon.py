@@ -174,15 +174,28 @@ def test_the_course_takes_one_sequence_after_the_other(pairs, monkeypatch) -> No
 def test_the_script_reports_and_exports(data_root: Path, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("SEQTILE_DATA", str(data_root))
     train_codon.main(
-        ["--smoke", "--export", "--exported", str(tmp_path / "exported"), "--device", "cpu",
-         "--threads", "1", "--runs", str(tmp_path / "runs")]
-    )  # fmt: skip
+        [
+            "--smoke",
+            "--export",
+            "--exported",
+            str(tmp_path / "exported"),
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+            "--runs",
+            str(tmp_path / "runs"),
+        ]
+    )
     printed = capsys.readouterr().out
     runs = tmp_path / "runs" / "codon-convnet" / "best-smoke"
     report = json.loads((runs / "report.json").read_text())
     assert {metric["split"] for metric in report["metrics"]} == {
-        "seen codons", "three sequences", "left-out codons", "unseen codons",
-    }  # fmt: skip
+        "seen codons",
+        "three sequences",
+        "left-out codons",
+        "unseen codons",
+    }
     assert set(report["left_out"]) == set(data.hidden_twins()[0])
     for codon in data.PROLINE:
         assert f"{codon}  " in printed

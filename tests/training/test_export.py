@@ -33,8 +33,13 @@ def make_card(length: int | str = "length", *, min_length: int = 12) -> ModelCar
         parameters=1,
         inputs=(
             TensorSpec(
-                "sequence", ("batch", length), "uint8", "letters", alphabet="dna",
-                unknown="zero", min_length=min_length,
+                "sequence",
+                ("batch", length),
+                "uint8",
+                "letters",
+                alphabet="dna",
+                unknown="zero",
+                min_length=min_length,
             ),
         ),
         outputs=(TensorSpec("probability", ("batch",), "float32", "probability"),),
@@ -47,7 +52,7 @@ def make_card(length: int | str = "length", *, min_length: int = 12) -> ModelCar
         limits=("a toy",),
         opset=export.OPSET,
         tolerance=1e-5,
-    )  # fmt: skip
+    )
 
 
 def letters(n: int = 9, length: int = 40) -> dict[str, np.ndarray]:
@@ -332,10 +337,12 @@ def test_lengths_in_steps(tmp_path: Path) -> None:
     card = make_card(min_length=3)
     (sequence,) = card.inputs
     card = dataclasses.replace(
-        card, inputs=(dataclasses.replace(sequence, length_multiple=3),),
+        card,
+        inputs=(dataclasses.replace(sequence, length_multiple=3),),
         outputs=(TensorSpec("score", ("batch", 2, "codons"), "float32", "scores"),),
-        training={"window": 30}, threshold=None,
-    )  # fmt: skip
+        training={"window": 30},
+        threshold=None,
+    )
     export.export(Steps(), card, letters(length=30), tmp_path / "toy")
     certificate = json.loads((tmp_path / "toy" / "parity.json").read_text())
     assert {row["length"] for row in certificate["rows"]} == {3, 30, 72}

@@ -118,9 +118,12 @@ def test_values_between_two_nodes_are_rounded(level: str) -> None:
         helper.make_node("Add", ["z", "small"], ["w"], name="two"),
     ]
     model = build(
-        nodes, {"x": (FLOAT, ["batch", 1])}, {"w": ["batch", 1]},
-        unit=np.ones((1, 1), np.float32), small=np.float32([2**-11]),
-    )  # fmt: skip
+        nodes,
+        {"x": (FLOAT, ["batch", 1])},
+        {"w": ["batch", 1]},
+        unit=np.ones((1, 1), np.float32),
+        small=np.float32([2**-11]),
+    )
     one = np.ones((1, 1), np.float32)
     assert run(model, level, x=one)[0] == 1 + 2**-10
     assert run(half.emulate_half(model), level, x=one)[0] == 1
@@ -137,14 +140,16 @@ def letters(**further: list[int | str]) -> onnx.ModelProto:
         helper.make_node("Transpose", ["rows"], ["onehot"], perm=[0, 2, 1], name="transpose"),
         helper.make_node("Conv", ["onehot", "kernel"], ["found"], name="conv"),
         helper.make_node(
-            "BatchNormalization", ["found", "gain", "shift", "mean", "variance"], ["normal"],
+            "BatchNormalization",
+            ["found", "gain", "shift", "mean", "variance"],
+            ["normal"],
             name="norm",
         ),
         helper.make_node("Relu", ["normal"], ["positive"], name="relu"),
         helper.make_node("ReduceMean", ["positive", "places"], ["embedding"], keepdims=0, name="m"),
         helper.make_node("Gemm", ["embedding", "line"], ["logit"], name="gemm"),
         helper.make_node("Sigmoid", ["logit"], ["probability"], name="sigmoid"),
-    ]  # fmt: skip
+    ]
     rng = np.random.default_rng(4)
     table = np.zeros((256, 4), np.float32)
     table[list(b"ACGT"), range(4)] = 1
@@ -230,9 +235,12 @@ def test_numbers_of_inputs_stay_fp32_until_a_product_needs_them() -> None:
         helper.make_node("MatMul", ["log", "w"], ["y"], name="product"),
     ]
     model = build(
-        nodes, {"x": (FLOAT, ["batch", 1])}, {"y": ["batch", 1]},
-        one=np.float32([1]), w=np.ones((1, 1), np.float32),
-    )  # fmt: skip
+        nodes,
+        {"x": (FLOAT, ["batch", 1])},
+        {"y": ["batch", 1]},
+        one=np.float32([1]),
+        w=np.ones((1, 1), np.float32),
+    )
     for make in (half.to_half, half.emulate_half):
         (found,) = run(make(model), x=np.float32([[1e6]]))
         np.testing.assert_allclose(found, [[np.log(1e6 + 1)]], rtol=2**-11)
@@ -245,10 +253,13 @@ def test_the_scales_of_a_resize_stay_fp32() -> None:
     ]
     model = half.to_half(
         build(
-            nodes, {"x": (FLOAT, ["batch", 1, 2, 2])}, {"y": ["batch", 1, 4, 4]},
-            k=np.ones((1, 1, 1, 1), np.float32), scales=np.float32([1, 1, 2, 2]),
+            nodes,
+            {"x": (FLOAT, ["batch", 1, 2, 2])},
+            {"y": ["batch", 1, 4, 4]},
+            k=np.ones((1, 1, 1, 1), np.float32),
+            scales=np.float32([1, 1, 2, 2]),
         )
-    )  # fmt: skip
+    )
     assert {t.name: t.data_type for t in model.graph.initializer}["scales"] == FLOAT
     x = np.arange(4, dtype=np.float32).reshape(1, 1, 2, 2)
     np.testing.assert_array_equal(run(model, x=x)[0], x.repeat(2, 2).repeat(2, 3))
@@ -267,9 +278,11 @@ def test_a_node_with_a_graph_of_its_own() -> None:
     """It may read any value by name."""
     shape: list[int | str] = ["batch", 1]
     inner = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["inside"])], "inner", [],
+        [helper.make_node("Identity", ["x"], ["inside"])],
+        "inner",
+        [],
         [helper.make_tensor_value_info("inside", FLOAT, shape)],
-    )  # fmt: skip
+    )
     node = helper.make_node(
         "If", ["so"], ["y"], then_branch=inner, else_branch=inner, name="choice"
     )
@@ -320,11 +333,13 @@ def test_a_recurrent_network() -> None:
     rng = np.random.default_rng(7)
     nodes = [helper.make_node("LSTM", ["x", "w", "r", "b"], ["y"], hidden_size=3, name="lstm")]
     model = build(
-        nodes, {"x": (FLOAT, ["steps", "batch", 2])}, {"y": ["steps", 1, "batch", 3]},
+        nodes,
+        {"x": (FLOAT, ["steps", "batch", 2])},
+        {"y": ["steps", 1, "batch", 3]},
         w=rng.normal(0, 1, (1, 12, 2)).astype(np.float32),
         r=rng.normal(0, 1, (1, 12, 3)).astype(np.float32),
         b=rng.normal(0, 1, (1, 24)).astype(np.float32),
-    )  # fmt: skip
+    )
     x = rng.normal(0, 1, (5, 4, 2)).astype(np.float32)
     (wanted,) = run(model, x=x)
     tf32 = half.emulate_tf32(model)

@@ -75,5 +75,6 @@ def test_it_needs_nothing_but_onnx() -> None:
     made = quantised()
     assert {node.domain for node in made.graph.node} == {""}
     assert Session(made.SerializeToString(), threads=1).outputs.keys() == {
-        "probability", "embedding",
-    }  # fmt: skip
+        "probability",
+        "embedding",
+    }

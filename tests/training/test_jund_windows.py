@@ -174,9 +174,17 @@ def test_auxiliary_targets_row_by_row(parts) -> None:
     assert found.min() >= 0
     assert found.max() <= 1
     for column, (values, cut) in enumerate(
-        [(own, None), (own, 0.9), (own, 0.97), (own, 0.995), (near, None), (near, 0.95),
-         (wide, None), (wide, 0.97)]
-    ):  # fmt: skip
+        [
+            (own, None),
+            (own, 0.9),
+            (own, 0.97),
+            (own, 0.995),
+            (near, None),
+            (near, 0.95),
+            (wide, None),
+            (wide, 0.97),
+        ]
+    ):
         expected = values if cut is None else [value > cut for value in values]
         np.testing.assert_allclose(found[:, column], expected, atol=1e-6, err_msg=str(column))
     for column, radius in ((8, 1), (9, 3)):

@@ -52,8 +52,9 @@ def settled(network: torch.nn.Module) -> torch.nn.Module:
 @pytest.mark.parametrize("length", [0, 200])
 def test_both_strands_give_the_same_answer(length: int) -> None:
     torch.manual_seed(1)
-    parts = [EnhancerCNN(length=length, filters=8, further=((6, 3, 2),), hidden=5)
-             for _ in range(2)]  # fmt: skip
+    parts = [
+        EnhancerCNN(length=length, filters=8, further=((6, 3, 2),), hidden=5) for _ in range(2)
+    ]
     network = settled(EnsembleCNN(parts))
     with torch.inference_mode():
         one, embedding = Liver(network)(torch.from_numpy(LETTERS))
@@ -218,10 +219,18 @@ def test_exported_model_is_the_network(trained) -> None:
     folder, printed = trained
     exported = folder / "exported" / NAME
     assert {path.name for path in exported.iterdir()} == {
-        "model.onnx", "model.fp16.onnx", "card.json", "golden.npz", "parity.json", "history.csv",
+        "model.onnx",
+        "model.fp16.onnx",
+        "card.json",
+        "golden.npz",
+        "parity.json",
+        "history.csv",
         "training.png",
-        "cross_validation.csv", "kernel_sizes.csv", "motifs.meme", "motifs.png",
-    }  # fmt: skip
+        "cross_validation.csv",
+        "kernel_sizes.csv",
+        "motifs.meme",
+        "motifs.png",
+    }
     predictor = seqtile.load(exported, device="cpu")
     assert f"sha256 {predictor.sha256}" in printed
     sizes = rows_of(folder / "runs" / NAME / "best-smoke" / "kernel_sizes.csv")
@@ -243,8 +252,9 @@ def test_exported_model_is_the_network(trained) -> None:
     card = json.loads((exported / "card.json").read_text())
     assert card["parameters"] == sum(p.numel() for p in network.parameters())
     assert card["training"]["config"]["smoke"] is True
-    widths = {motif.name.partition("_")[0]: len(motif)
-              for motif in read_meme(exported / "motifs.meme")}  # fmt: skip
+    widths = {
+        motif.name.partition("_")[0]: len(motif) for motif in read_meme(exported / "motifs.meme")
+    }
     assert widths == {"net0": kernel, "net1": 19}
 
 

@@ -296,8 +296,12 @@ def test_plateau_lowers_the_rate_where_the_loss_stands_still() -> None:
     losses = iter([1.0, 0.5, 0.5, 0.6, 0.1, 0.2])
     OPTIMIZERS["watched"] = Watched
     try:
-        fit(Toy(), loss, lambda m: {"valid_loss": next(losses), "accuracy": 0.5},
-            plateau(optimizer="watched", steps=6, evaluate_every=1, lr=0.1))  # fmt: skip
+        fit(
+            Toy(),
+            loss,
+            lambda m: {"valid_loss": next(losses), "accuracy": 0.5},
+            plateau(optimizer="watched", steps=6, evaluate_every=1, lr=0.1),
+        )
     finally:
         del OPTIMIZERS["watched"]
     assert rates == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.025, 0.025])
@@ -317,9 +321,20 @@ def test_optimizers_take_their_first_step(optimizer, expected) -> None:
         seen.append(float(model.weight))
         return {"valid_loss": 0.0, "accuracy": 0.5}
 
-    fit(weight, lambda m, rng: m(torch.ones(1, 1)).sum(), validate,
-        config(optimizer=optimizer, schedule="constant", steps=1, evaluate_every=1, lr=0.1, ema=0,
-               weight_decay=0))  # fmt: skip
+    fit(
+        weight,
+        lambda m, rng: m(torch.ones(1, 1)).sum(),
+        validate,
+        config(
+            optimizer=optimizer,
+            schedule="constant",
+            steps=1,
+            evaluate_every=1,
+            lr=0.1,
+            ema=0,
+            weight_decay=0,
+        ),
+    )
     assert seen == pytest.approx([expected], abs=1e-6)
 
 

@@ -108,12 +108,22 @@ def test_the_sequential_as_printed_lacks_a_convolution() -> None:
 # --- question 1: activation before or after the max pooling
 
 RISING: list[Callable[[Tensor], Tensor]] = [
-    torch.relu, torch.tanh, torch.sigmoid, functional.elu, functional.leaky_relu,
-    functional.hardtanh, functional.softplus,
-]  # fmt: skip
+    torch.relu,
+    torch.tanh,
+    torch.sigmoid,
+    functional.elu,
+    functional.leaky_relu,
+    functional.hardtanh,
+    functional.softplus,
+]
 OTHER: list[Callable[[Tensor], Tensor]] = [
-    torch.abs, functional.gelu, functional.silu, torch.sin, torch.cos, torch.neg,
-]  # fmt: skip
+    torch.abs,
+    functional.gelu,
+    functional.silu,
+    torch.sin,
+    torch.cos,
+    torch.neg,
+]
 
 
 @pytest.mark.parametrize("activation", RISING, ids=lambda f: f.__name__)
@@ -208,11 +218,21 @@ def test_batch_normalisation_fits_by_the_number_of_axes() -> None:
         found[f"{i} {type(layer).__name__}"] = allowed(x)
     images, vectors = ["BatchNorm2d"], ["BatchNorm1d"]
     assert found == {
-        "input": images, "0 Conv2d": images, "1 ReLU": images, "2 MaxPool2d": images,
-        "3 Conv2d": images, "4 ReLU": images, "5 MaxPool2d": images, "6 Flatten": vectors,
-        "7 Linear": vectors, "8 ReLU": vectors, "9 Linear": vectors, "10 ReLU": vectors,
-        "11 Linear": vectors, "12 Softmax": vectors,
-    }  # fmt: skip
+        "input": images,
+        "0 Conv2d": images,
+        "1 ReLU": images,
+        "2 MaxPool2d": images,
+        "3 Conv2d": images,
+        "4 ReLU": images,
+        "5 MaxPool2d": images,
+        "6 Flatten": vectors,
+        "7 Linear": vectors,
+        "8 ReLU": vectors,
+        "9 Linear": vectors,
+        "10 ReLU": vectors,
+        "11 Linear": vectors,
+        "12 Softmax": vectors,
+    }
 
 
 def test_errors_of_the_wrong_one() -> None:
@@ -295,17 +315,24 @@ def test_settings_that_cannot_be(settings: dict, message: str) -> None:
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_shapes(image: Tensor, activation: str, norm: bool) -> None:
     network = DigitNet(
-        blocks=((4, 6), (8, 8), (10,)), kernel=3, padding=True, hidden=(12,), norm=norm,
-        activation=activation, activate="after", dropout=0.2,
-    ).eval()  # fmt: skip
+        blocks=((4, 6), (8, 8), (10,)),
+        kernel=3,
+        padding=True,
+        hidden=(12,),
+        norm=norm,
+        activation=activation,
+        activate="after",
+        dropout=0.2,
+    ).eval()
     probability, embedding = network(image)
     assert (probability.shape, embedding.shape) == ((5, 10), (5, 12))
     torch.testing.assert_close(probability.sum(1), torch.ones(5))
     words = network.describe()
     assert words.startswith("Conv(1->4, 3x3, padded)" + " BatchNorm" * norm + f" {activation}, ")
     assert words.count("max pool 2") == 3
-    assert words.endswith(f"Linear(90->12){' BatchNorm' * norm} {activation}, "
-                          "Linear(12->10), softmax")  # fmt: skip
+    assert words.endswith(
+        f"Linear(90->12){' BatchNorm' * norm} {activation}, Linear(12->10), softmax"
+    )
 
 
 def test_the_description_of_the_homeworks() -> None:

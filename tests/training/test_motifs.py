@@ -112,9 +112,12 @@ def test_rna(tmp_path: Path) -> None:
     for place, letter in enumerate("UGCAUG"):
         weights[0, "ACGU".index(letter), place] = 1
     (motif,) = motifs.write(
-        torch.from_numpy(weights)[:, :, None], rows, tmp_path / "m.meme", alphabet="rna",
+        torch.from_numpy(weights)[:, :, None],
+        rows,
+        tmp_path / "m.meme",
+        alphabet="rna",
         bias=torch.tensor([-4.0]),
-    )  # fmt: skip
+    )
     assert (motif.consensus, motif.nsites, motif.alphabet) == ("UGCAUG", 30, "rna")
     assert read_meme(tmp_path / "m.meme")[0].consensus == "UGCAUG"
 

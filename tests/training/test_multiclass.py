@@ -11,9 +11,15 @@ from training import multiclass  # noqa: E402
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITY = np.array(
-    [[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.1, 0.6, 0.3], [0.2, 0.2, 0.6],
-     [0.5, 0.2, 0.3]]
-)  # fmt: skip
+    [
+        [0.8, 0.1, 0.1],
+        [0.3, 0.4, 0.3],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.6, 0.3],
+        [0.2, 0.2, 0.6],
+        [0.5, 0.2, 0.3],
+    ]
+)
 
 
 def test_by_hand() -> None:
@@ -63,8 +69,10 @@ def test_intervals_hold_the_value() -> None:
     probability = rng.dirichlet(np.ones(3), 300)
     found = multiclass.figures(labels, probability, "valid", note="x", rounds=50)
     assert [(m.name, m.split, m.n) for m in found] == [
-        ("accuracy", "valid", 300), ("roc_auc", "valid", 300), ("f1", "valid", 300),
-    ]  # fmt: skip
+        ("accuracy", "valid", 300),
+        ("roc_auc", "valid", 300),
+        ("f1", "valid", 300),
+    ]
     assert found[0].note == "x"
     for metric in found:
         assert metric.ci95 is not None

@@ -49,9 +49,12 @@ def cache(tmp_path: Path, monkeypatch) -> Path:
 def test_all_fields(fields: tuple[Field, ...]) -> None:
     assert len(fields) == 498
     assert Counter((f.kind, f.split) for f in fields) == {
-        ("fluo", "train"): 373, ("fluo", "test"): 90,
-        ("he_rgb", "train"): 26, ("he_rgb", "test"): 6, ("tissue_gray_bright", "train"): 3,
-    }  # fmt: skip
+        ("fluo", "train"): 373,
+        ("fluo", "test"): 90,
+        ("he_rgb", "train"): 26,
+        ("he_rgb", "test"): 6,
+        ("tissue_gray_bright", "train"): 3,
+    }
     assert sum(len(np.unique(f.labels)) - 1 for f in fields) == 17_635
     for f in fields:
         assert f.image.dtype == np.uint8
@@ -169,8 +172,11 @@ def test_fetched_is_the_local_copy(
     again = nuclei_dsb2018.load()
     for one, other, expected in zip(fetched, again, some, strict=True):
         assert (one.name, one.split, one.kind, one.course) == (
-            expected.name, expected.split, expected.kind, expected.course,
-        )  # fmt: skip
+            expected.name,
+            expected.split,
+            expected.kind,
+            expected.course,
+        )
         for got in (one, other):
             np.testing.assert_array_equal(got.image, expected.image)
             np.testing.assert_array_equal(got.labels, expected.labels)

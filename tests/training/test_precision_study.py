@@ -79,8 +79,10 @@ def test_what_keeps_its_metric_and_is_faster_is_shipped(
     found = Certificate.read(folder)
     assert found.precisions == ["fp32", "tf32", "fp16", "int8"]
     assert {(row.precision, row.emulated) for row in found.metrics} == {
-        ("tf32", True), ("fp16", True), ("int8", False),
-    }  # fmt: skip
+        ("tf32", True),
+        ("fp16", True),
+        ("int8", False),
+    }
     assert all(row.passed and row.n == 60 for row in found.metrics)
     predictor = seqtile.load(folder, precision="int8")
     assert predictor.device == "cpu"
@@ -93,8 +95,11 @@ def test_what_keeps_its_metric_and_is_faster_is_shipped(
         other, *rows = csv.DictReader(file)
     assert other["model"] == "another"
     assert [(row["precision"], row["how"]) for row in rows] == [
-        ("tf32", "emulated"), ("fp16", "emulated"), ("int8", "all"), ("int8", "inner"),
-    ]  # fmt: skip
+        ("tf32", "emulated"),
+        ("fp16", "emulated"),
+        ("int8", "all"),
+        ("int8", "inner"),
+    ]
     assert [row["shipped"] for row in rows].count("True") == 3
     assert capsys.readouterr().out.count("model tiny") == 4
 
@@ -116,9 +121,10 @@ def test_what_is_slow_or_worse_is_not(
         figure(folder, value, value)
         judged = precision_study.Judge.value
         monkeypatch.setattr(
-            precision_study.Judge, "value",
+            precision_study.Judge,
+            "value",
             lambda self, session: judged(self, session) - 0.1 * (session is not self.plain),
-        )  # fmt: skip
+        )
     lines = precision_study.study(folder)
     assert not any(line.shipped for line in lines if line.precision == "int8")
     assert not (folder / "model.int8.onnx").exists()

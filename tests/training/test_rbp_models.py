@@ -77,9 +77,13 @@ def test_every_letter_counts(networks, kind) -> None:
     """Also the last one, an unknown one inside, and the order."""
     rna = "AGGUAGGUACGUUACGCAUAGUCCA"
     others = [
-        rna[:-1] + "G", "U" + rna[1:], rna[:12] + "N" + rna[13:], rna + "A", rna[1:] + rna[0],
+        rna[:-1] + "G",
+        "U" + rna[1:],
+        rna[:12] + "N" + rna[13:],
+        rna + "A",
+        rna[1:] + rna[0],
         rna[::-1],
-    ]  # fmt: skip
+    ]
     with torch.inference_mode():
         first, *rest = networks[kind](letters(rna, *others))[0][:, 0].tolist()
     assert all(abs(first - other) > 1e-6 for other in rest)

@@ -178,9 +178,24 @@ def test_agreement_of_repeats() -> None:
 
 
 OPTIONS = [
-    "--smoke", "--device", "cpu", "--threads", "1", "--batch", "64", "--motifs", "24",
-    "--filters", "16", "--same-motifs", "16", "--same-filters", "16", "--width", "7",
-]  # fmt: skip
+    "--smoke",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+    "--batch",
+    "64",
+    "--motifs",
+    "24",
+    "--filters",
+    "16",
+    "--same-motifs",
+    "16",
+    "--same-filters",
+    "16",
+    "--width",
+    "7",
+]
 
 
 @pytest.fixture(scope="module")

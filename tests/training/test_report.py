@@ -51,8 +51,10 @@ def test_no_threshold_no_decisions() -> None:
 def test_nothing_called_is_not_an_error() -> None:
     rows = report.binary(*toy(), "test", threshold=99.0, rounds=5)
     assert {row.name: row.value for row in rows if row.name in ("precision", "recall", "f1")} == {
-        "precision": 0, "recall": 0, "f1": 0,
-    }  # fmt: skip
+        "precision": 0,
+        "recall": 0,
+        "f1": 0,
+    }
 
 
 def test_regression_figures_are_scipys() -> None:

@@ -243,8 +243,10 @@ def test_the_authors_table(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, PUBLISHED)
     probes = rnacompete.load("RBFOX1", path)
     assert [row.tobytes().decode().rstrip("N") for row in probes.letters] == [
-        "AGAUGCAUG", "AGAUUUUUUUUU", "AGAUGC",
-    ]  # fmt: skip
+        "AGAUGCAUG",
+        "AGAUUUUUUUUU",
+        "AGAUGC",
+    ]
     assert probes.lengths.tolist() == [9, 12, 6]
     assert probes.set_a.tolist() == [True, False, True]
     np.testing.assert_array_equal(probes.of("RBFOX1"), [3.25, np.nan, np.nan])

@@ -35,8 +35,10 @@ def test_the_course_network_reads_the_backward_state() -> None:
     torch.manual_seed(0)
     network = CourseLSTM(hidden=16).eval()
     assert (network.lstm.batch_first, network.lstm.num_layers, network.lstm.bidirectional) == (
-        True, 1, True,
-    )  # fmt: skip
+        True,
+        1,
+        True,
+    )
     x = letters(3)
     hot = torch.from_numpy(seqtile.one_hot(x.numpy(), layout="NLC"))
     states, _ = network.lstm(hot)
@@ -155,9 +157,17 @@ def test_other_set_ups(loaded, tmp_path: Path, options, splits, folder) -> None:
 def test_only_the_split_by_pair_is_shipped(loaded, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="split by pair"):
         train_dna_binding.main(
-            [*SMALL, "--split", "row", "--export", "--exported", str(tmp_path / "exported"),
-             "--runs", str(tmp_path / "runs")]
-        )  # fmt: skip
+            [
+                *SMALL,
+                "--split",
+                "row",
+                "--export",
+                "--exported",
+                str(tmp_path / "exported"),
+                "--runs",
+                str(tmp_path / "runs"),
+            ]
+        )
     assert loaded == set()
 
 

@@ -36,10 +36,23 @@ def here(data_root: Path, tmp_path_factory) -> Path:
 
 def train(here: Path, model: str, *options: str) -> None:
     train_jund_accessibility.main(
-        ["--model", model, "--smoke", "--device", "cpu", "--threads", "1", "--batch", "64",
-         "--runs", str(here / "runs"), "--exported", str(here / "exported"),
-         *options]
-    )  # fmt: skip
+        [
+            "--model",
+            model,
+            "--smoke",
+            "--device",
+            "cpu",
+            "--threads",
+            "1",
+            "--batch",
+            "64",
+            "--runs",
+            str(here / "runs"),
+            "--exported",
+            str(here / "exported"),
+            *options,
+        ]
+    )
 
 
 @pytest.fixture(scope="module", params=MODELS)

@@ -128,9 +128,17 @@ def toys(monkeypatch) -> Digits:
 
 
 TOY = dataclasses.replace(
-    STILL, blocks="4/8/8", hidden=16, epochs=6, batch=32, lr=1e-2, precision="fp32", ema=0.9,
-    dropout=0.0, views=1,
-)  # fmt: skip
+    STILL,
+    blocks="4/8/8",
+    hidden=16,
+    epochs=6,
+    batch=32,
+    lr=1e-2,
+    precision="fp32",
+    ema=0.9,
+    dropout=0.0,
+    views=1,
+)
 
 
 @pytest.mark.parametrize("at", [3, 8], ids=["while distorted", "while it settles"])
@@ -246,9 +254,19 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
         asked, load = [], mnist.load
         patch.setattr(mnist, "load", lambda split: asked.append(split) or load(split))
         train_mnist.main(
-            ["--smoke", "--export", "--exported", str(folder / "exported"), "--runs",
-             str(folder / "runs"), "--device", "cpu", "--threads", "1"]
-        )  # fmt: skip
+            [
+                "--smoke",
+                "--export",
+                "--exported",
+                str(folder / "exported"),
+                "--runs",
+                str(folder / "runs"),
+                "--device",
+                "cpu",
+                "--threads",
+                "1",
+            ]
+        )
         assert set(asked) == {"train"}
     report = json.loads((folder / "runs/mnist-convnet/best-smoke/report.json").read_text())
     assert set(report["views"]) == {"1", "5", "9"}
@@ -273,8 +291,10 @@ def test_smoke(exported: Path) -> None:
     assert {row["batch"] for row in rows} == {1, 2, 7, 64}
     assert all(row["passed"] for row in rows)
     assert {path.name for path in exported.glob("*.png")} == {
-        "training.png", "confusion.png", "misread.png",
-    }  # fmt: skip
+        "training.png",
+        "confusion.png",
+        "misread.png",
+    }
 
 
 def test_what_is_exported_answers(exported: Path, data_root: Path, monkeypatch) -> None:

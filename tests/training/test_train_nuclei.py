@@ -23,7 +23,7 @@ from training import (  # noqa: E402
     nuclei_report,
     nuclei_task,
     train_nuclei,
-)  # fmt: skip
+)
 from training.datasets.nuclei_dsb2018 import Field  # noqa: E402
 from training.models.unet import CourseUNet, NucleiUNet  # noqa: E402
 from training.nuclei_report import Answer  # noqa: E402

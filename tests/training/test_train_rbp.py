@@ -167,9 +167,21 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
         for model in train_rbp.NETWORKS:
             export = ["--export"] if model in EXPORTED else []
             train_rbp.main(
-                ["--model", model, "--smoke", "--exported", str(folder / "exported"), *export,
-                 "--runs", str(folder / "runs"), "--device", "cpu", "--threads", "1"]
-            )  # fmt: skip
+                [
+                    "--model",
+                    model,
+                    "--smoke",
+                    "--exported",
+                    str(folder / "exported"),
+                    *export,
+                    "--runs",
+                    str(folder / "runs"),
+                    "--device",
+                    "cpu",
+                    "--threads",
+                    "1",
+                ]
+            )
         assert seen
         assert all(seen)
     return folder / "exported"
@@ -229,9 +241,23 @@ def test_a_protein_of_a_table(tmp_path: Path, monkeypatch) -> None:
     table = tmp_path / "norm_data.txt"
     table.write_text("\n".join(lines) + "\n")
     train_rbp.main(
-        ["--protein", "RBFOX1", "--intensities", str(table), "--preset", "course", "--batch", "32",
-         "--course-epochs", "2", "--runs", str(tmp_path / "runs"), "--device", "cpu"]
-    )  # fmt: skip
+        [
+            "--protein",
+            "RBFOX1",
+            "--intensities",
+            str(table),
+            "--preset",
+            "course",
+            "--batch",
+            "32",
+            "--course-epochs",
+            "2",
+            "--runs",
+            str(tmp_path / "runs"),
+            "--device",
+            "cpu",
+        ]
+    )
     folder = tmp_path / "runs" / "rbp-cnn" / "course-seed0-RBFOX1"
     config = json.loads((folder / "config.json").read_text())
     assert config == dataclasses.asdict(

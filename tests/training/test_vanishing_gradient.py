@@ -119,11 +119,13 @@ def test_methods_are_what_they_are_called(method) -> None:
     network = study.Deep(method, depth=2, width=3)
     x = torch.randn(16, 2)
     first = network.layers[0](x)
-    kinds = {"ReLU": torch.relu, "ReLU from He's start": torch.relu,
-             "ELU": torch.nn.functional.elu}  # fmt: skip
+    kinds = {"ReLU": torch.relu, "ReLU from He's start": torch.relu, "ELU": torch.nn.functional.elu}
     act = kinds.get(method, torch.sigmoid)
-    normal = (lambda z: (z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt()) if (
-        method == "batch norm") else (lambda z: z)  # fmt: skip
+    normal = (
+        (lambda z: (z - z.mean(0)) / (z.var(0, correction=0) + 1e-5).sqrt())
+        if (method == "batch norm")
+        else (lambda z: z)
+    )
     h = act(normal(first))
     out = act(normal(network.layers[1](h)))
     if method == "skip":

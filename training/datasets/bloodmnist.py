@@ -43,9 +43,15 @@ SPLITS = {
 }
 SIDE = 28
 CLASSES = (
-    "basophil", "eosinophil", "erythroblast", "immature granulocyte", "lymphocyte", "monocyte",
-    "neutrophil", "platelet",
-)  # fmt: skip
+    "basophil",
+    "eosinophil",
+    "erythroblast",
+    "immature granulocyte",
+    "lymphocyte",
+    "monocyte",
+    "neutrophil",
+    "platelet",
+)
 SIZES = {"train": 11_959, "valid": 1_712, "test": 3_421}
 
 Edition = Literal["rebuild", "official"]

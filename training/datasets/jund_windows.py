@@ -97,8 +97,18 @@ def _auxiliary(train: Segments, labels: Labels) -> Floats:
         return bound[:, np.abs(reach) <= radius].max(1)
 
     own, near, wide = _rank(train.accessibility), _rank(mean(2)), _rank(mean(5))
-    columns = [own, own > 0.9, own > 0.97, own > 0.995, near, near > 0.95, wide, wide > 0.97,
-               any_bound(1), any_bound(3)]  # fmt: skip
+    columns = [
+        own,
+        own > 0.9,
+        own > 0.97,
+        own > 0.995,
+        near,
+        near > 0.95,
+        wide,
+        wide > 0.97,
+        any_bound(1),
+        any_bound(3),
+    ]
     return np.stack(columns, 1).astype(np.float32)
 
 

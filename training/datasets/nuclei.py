@@ -121,8 +121,10 @@ def parts(fields: Sequence[Field]) -> Parts:
         All of `nuclei_dsb2018.load`: test are the images whose counterparts are of test there;
         validation is drawn from the others with a fixed seed.
     """
-    numbers = {s: [f.course for f in fields if f.split == s and f.course is not None]
-               for s in ("train", "test")}  # fmt: skip
+    numbers = {
+        s: [f.course for f in fields if f.split == s and f.course is not None]
+        for s in ("train", "test")
+    }
     order = np.random.default_rng(0).permutation(np.sort(numbers["train"]))
     return Parts(
         np.sort(order[VALID:]).astype(np.int64),

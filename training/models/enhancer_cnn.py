@@ -89,8 +89,10 @@ class EnhancerCNN(nn.Module):
         for convolution, pool in zip(layers[::4], layers[1::4], strict=True):
             assert isinstance(convolution, nn.Conv2d)
             into, out, width = (
-                convolution.in_channels, convolution.out_channels, convolution.kernel_size[1],
-            )  # fmt: skip
+                convolution.in_channels,
+                convolution.out_channels,
+                convolution.kernel_size[1],
+            )
             step = f" max pool {pool.kernel_size[1]}" if isinstance(pool, nn.MaxPool2d) else ""
             parts.append(f"Conv({into}->{out}, {width}){step} BatchNorm ReLU")
         ends = "" if self.fixed else "global max and mean, "

@@ -54,9 +54,13 @@ class Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            inputs, filters, (1, width), padding=(0, dilation * (width // 2)),
-            dilation=(1, dilation), bias=False,
-        )  # fmt: skip
+            inputs,
+            filters,
+            (1, width),
+            padding=(0, dilation * (width // 2)),
+            dilation=(1, dilation),
+            bias=False,
+        )
         self.norm = nn.BatchNorm2d(filters)
         self.residual = residual
 
@@ -130,9 +134,16 @@ class RnaCNN(RnaNetwork):
     """Motif filters, then residual convolutions of growing dilation, then largest and mean."""
 
     def __init__(
-        self, *, motifs: int = 192, width: int = 7, filters: int = 128, depth: int = 3,
-        hidden: int = 128, outputs: int = 1, dropout: float = 0.2,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        motifs: int = 192,
+        width: int = 7,
+        filters: int = 128,
+        depth: int = 3,
+        hidden: int = 128,
+        outputs: int = 1,
+        dropout: float = 0.2,
+    ) -> None:
         super().__init__(2 * filters, hidden=hidden, outputs=outputs, dropout=dropout)
         self.stem = Stem(motifs, width)
         self.mix = Conv(motifs, filters, 3)
@@ -175,9 +186,13 @@ class Lstm(nn.LSTM):
         bias = torch.cat([self._sorted(self.bias_ih_l0), self._sorted(self.bias_hh_l0)], 1)
         weights = (self._sorted(self.weight_ih_l0), self._sorted(self.weight_hh_l0), bias)
         states = torch.onnx.ops.symbolic(
-            "LSTM", (x.transpose(0, 1), *weights), {"hidden_size": self.hidden_size},
-            dtype=x.dtype, shape=(x.shape[1], 1, x.shape[0], self.hidden_size), version=18,
-        )  # fmt: skip
+            "LSTM",
+            (x.transpose(0, 1), *weights),
+            {"hidden_size": self.hidden_size},
+            dtype=x.dtype,
+            shape=(x.shape[1], 1, x.shape[0], self.hidden_size),
+            version=18,
+        )
         return states.squeeze(1).transpose(0, 1)
 
     def _sorted(self, values: Tensor) -> Tensor:
@@ -194,9 +209,15 @@ class RnaBiLSTM(RnaNetwork):
     """
 
     def __init__(
-        self, *, motifs: int = 128, width: int = 7, states: int = 96, hidden: int = 128,
-        outputs: int = 1, dropout: float = 0.2,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        motifs: int = 128,
+        width: int = 7,
+        states: int = 96,
+        hidden: int = 128,
+        outputs: int = 1,
+        dropout: float = 0.2,
+    ) -> None:
         super().__init__(4 * states, hidden=hidden, outputs=outputs, dropout=dropout)
         self.stem = Stem(motifs, width)
         self.architecture = (
@@ -252,14 +273,26 @@ class RnaAttention(RnaCNN):
     """
 
     def __init__(
-        self, *, motifs: int = 192, width: int = 7, filters: int = 128, depth: int = 3,
-        heads: int = 4, hidden: int = 128, outputs: int = 1,
+        self,
+        *,
+        motifs: int = 192,
+        width: int = 7,
+        filters: int = 128,
+        depth: int = 3,
+        heads: int = 4,
+        hidden: int = 128,
+        outputs: int = 1,
         dropout: float = 0.2,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(
-            motifs=motifs, width=width, filters=filters, depth=depth, hidden=hidden,
-            outputs=outputs, dropout=dropout,
-        )  # fmt: skip
+            motifs=motifs,
+            width=width,
+            filters=filters,
+            depth=depth,
+            hidden=hidden,
+            outputs=outputs,
+            dropout=dropout,
+        )
         self.attention = SelfAttention(filters, heads)
         self.architecture = self.architecture.replace(
             "largest and mean value",

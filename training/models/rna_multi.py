@@ -65,13 +65,25 @@ class RnaMulti(RnaCNN):
     """`RnaCNN` whose last layer is `ProteinHeads`."""
 
     def __init__(
-        self, *, proteins: int, identity: int = 32, motifs: int = 192, width: int = 7,
-        filters: int = 128, depth: int = 3, hidden: int = 128, dropout: float = 0.2,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        proteins: int,
+        identity: int = 32,
+        motifs: int = 192,
+        width: int = 7,
+        filters: int = 128,
+        depth: int = 3,
+        hidden: int = 128,
+        dropout: float = 0.2,
+    ) -> None:
         super().__init__(
-            motifs=motifs, width=width, filters=filters, depth=depth, hidden=hidden,
+            motifs=motifs,
+            width=width,
+            filters=filters,
+            depth=depth,
+            hidden=hidden,
             dropout=dropout,
-        )  # fmt: skip
+        )
         self.last: nn.Module = ProteinHeads(hidden, proteins, identity)
 
 

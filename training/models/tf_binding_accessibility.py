@@ -184,9 +184,11 @@ class CourseCNN(nn.Module):
         super().__init__()
         self.letters = LetterTable()
         self.trunk = nn.Sequential(
-            nn.Conv2d(4, 8, (1, 8)), nn.ReLU(), nn.Dropout(0.1),
+            nn.Conv2d(4, 8, (1, 8)),
+            nn.ReLU(),
+            nn.Dropout(0.1),
             nn.MaxPool2d((1, 16), stride=(1, 4)),
-        )  # fmt: skip
+        )
         places = (length - 7 - 16) // 4 + 1
         self.second = nn.Linear(8 * places + 1, hidden)
         self.norm = nn.BatchNorm1d(hidden)
@@ -210,10 +212,14 @@ class CourseLSTM(nn.Module):
         self.letters = LetterTable()
         self.lstm = nn.LSTM(4, hidden, batch_first=True)
         self.layers = nn.Sequential(
-            nn.Linear(hidden + 1, first), nn.ReLU(), nn.Dropout(0.2),
-            nn.Linear(first, second), nn.ReLU(), nn.Dropout(0.2),
+            nn.Linear(hidden + 1, first),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(first, second),
+            nn.ReLU(),
+            nn.Dropout(0.2),
             nn.Linear(second, 1),
-        )  # fmt: skip
+        )
 
     def forward(self, letters: Tensor, accessibility: Tensor) -> Tensor:
         """uint8 letters (N, L) and accessibility (N, 1) to logits (N, 1)."""

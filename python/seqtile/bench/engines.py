@@ -113,9 +113,18 @@ def open_engine(
         return _auto(there, shape, make)
 
     return Engine(
-        name, engine.device, precision, engine.threads, (), None, lambda: 0,
-        lambda batch, size, profile: run(batch), run, auto, _fixed(predictor),
-    )  # fmt: skip
+        name,
+        engine.device,
+        precision,
+        engine.threads,
+        (),
+        None,
+        lambda: 0,
+        lambda batch, size, profile: run(batch),
+        run,
+        auto,
+        _fixed(predictor),
+    )
 
 
 def _onnxruntime(predictor: Predictor) -> Engine:
@@ -124,11 +133,18 @@ def _onnxruntime(predictor: Predictor) -> Engine:
         return predictor.predict(batch.items, batch_size=size, profile=profile, **further)
 
     return Engine(
-        "onnxruntime", predictor.device, predictor.engine.precision, predictor.threads,
-        predictor.providers, predictor.engine.graphs, lambda: len(predictor.engine.lanes), run,
+        "onnxruntime",
+        predictor.device,
+        predictor.engine.precision,
+        predictor.threads,
+        predictor.providers,
+        predictor.engine.graphs,
+        lambda: len(predictor.engine.lanes),
+        run,
         lambda batch: predictor.run_batch(batch.items, batch.extra),
-        lambda shape, make: _auto(predictor, shape, make), _fixed(predictor),
-    )  # fmt: skip
+        lambda shape, make: _auto(predictor, shape, make),
+        _fixed(predictor),
+    )
 
 
 def _auto(predictor: Predictor, shape: Shape, make: Callable[[int], Batch]) -> int:

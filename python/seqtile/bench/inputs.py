@@ -144,9 +144,11 @@ class Source:
         """Batches of so many items of this shape."""
         rng = np.random.default_rng(self._seed)
         count = min(_MOST_BATCHES, max(1, _TOTAL_BYTES // (batch * math.prod(shape))))
-        items = self._pictures(rng, batch * count, shape) if self._images else (
-            self._sequences(rng, batch * count, *shape)
-        )  # fmt: skip
+        items = (
+            self._pictures(rng, batch * count, shape)
+            if self._images
+            else (self._sequences(rng, batch * count, *shape))
+        )
         extra = self._extra(rng, batch * count)
         parts = [slice(begin, begin + batch) for begin in range(0, batch * count, batch)]
         return Workload(

@@ -98,10 +98,15 @@ class Bench:
         for case in itertools.starmap(
             Case,
             itertools.product(
-                [model], shapes, plan.batch_sizes, plan.devices, plan.precisions, plan.engines,
+                [model],
+                shapes,
+                plan.batch_sizes,
+                plan.devices,
+                plan.precisions,
+                plan.engines,
                 plan.concurrencies,
             ),
-        ):  # fmt: skip
+        ):
             if case.engine != "onnxruntime" and case.concurrency != 1:
                 self._skip(case, f"{case.engine} answers one batch at a time")
             elif case.engine != "onnxruntime" and case.precision == "int8":
@@ -135,9 +140,13 @@ class Bench:
 
     def _open(self, case: Case) -> Engine:
         return open_engine(
-            case.engine, case.model, device=case.device, precision=case.precision,
-            threads=self._threads(case.concurrency), spec=self.plan.spec,
-        )  # fmt: skip
+            case.engine,
+            case.model,
+            device=case.device,
+            precision=case.precision,
+            threads=self._threads(case.concurrency),
+            spec=self.plan.spec,
+        )
 
     def _skip(self, what: object, why: str) -> None:
         self.skipped.append({"what": str(what), "why": why})
@@ -166,9 +175,12 @@ class Bench:
             self._skip(case, str(error))
             return
         parity = check_parity(
-            answers, reference(checked), what=str(case), precision=case.precision,
+            answers,
+            reference(checked),
+            what=str(case),
+            precision=case.precision,
             tolerance=source.tolerance,
-        )  # fmt: skip
+        )
         timed = Timed(self.plan, case, engine, workload, size, first_call, parity)
         closed = timed.closed()
         yield closed

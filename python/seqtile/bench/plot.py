@@ -65,18 +65,27 @@ def draw_bench(path: Path, document: Document) -> None:
         axis.set_visible(False)
     every = [row for rows in shown.values() for row in rows]
     _legend(
-        figure, colours, markers, any(row.loop == "open" for row in every),
+        figure,
+        colours,
+        markers,
+        any(row.loop == "open" for row in every),
         any(lanes[key] for key in shown),
-    )  # fmt: skip
+    )
     note = f"; {left_out} rows not drawn" if left_out else ""
     machine = ", ".join(
-        [document.machine["processor"], f"{document.machine['threads']} cores",
-         *(document.machine.get("gpus") or ())]
-    )  # fmt: skip
+        [
+            document.machine["processor"],
+            f"{document.machine['threads']} cores",
+            *(document.machine.get("gpus") or ()),
+        ]
+    )
     figure.suptitle(
         f"Latency against throughput, {machine}{note}\nnumbers: batch size",
-        x=0.01, ha="left", fontsize=9, color=_MUTED,
-    )  # fmt: skip
+        x=0.01,
+        ha="left",
+        fontsize=9,
+        color=_MUTED,
+    )
     canvas.print_figure(path, format="png")
 
 
@@ -100,9 +109,12 @@ def _panel(
     for (name, loop, clients, *_), found in lines.items():
         found.sort(key=lambda row: (row.batch, row.items_per_s))
         style = {
-            "color": colours[name], "marker": markers[clients], "markersize": 4.5,
-            "markerfacecolor": "white" if loop == "open" else colours[name], "linewidth": 1.3,
-        }  # fmt: skip
+            "color": colours[name],
+            "marker": markers[clients],
+            "markersize": 4.5,
+            "markerfacecolor": "white" if loop == "open" else colours[name],
+            "linewidth": 1.3,
+        }
         axis.plot(*_points(found, "50"), **style)
         tail = [row for row in found if row.latency["99"] is not None]
         (x, high), (_, low) = _points(tail, "99"), _points(tail, "50")
@@ -111,9 +123,13 @@ def _panel(
         for row, at, y in zip(found, *_points(found, "50"), strict=True):
             label = str(row.batch) if loop == "closed" else f"{row.batch}, {row.load.split()[0]}"
             axis.annotate(
-                label, (at, y), xytext=(5, -8), textcoords="offset points", fontsize=6.5,
+                label,
+                (at, y),
+                xytext=(5, -8),
+                textcoords="offset points",
+                fontsize=6.5,
                 color=colours[name],
-            )  # fmt: skip
+            )
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlabel("items/s", fontsize=8, color=_MUTED)
@@ -183,8 +199,12 @@ def _legend(
         handles.append(Line2D([], [], label="all lanes, best throughput", **style))
     columns = min(int(figure.get_figwidth() / 1.6), len(handles))  # inches that the longest takes
     figure.legend(
-        handles=handles, loc="lower center", ncols=columns, fontsize=7, frameon=False,
+        handles=handles,
+        loc="lower center",
+        ncols=columns,
+        fontsize=7,
+        frameon=False,
         labelcolor=_MUTED,
-    )  # fmt: skip
+    )
     height, lines = figure.get_figheight(), math.ceil(len(handles) / columns)
     figure.tight_layout(rect=(0, (0.1 + 0.19 * lines) / height, 1, 1 - 0.42 / height))

@@ -32,8 +32,11 @@ def print_document(document: Document, console: Console, *, profile: bool) -> No
     """
     rows = document.rows
     machine, versions = document.machine, document.versions
-    _say(console, f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
-         + "".join(f", {gpu}" for gpu in machine.get("gpus") or ()))  # fmt: skip
+    _say(
+        console,
+        f"{machine['processor']}, {machine['threads']} of {machine['cores']} cores"
+        + "".join(f", {gpu}" for gpu in machine.get("gpus") or ()),
+    )
     _say(console, ", ".join(f"{name} {version}" for name, version in versions.items()))
     if rows:
         same = [n for n in _VARYING if len({getattr(row, n) for row in rows}) == 1]
@@ -119,20 +122,30 @@ def _resources(rows: Sequence[Row]) -> list[_Column]:
     columns: list[_Column] = [
         ("requests", lambda row: f"{row.requests:,}"),
         ("seconds", lambda row: _short(row.seconds)),
-        ("warm-up s", lambda row: _short(row.warm_up["seconds"])
-         + ("" if row.warm_up["stable"] else "~")),
+        (
+            "warm-up s",
+            lambda row: _short(row.warm_up["seconds"]) + ("" if row.warm_up["stable"] else "~"),
+        ),
         ("first call ms", lambda row: _short(row.first_call_s * 1e3)),
-        ("peak MB", lambda row: _megabytes(row.memory.get("peak"))
-         + ("" if row.memory.get("reset") else "*")),
-    ]  # fmt: skip
+        (
+            "peak MB",
+            lambda row: (
+                _megabytes(row.memory.get("peak")) + ("" if row.memory.get("reset") else "*")
+            ),
+        ),
+    ]
     if any(row.gpu for row in rows):
         columns += [
             ("GPU MB", lambda row: _megabytes((row.gpu or {}).get("memory_peak"))),
             ("GPU %", lambda row: _or_dash((row.gpu or {}).get("utilization"), "{:.0f}")),
             ("W", lambda row: _or_dash((row.gpu or {}).get("power"), "{:.0f}")),
-            ("mJ/item", lambda row: "-" if row.joules_per_item is None
-             else _short(row.joules_per_item * 1e3)),
-        ]  # fmt: skip
+            (
+                "mJ/item",
+                lambda row: (
+                    "-" if row.joules_per_item is None else _short(row.joules_per_item * 1e3)
+                ),
+            ),
+        ]
     if any(row.open for row in rows):
         columns += [
             ("busy", lambda row: f"{row.open['busy']:.0%}" if row.open else ""),
@@ -222,10 +235,14 @@ def print_comparison(
         write = _short if row.measure == "p50" else _count
         interval = f"{row.interval[0]:.2f}-{row.interval[1]:.2f}" if row.interval else "-"
         table.add_row(
-            str(row.new), "p50 ms" if row.measure == "p50" else row.measure,
-            write(row.before * scale), write(row.after * scale), f"{row.ratio:.2f}x", interval,
+            str(row.new),
+            "p50 ms" if row.measure == "p50" else row.measure,
+            write(row.before * scale),
+            write(row.after * scale),
+            f"{row.ratio:.2f}x",
+            interval,
             row.verdict,
-        )  # fmt: skip
+        )
     if comparison.rows:
         console.print(table)
     if bar is not None:

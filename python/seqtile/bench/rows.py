@@ -141,9 +141,17 @@ class Row:
     def key(self) -> Key:
         """What must be equal in two rows that are compared."""
         return (
-            self.model, self.engine, self.device, self.precision, str(self.threads), self.shape,
-            self.asked, self.loop, str(self.concurrency), self.rate or "",
-        )  # fmt: skip
+            self.model,
+            self.engine,
+            self.device,
+            self.precision,
+            str(self.threads),
+            self.shape,
+            self.asked,
+            self.loop,
+            str(self.concurrency),
+            self.rate or "",
+        )
 
     @property
     def load(self) -> str:

@@ -39,9 +39,12 @@ class Timed:
         clients = self._clients
         with watch:
             result = closed_loop(
-                self._sender(watch), clients, self.plan.seconds,
-                rule=self.plan.rule, on_warm=watch.start,
-            )  # fmt: skip
+                self._sender(watch),
+                clients,
+                self.plan.seconds,
+                rule=self.plan.rule,
+                on_warm=watch.start,
+            )
         loop: Literal["closed", "lanes"] = "lanes" if self.case.concurrency == "lanes" else "closed"
         service = float(result.latencies.sum())
         seen = _Seen(loop, result.begin, result.ends, result.latencies, result.latencies, service)
@@ -60,9 +63,12 @@ class Timed:
         everyone = np.concatenate([result.latencies, result.unanswered])
         seen = _Seen("open", result.begin, result.ends, result.latencies, everyone, result.service)
         state = {
-            "sustained": result.sustained, "waiting": result.waiting,
-            "unanswered": len(result.unanswered), "busy": result.busy, "late_s": result.late,
-        }  # fmt: skip
+            "sustained": result.sustained,
+            "waiting": result.waiting,
+            "unanswered": len(result.unanswered),
+            "busy": result.busy,
+            "late_s": result.late,
+        }
         row = self._row(watch, seen, warm_up)
         return dataclasses.replace(row, rate=rate.text, rate_per_s=per_s, open=state)
 
@@ -87,24 +93,42 @@ class Timed:
         interval = throughput_interval(windows, self.plan.seed)
         energy = (watch.gpu or {}).get("energy")
         return Row(
-            model=case.model, engine=case.engine, device=engine.device, precision=case.precision,
-            threads=engine.threads, providers=engine.providers, graphs=engine.graphs,
-            shape="x".join(map(str, case.shape)), asked=str(case.asked),
-            batch=self.size, items=items, loop=seen.loop, concurrency=self._clients,
-            rate=None, rate_per_s=None, requests=len(seen.ends),
-            seconds=float(seen.ends.max()) - seen.begin, items_per_s=per_s,
+            model=case.model,
+            engine=case.engine,
+            device=engine.device,
+            precision=case.precision,
+            threads=engine.threads,
+            providers=engine.providers,
+            graphs=engine.graphs,
+            shape="x".join(map(str, case.shape)),
+            asked=str(case.asked),
+            batch=self.size,
+            items=items,
+            loop=seen.loop,
+            concurrency=self._clients,
+            rate=None,
+            rate_per_s=None,
+            requests=len(seen.ends),
+            seconds=float(seen.ends.max()) - seen.begin,
+            items_per_s=per_s,
             interval=interval and (items * interval[0], items * interval[1]),
-            units_per_s=per_s * self.workload.units, unit=self.workload.unit,
+            units_per_s=per_s * self.workload.units,
+            unit=self.workload.unit,
             latency={
-                "mean": float(seen.everyone.mean()), **percentiles(seen.everyone),
+                "mean": float(seen.everyone.mean()),
+                **percentiles(seen.everyone),
                 "max": float(seen.everyone.max()),
             },
-            windows=tuple(windows), warm_up=dataclasses.asdict(warm_up),
-            first_call_s=self.first_call_s, open=None,
-            stages=watch.stages(seen.service), memory=watch.memory, gpu=watch.gpu,
+            windows=tuple(windows),
+            warm_up=dataclasses.asdict(warm_up),
+            first_call_s=self.first_call_s,
+            open=None,
+            stages=watch.stages(seen.service),
+            memory=watch.memory,
+            gpu=watch.gpu,
             joules_per_item=None if energy is None else energy / (items * len(seen.ends)),
             parity=tuple(parity.to_dict() for parity in self.parity),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what = parser.add_argument_group("what to measure: every combination of these lists")
     what.add_argument(
-        "--batch-size", default="1,auto", metavar="LIST",
+        "--batch-size",
+        default="1,auto",
+        metavar="LIST",
         help="items per request; auto: what predict finds to be the fastest (default: 1,auto)",
-    )  # fmt: skip
+    )
     what.add_argument("--length", metavar="LIST", help="of sequences (default: the model's)")
     what.add_argument("--size", metavar="LIST", help="of images, HxW (default: the model's)")
     what.add_argument("--device", default="auto", metavar="LIST", help="auto, cpu, cuda, cuda:N")
@@ -45,28 +47,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", default="onnxruntime", metavar="LIST", help="onnxruntime, torch, torch-compile"
     )
     what.add_argument(
-        "--concurrency", default="1,lanes", metavar="LIST",
+        "--concurrency",
+        default="1,lanes",
+        metavar="LIST",
         help="clients, each of which waits for its answer; lanes: one that sends many batches at "
         "once, as predict and scan do (default: 1,lanes)",
-    )  # fmt: skip
+    )
     what.add_argument(
-        "--rate", metavar="LIST",
+        "--rate",
+        metavar="LIST",
         help="also arrivals at random, requests per second, or 80%% of what the clients reached",
-    )  # fmt: skip
+    )
     how = parser.add_argument_group("how")
     how.add_argument(
-        "--threads", type=int, metavar="N",
+        "--threads",
+        type=int,
+        metavar="N",
         help="CPU threads of one call (default: what the job may use, shared by the clients)",
-    )  # fmt: skip
+    )
     how.add_argument("--seconds", type=float, default=3.0, help="of each measurement (default: 3)")
     how.add_argument(
-        "--warm-up", type=float, default=10.0, metavar="SECONDS",
+        "--warm-up",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
         help="at most, until the throughput is stable; 0 for none (default: 10)",
-    )  # fmt: skip
+    )
     how.add_argument(
-        "--data", default="golden", metavar="FASTA",
+        "--data",
+        default="golden",
+        metavar="FASTA",
         help="golden: the model's own examples; random; or letters of a FASTA file",
-    )  # fmt: skip
+    )
     how.add_argument("--seed", type=int, default=0, help="of inputs and arrivals (default: 0)")
     foreign = parser.add_argument_group("a third-party .onnx file")
     foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
@@ -77,10 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out.add_argument("--profile", action="store_true", help="say what each stage took")
     out.add_argument("--compare", metavar="OLD.json", help="how much faster than that run")
     out.add_argument(
-        "--fail-if-slower", metavar="P%",
+        "--fail-if-slower",
+        metavar="P%",
         help="exit 1 if a row is slower by more than that: the upper end of its ratio's 95%% "
         "interval is below 1 - P, or its rate was sustained and is not",
-    )  # fmt: skip
+    )
     out.add_argument("--quiet", action="store_true", help="do not say what is being measured")
     parser.set_defaults(wrong=parser.error)
 

@@ -91,8 +91,9 @@ def recognised(pairs: Sequence[Matched]) -> dict[str, Matched]:
 def pick(pairs: Sequence[Matched], count: int = _DRAWN) -> list[Matched]:
     """The motifs to draw: the best of each known one, then the most informative unlike any."""
     chosen = list(recognised(pairs).values())[:count]
-    rest: list[Matched] = [(motif, None) for motif, match in pairs
-                           if not is_recognised(motif, match)]  # fmt: skip
+    rest: list[Matched] = [
+        (motif, None) for motif, match in pairs if not is_recognised(motif, match)
+    ]
     rest.sort(key=lambda pair: -pair[0].information)
     return chosen + rest[: count - len(chosen)]
 

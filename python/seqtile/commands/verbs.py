@@ -9,9 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = [
-    "doctor", "kmers", "list_models", "motifs", "one_line", "predict", "scan", "segment",
-    "show_model", "verify_models",
-]  # fmt: skip
+    "doctor",
+    "kmers",
+    "list_models",
+    "motifs",
+    "one_line",
+    "predict",
+    "scan",
+    "segment",
+    "show_model",
+    "verify_models",
+]
 
 
 def one_line(error: Exception) -> str:

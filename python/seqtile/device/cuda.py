@@ -315,8 +315,14 @@ def _of_libraries(wheel: Wheel, driver: Driver, libraries: list[Library]) -> Ite
         )
 
 
-_WHEELS = {"cublas": "cublas", "cublasLt": "cublas", "cudart": "cuda-runtime",
-           "cufft": "cufft", "curand": "curand", "nvrtc": "cuda-nvrtc"}  # fmt: skip
+_WHEELS = {
+    "cublas": "cublas",
+    "cublasLt": "cublas",
+    "cudart": "cuda-runtime",
+    "cufft": "cufft",
+    "curand": "curand",
+    "nvrtc": "cuda-nvrtc",
+}
 
 
 def _reinstall(wheel: Wheel, driver: Driver, libraries: list[Library]) -> str:
@@ -331,8 +337,10 @@ def _reinstall(wheel: Wheel, driver: Driver, libraries: list[Library]) -> str:
         if stem.startswith("onnxruntime"):
             return f"pip install --force-reinstall --no-deps onnxruntime-gpu=={wheel.version}"
         if known is None:
-            return f"pip install '{GPU_WHEEL}=={wheel.version}'" if wheel.version else (
-                install_command(driver)
-            )  # fmt: skip
+            return (
+                f"pip install '{GPU_WHEEL}=={wheel.version}'"
+                if wheel.version
+                else (install_command(driver))
+            )
         pins.append(f"{name}=={known}")
     return f"pip install --force-reinstall --no-deps {' '.join(dict.fromkeys(pins))}"

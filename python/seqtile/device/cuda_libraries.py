@@ -30,8 +30,15 @@ __all__ = [
 _PROVIDER = "libonnxruntime_providers_cuda.so"
 _CUFFT = {"11": "10", "12": "11", "13": "12"}  # by major version of CUDA
 _CUDNN = "9"
-_CUDNN_PARTS = ("graph", "ops", "cnn", "adv", "heuristic", "engines_precompiled",
-                "engines_runtime_compiled")  # fmt: skip
+_CUDNN_PARTS = (
+    "graph",
+    "ops",
+    "cnn",
+    "adv",
+    "heuristic",
+    "engines_precompiled",
+    "engines_runtime_compiled",
+)
 
 
 def runtime_wheels() -> dict[str, str]:

@@ -11,9 +11,18 @@ __all__ = ["pixel_size"]
 
 # Units of OME-XML and ImageJ in micrometres.
 UNITS = {
-    "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0,
-    "micrometer": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25400.0,
-}  # fmt: skip
+    "nm": 1e-3,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "\\u00b5m": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "mm": 1e3,
+    "cm": 1e4,
+    "inch": 25400.0,
+}
 RESOLUTION_UNITS = {2: 25400.0, 3: 1e4}  # of the tag ResolutionUnit: inch, centimetre
 # Coarser resolution tags than this are those of a screen or a printer (72 to 1000 per inch).
 COARSEST = 25.0

@@ -31,8 +31,29 @@ __all__ = ["is_tiff", "open_tiff"]
 MIN_IS_WHITE, MIN_IS_BLACK, RGB, PALETTE, CMYK, YCBCR = 0, 1, 2, 3, 5, 6
 JPEG = {6, 7, 33007, 34892}  # the compressions whose decoder turns YCbCr to RGB
 # The tags that say what and where the pixels are.
-STRUCTURE = {256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325,
-             338, 339, 347, 530}  # fmt: skip
+STRUCTURE = {
+    256,
+    257,
+    258,
+    259,
+    262,
+    266,
+    273,
+    277,
+    278,
+    279,
+    284,
+    317,
+    320,
+    322,
+    323,
+    324,
+    325,
+    338,
+    339,
+    347,
+    530,
+}
 ALPHA = {1, 2}  # of the tag ExtraSamples: associated, unassociated
 
 # tifffile reports oddities to its logger, which without any handler prints them.

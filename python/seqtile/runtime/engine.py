@@ -75,8 +75,11 @@ class Engine:
         source: str = "model",
     ) -> None:
         options: dict[str, Any] = {
-            "threads": threads, "precision": precision, "graphs": graphs, "source": source
-        }  # fmt: skip
+            "threads": threads,
+            "precision": precision,
+            "graphs": graphs,
+            "source": source,
+        }
         if device == "auto":
             self._sessions = [open_session(model, device, **options)]
         else:

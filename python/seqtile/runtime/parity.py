@@ -153,12 +153,22 @@ def compare(
             changed = 0 if first is None else int(np.sum(first != second))
             rows.append(
                 ParityRow(
-                    tensor.name, n, size, optimization, provider, precision, error, relative,
-                    limit, bool(error <= limit and changed <= CHANGED[precision] * count),
+                    tensor.name,
+                    n,
+                    size,
+                    optimization,
+                    provider,
+                    precision,
+                    error,
+                    relative,
+                    limit,
+                    bool(error <= limit and changed <= CHANGED[precision] * count),
                     reference="torch" if case is own else "onnxruntime fp32",
-                    emulated=emulated, decisions=count, changed=changed,
+                    emulated=emulated,
+                    decisions=count,
+                    changed=changed,
                 )
-            )  # fmt: skip
+            )
     return rows
 
 

@@ -171,11 +171,13 @@ class _Run(Generic[T, R]):
         self.alive = len(runners)
         self.threads = [
             threading.Thread(
-                target=self._lane, args=(Lane(runner, profile, self.stop),),
-                name=f"seqtile lane {i}", daemon=True,
+                target=self._lane,
+                args=(Lane(runner, profile, self.stop),),
+                name=f"seqtile lane {i}",
+                daemon=True,
             )
             for i, runner in enumerate(runners)
-        ]  # fmt: skip
+        ]
         profile.lanes = max(profile.lanes, len(runners))
         for thread in self.threads:
             thread.start()

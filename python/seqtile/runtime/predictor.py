@@ -410,9 +410,14 @@ class Predictor:
             The model takes sequences, or has no embedding to give.
         """
         for block in self.image_blocks(
-            paths, batch_size=batch_size, crop=crop, resize=resize, embed=embed, failed=failed,
+            paths,
+            batch_size=batch_size,
+            crop=crop,
+            resize=resize,
+            embed=embed,
+            failed=failed,
             profile=profile,
-        ):  # fmt: skip
+        ):
             yield from block
 
     def image_blocks(

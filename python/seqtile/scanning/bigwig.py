@@ -45,13 +45,17 @@ _INDEX_LEAF = np.dtype([*_BOUNDS, ("offset", "<u8"), ("size", "<u8")])
 _INDEX_NODE = np.dtype([*_BOUNDS, ("child", "<u8")])
 _RECORD = np.dtype(
     [
-        ("chrom", "<u4"), ("start", "<u4"), ("end", "<u4"), ("bases", "<u4"),
-        ("min", "<f4"), ("max", "<f4"), ("sum", "<f4"), ("squares", "<f4"),
+        ("chrom", "<u4"),
+        ("start", "<u4"),
+        ("end", "<u4"),
+        ("bases", "<u4"),
+        ("min", "<f4"),
+        ("max", "<f4"),
+        ("sum", "<f4"),
+        ("squares", "<f4"),
     ]
-)  # fmt: skip
-_MERGES = {
-    "bases": np.add, "min": np.minimum, "max": np.maximum, "sum": np.add, "squares": np.add
-}  # fmt: skip
+)
+_MERGES = {"bases": np.add, "min": np.minimum, "max": np.maximum, "sum": np.add, "squares": np.add}
 
 
 class BigWigTrack:
@@ -112,10 +116,15 @@ class BigWigTrack:
                 self._data.add(bounds, head + scores[first:last].astype("<f4").tobytes())
         values = scores.astype(np.float64)
         finest = {
-            "chrom": np.broadcast_to(chrom, len(known)), "start": starts, "end": ends,
-            "bases": widths, "min": scores, "max": scores,
-            "sum": widths * values, "squares": widths * values**2,
-        }  # fmt: skip
+            "chrom": np.broadcast_to(chrom, len(known)),
+            "start": starts,
+            "end": ends,
+            "bases": widths,
+            "min": scores,
+            "max": scores,
+            "sum": widths * values,
+            "squares": widths * values**2,
+        }
         self._bases += int(widths.sum())
         self._min = min(self._min, float(scores.min()))
         self._max = max(self._max, float(scores.max()))
@@ -147,10 +156,20 @@ class BigWigTrack:
         largest = max(s.largest for s in (self._data, *(z.sections for z in self._zooms)))
         self._file.write(
             _HEADER.pack(
-                _MAGIC, 4, len(headers), self._chroms_at, self._data_at, index_at, 0, 0, 0,
-                self._chroms_at - _SUMMARY.size, largest, 0,
+                _MAGIC,
+                4,
+                len(headers),
+                self._chroms_at,
+                self._data_at,
+                index_at,
+                0,
+                0,
+                0,
+                self._chroms_at - _SUMMARY.size,
+                largest,
+                0,
             )
-        )  # fmt: skip
+        )
         self._file.write(b"".join(headers).ljust(_LEVELS * _ZOOM_HEADER.size, b"\0"))
         low, high = (self._min, self._max) if self._bases else (0.0, 0.0)
         self._file.write(_SUMMARY.pack(self._bases, low, high, self._sum, self._squares))

@@ -101,8 +101,11 @@ class TrackFigure:
         left_out = f"; {self._left_out} shorter sequences not drawn" if self._left_out else ""
         figure.suptitle(
             f"{self._title}\n{self._detail}{left_out}",
-            x=0.01, ha="left", fontsize=9, color=_MUTED,
-        )  # fmt: skip
+            x=0.01,
+            ha="left",
+            fontsize=9,
+            color=_MUTED,
+        )
         canvas.print_figure(self._path, format="png")
 
     def abort(self) -> None:
@@ -143,5 +146,7 @@ class TrackFigure:
         count = len(panel.peaks)
         axis.set_title(
             f"{panel.name}   {count} peak{'' if count == 1 else 's'}   ({unit})",
-            loc="left", fontsize=7.5, pad=2,
-        )  # fmt: skip
+            loc="left",
+            fontsize=7.5,
+            pad=2,
+        )

@@ -254,9 +254,14 @@ class Scan:
             after = windows.stop * self.stride + self._offset
             if windows:
                 yield ScanBlock(
-                    chrom, max(start, first), min(end, after), first, self.stride,
-                    piece.scores, piece.strands,
-                )  # fmt: skip
+                    chrom,
+                    max(start, first),
+                    min(end, after),
+                    first,
+                    self.stride,
+                    piece.scores,
+                    piece.strands,
+                )
 
     def _reduced(self, interval: Interval, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
         chrom, start, end = interval

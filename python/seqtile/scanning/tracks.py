@@ -67,8 +67,13 @@ class PeakTrack:
             self._count += 1
             score = min(1000, max(0, int(peak.score * 1000)))
             fields: list[Any] = [
-                peak.chrom, peak.start, peak.end, f"peak_{self._count}", score, peak.strand
-            ]  # fmt: skip
+                peak.chrom,
+                peak.start,
+                peak.end,
+                f"peak_{self._count}",
+                score,
+                peak.strand,
+            ]
             if self._narrow:
                 # signalValue, then p and q values (-1: none), then the summit from the start.
                 fields += [f"{peak.score:.6g}", -1, -1, peak.summit - peak.start]

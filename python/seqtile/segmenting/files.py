@@ -151,9 +151,13 @@ def segment_files(
     works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
     for work in segmented(
-        predictor, works, options.batch_size, failures=IMAGE_FAILURES, progress=progress,
+        predictor,
+        works,
+        options.batch_size,
+        failures=IMAGE_FAILURES,
+        progress=progress,
         profile=profile,
-    ):  # fmt: skip
+    ):
         with work:
             try:
                 report = _written(work, targets(Path(work.name)))

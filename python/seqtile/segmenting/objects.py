@@ -58,9 +58,11 @@ class ObjectTable:
         # Before the first pixel: nothing is smaller, or larger.
         most = np.iinfo(np.int64).max
         self._box = {
-            "y0": np.full(count, most), "y1": np.zeros(count, np.int64),
-            "x0": np.full(count, most), "x1": np.zeros(count, np.int64),
-        }  # fmt: skip
+            "y0": np.full(count, most),
+            "y1": np.zeros(count, np.int64),
+            "x0": np.full(count, most),
+            "x1": np.zeros(count, np.int64),
+        }
         self._channels: list[_Levels] | None = None
         self._probability: _Levels | None = None
 

@@ -88,6 +88,10 @@ def _label(axis: Any, motif: Motif, known: Match | None, *, turned: bool) -> Non
     axis.axvspan(covered[0] - 0.5, covered[-1] + 0.5, color=_FAINT, zorder=-10)
     axis.set_title(
         f"{known.target.name}  {known.similarity:.2f}",
-        loc="left", fontsize=9, color=_INK, fontweight="bold", pad=3,
-    )  # fmt: skip
+        loc="left",
+        fontsize=9,
+        color=_INK,
+        fontweight="bold",
+        pad=3,
+    )
     axis.set_title(detail, loc="right", fontsize=6.5, color=_MUTED, pad=3)

@@ -149,6 +149,7 @@ class _Reader:
         if len(values) != 4:
             raise self.fail(f"motif {name}: expected 4 probabilities, found {text.strip()[:60]!r}")
         if not all(0 <= value <= 1 for value in values) or abs(sum(values) - 1) > SUM:
-            raise self.fail(f"motif {name}: expected probabilities that sum to 1, "
-                            f"found {text.strip()[:60]!r}")  # fmt: skip
+            raise self.fail(
+                f"motif {name}: expected probabilities that sum to 1, found {text.strip()[:60]!r}"
+            )
         return values

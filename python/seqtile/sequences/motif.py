@@ -15,9 +15,22 @@ __all__ = ["LETTERS", "SUM", "Alphabet", "Motif"]
 Alphabet = Literal["dna", "rna"]
 LETTERS: dict[Alphabet, str] = {"dna": "ACGT", "rna": "ACGU"}
 _IUPAC = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT",
-    "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
+    "A": "A",
+    "C": "C",
+    "G": "G",
+    "T": "T",
+    "R": "AG",
+    "Y": "CT",
+    "S": "CG",
+    "W": "AT",
+    "K": "GT",
+    "M": "AC",
+    "B": "CGT",
+    "D": "AGT",
+    "H": "ACT",
+    "V": "ACG",
+    "N": "ACGT",
+}
 _DEGENERATE = {letters: code for code, letters in _IUPAC.items()}
 _EXACT = 1e-9  # two probabilities closer than that are equal
 SUM = 0.01  # how far the probabilities of a column may be from 1 in a file
@@ -68,8 +81,9 @@ class Motif:
         table.setflags(write=False)
         object.__setattr__(self, "probabilities", table)
         if table.ndim != 2 or table.shape[0] != 4 or table.shape[1] == 0:
-            raise ShapeError(f"motif {self.name}: expected probabilities of shape (4, w), "
-                             f"found {table.shape}")  # fmt: skip
+            raise ShapeError(
+                f"motif {self.name}: expected probabilities of shape (4, w), found {table.shape}"
+            )
         if not self.name or len(self.name.split()) != 1 or len(self.label.split()) > 1:
             raise ValueError(f"motif {self.name!r}, {self.label!r}: expected names without blanks")
         if self.alphabet not in LETTERS:
