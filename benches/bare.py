@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from seqtile.runtime.zoo import model_folder
+from seqtile.models.zoo import model_folder
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADED = f"bare onnxruntime, one session, {CORES} threads"

@@ -18,9 +18,9 @@ import pytest
 
 from benches.bare import THREADED, Bare, cut
 from benches.compare import peers, record, speed_ratio
-from seqtile.scanning.bigwig import BigWigTrack
 from seqtile.scanning.peaks import PeakCaller
 from seqtile.scanning.scanner import ScanBlock
+from seqtile.scanning.tracks.bigwig import BigWigTrack
 
 BASES, BLOCK = 2_000_000, 1 << 16
 MODEL, WINDOW = "jund-cnn-seq", 101

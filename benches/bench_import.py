@@ -27,7 +27,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTEC
 # The least that `seqtile doctor` has to do to know that a graph runs.
 _SESSION = """
 import onnxruntime
-from seqtile.runtime.zoo import model_folder
+from seqtile.models.zoo import model_folder
 onnxruntime.InferenceSession(model_folder("jund-mlp") / "model.onnx")
 """
 

@@ -17,10 +17,10 @@ import pytest
 from benches.compare import peers, record, speed_ratio
 from benches.sequences import genome_letters
 from seqtile import read_fasta
-from seqtile.runtime.prediction import PredictionBlock
-from seqtile.runtime.rows import Rows
+from seqtile.fasta.reader import FastaInput
+from seqtile.models.prediction import PredictionBlock
+from seqtile.models.rows import Rows
 from seqtile.sequences.batch import Alphabet, SequenceBatch
-from seqtile.sequences.fasta import FastaInput
 
 RECORDS = 300_000
 LENGTH = 101

@@ -27,9 +27,9 @@ sys.path.insert(0, str(FOLDER.parent))
 import seqtile  # noqa: E402
 from benches import gpu_engines, gpu_parity, gpu_speed, machine  # noqa: E402
 from benches.gpu_report import Context, Measure, Section, document, guarded, write  # noqa: E402
-from seqtile.device.cuda import check_cuda  # noqa: E402
-from seqtile.device.nvml import Meter, read_management  # noqa: E402
-from seqtile.runtime.certificate import ParityRow  # noqa: E402
+from seqtile.machine.cuda import check_cuda  # noqa: E402
+from seqtile.machine.nvml import Meter, read_management  # noqa: E402
+from seqtile.models.certificate import ParityRow  # noqa: E402
 
 PACKAGES = ["onnxruntime-gpu", "onnxruntime", "onnx", "torch", "numpy"]
 

@@ -11,11 +11,11 @@ import seqtile
 from benches.gpu_inputs import rate, shuffled
 from benches.gpu_report import Context, Section, in_time, item
 from benches.gpu_speed import answers, session, sizes
-from seqtile.device.binding import BoundRunner
-from seqtile.device.session import Session
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.pipeline import Profile
-from seqtile.runtime.zoo import model_folder
+from seqtile.execution.cuda.binding import BoundRunner
+from seqtile.execution.pipeline import Profile
+from seqtile.execution.session import Session
+from seqtile.models.loading import model_bytes
+from seqtile.models.zoo import model_folder
 
 ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "rbp-cnn")
 TORCH_MODELS = (

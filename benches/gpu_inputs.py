@@ -11,7 +11,7 @@ import numpy as np
 
 import seqtile
 from benches.compare import seconds
-from seqtile.runtime.zoo import model_folder
+from seqtile.models.zoo import model_folder
 
 Feeds = dict[str, Any]
 
@@ -58,7 +58,7 @@ def resident(runner: Any, feeds: Feeds, outputs: tuple[str, ...], *, least_s: fl
     Parameters
     ----------
     runner
-        A `seqtile.device.binding.BoundRunner`.
+        A `seqtile.execution.cuda.binding.BoundRunner`.
     least_s
         Time of one measurement; the median of three counts.
     """

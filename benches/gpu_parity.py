@@ -11,11 +11,11 @@ import numpy as np
 
 import seqtile
 from benches.gpu_report import Context, Section, in_time, item, write
-from seqtile.device.session import Session
-from seqtile.runtime.certificate import ParityRow, worst
-from seqtile.runtime.loading import model_bytes, read_golden
-from seqtile.runtime.parity import compare
-from seqtile.runtime.zoo import model_folder
+from seqtile.execution.session import Session
+from seqtile.models.certificate import ParityRow, worst
+from seqtile.models.loading import model_bytes, read_golden
+from seqtile.models.parity import compare
+from seqtile.models.zoo import model_folder
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PARITY_HEAD = (

@@ -23,7 +23,7 @@ class Context:
     models
         Names of shipped models.
     precisions
-        Of `seqtile.runtime.certificate.PRECISIONS`.
+        Of `seqtile.models.certificate.PRECISIONS`.
     quick
         Few batch sizes, little work.
     deadline

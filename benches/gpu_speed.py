@@ -20,12 +20,12 @@ from benches.gpu_inputs import (
 )
 from benches.gpu_peak import flop, peak
 from benches.gpu_report import Context, Section, in_time, item
-from seqtile.device.binding import BoundRunner
-from seqtile.device.nvml import Meter
-from seqtile.device.session import Session
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.pipeline import Profile
-from seqtile.runtime.zoo import model_folder
+from seqtile.execution.cuda.binding import BoundRunner
+from seqtile.execution.pipeline import Profile
+from seqtile.execution.session import Session
+from seqtile.machine.nvml import Meter
+from seqtile.models.loading import model_bytes
+from seqtile.models.zoo import model_folder
 
 TARGET = 0.9
 MOST_WORK = 3e12  # flop of a batch: some 50 ms

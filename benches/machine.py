@@ -115,7 +115,7 @@ def describe() -> list[str]:
     """The machine, a fact a line."""
     import seqtile
     from seqtile import _core
-    from seqtile.machine import cpu_info, processor_name
+    from seqtile.machine.processor import cpu_info, processor_name
 
     info = cpu_info()
     flags = (info.get("flags") or info.get("Features") or "").split()

@@ -17,14 +17,14 @@ import pytest
 
 import seqtile
 from seqtile import ModelCard
-from seqtile.device.session import LEVELS, Session
-from seqtile.runtime.cards import METADATA_KEY
-from seqtile.runtime.certificate import Certificate, tolerances
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.parity import decide
-from seqtile.runtime.zoo import read_card
+from seqtile.execution.session import LEVELS, Session
+from seqtile.models.card import METADATA_KEY
+from seqtile.models.certificate import Certificate, tolerances
+from seqtile.models.loading import model_bytes
+from seqtile.models.parity import decide
+from seqtile.models.zoo import read_card
 from tests.python.models import sha256
-from training.certify import variant
+from training.export.certify import variant
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("exported/*/card.json"))
 BATCHES = (1, 2, 7, 64)

@@ -25,20 +25,20 @@ from .sequences.sequence import decode, encode, one_hot, reverse_complement, win
 
 if TYPE_CHECKING:
     from .example import example_path
+    from .fasta.faidx import Fasta
+    from .fasta.reader import Record, read_fasta
     from .images.reading import find_images, open_image, read_image
     from .images.scaling import scale
     from .images.stitching import Stitcher, stitch
     from .images.tiling import TilePlan, Tiles, tile
-    from .runtime.cards import ModelCard
-    from .runtime.inputs import InputSpec
-    from .runtime.loading import load
-    from .runtime.predictor import Predictor
-    from .runtime.zoo import card, list_models
+    from .models.card import ModelCard
+    from .models.inputs import InputSpec
+    from .models.loading import load
+    from .models.predictor import Predictor
+    from .models.zoo import card, list_models
     from .scanning.scanner import ScanBlock, scan
     from .segmenting.options import SegmentOptions
     from .segmenting.segmentation import Segmented, segment
-    from .sequences.faidx import Fasta
-    from .sequences.fasta import Record, read_fasta
     from .sequences.kmers import (
         KmerCounter,
         KmerTable,
@@ -55,13 +55,13 @@ __version__ = "0.1.0"
 
 # Imported when first used, so that `import seqtile` costs next to nothing beside numpy.
 _LAZY = {
-    "Fasta": "sequences.faidx",
-    "InputSpec": "runtime.inputs",
+    "Fasta": "fasta.faidx",
+    "InputSpec": "models.inputs",
     "KmerCounter": "sequences.kmers",
     "KmerTable": "sequences.kmers",
-    "ModelCard": "runtime.cards",
-    "Predictor": "runtime.predictor",
-    "Record": "sequences.fasta",
+    "ModelCard": "models.card",
+    "Predictor": "models.predictor",
+    "Record": "fasta.reader",
     "ScanBlock": "scanning.scanner",
     "SegmentOptions": "segmenting.options",
     "Segmented": "segmenting.segmentation",
@@ -69,18 +69,18 @@ _LAZY = {
     "TilePlan": "images.tiling",
     "Tiles": "images.tiling",
     "canonical_kmers": "sequences.kmers",
-    "card": "runtime.zoo",
+    "card": "models.zoo",
     "example_path": "example",
     "find_images": "images.reading",
     "kmer_codes": "sequences.kmers",
     "kmer_counts": "sequences.kmers",
     "kmer_matrix": "sequences.kmers",
     "kmer_strings": "sequences.kmers",
-    "list_models": "runtime.zoo",
-    "load": "runtime.loading",
+    "list_models": "models.zoo",
+    "load": "models.loading",
     "minimizers": "sequences.kmers",
     "open_image": "images.reading",
-    "read_fasta": "sequences.fasta",
+    "read_fasta": "fasta.reader",
     "read_image": "images.reading",
     "scale": "images.scaling",
     "scan": "scanning.scanner",

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import __version__, _core
-from .device.cuda import cuda_indices, examine_cuda, install_command
 from .errors import ProviderError, SeqtileError
-from .machine import cpu_info, processor_name
-from .runtime.zoo import list_models, model_folder
+from .machine.cuda import cuda_indices, examine_cuda, install_command
+from .machine.processor import cpu_info, processor_name
+from .models.zoo import list_models, model_folder
 
 __all__ = ["Diagnosis", "diagnose", "probe"]
 
@@ -125,8 +125,8 @@ def diagnose(device: str = "auto") -> Diagnosis:
     _clashes(versions, found, cuda=device not in ("cpu", "auto"))
     cuda, answers, death = _examine("cuda" if device in ("auto", "cpu") else device)
     try:
-        from .device import session  # noqa: F401
-        from .threads import thread_count
+        from .execution import session  # noqa: F401
+        from .machine.threads import thread_count
     except ImportError as error:
         found.add(*_no_runtime(error.__cause__ or error, versions, device, cuda))
     else:
@@ -261,7 +261,7 @@ def _has_card(cuda: dict[str, Any] | None) -> bool:
 
 
 def _try(device: str, model: str | None) -> str:
-    from .runtime.loading import load
+    from .models.loading import load
 
     if model is None:
         return "the package holds no model to try: pip install --force-reinstall seqtile"
@@ -342,6 +342,6 @@ def probe(device: str) -> None:
 
 
 def _nodes(device: str, model: str) -> dict[str, int]:
-    from .device.node_providers import nodes_by_provider
+    from .execution.node_providers import nodes_by_provider
 
     return nodes_by_provider(model_folder(model), device)

@@ -16,9 +16,9 @@ import pytest
 import seqtile
 from benches import gpu, gpu_engines, gpu_inputs, gpu_parity, gpu_peak, gpu_speed
 from benches.gpu_report import Context, Section, cell, document, guarded
-from seqtile.device.session import Session
-from seqtile.runtime.certificate import ParityRow
-from seqtile.runtime.zoo import model_folder
+from seqtile.execution.session import Session
+from seqtile.models.certificate import ParityRow
+from seqtile.models.zoo import model_folder
 
 CONTEXT = Context("cpu", ("jund-cnn-seq", "bloodmnist-cnn-pool"), ("fp32",), quick=True)
 

@@ -13,14 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.runtime.cards import (
-    METADATA_KEY,
-    Metric,
-    ModelCard,
-    Segmentation,
-    TensorSpec,
-    Threshold,
-)
+from seqtile.models.card import METADATA_KEY, Metric, ModelCard, Segmentation, TensorSpec, Threshold
 
 Axis = int | str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtile.sequences.motifs import Motif
+from seqtile.motifs.matching import Motif
 
 HEAD = "MEME version 5\n\nALPHABET= ACGT\n\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtile.runtime.zoo import model_folder as shipped_folder
+from seqtile.models.zoo import model_folder as shipped_folder
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import counts_model, model_folder

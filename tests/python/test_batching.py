@@ -16,7 +16,7 @@ import pytest
 import seqtile
 from seqtile import Predictor
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.runtime.batching import Tuner, cache_file, tuner_for
+from seqtile.execution.batching import Tuner, cache_file, tuner_for
 from tests.python.models import model_folder
 
 

@@ -24,8 +24,8 @@ from seqtile.bench.plan import Plan, Rate
 from seqtile.bench.rows import Row
 from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
-from seqtile.runtime.certificate import SHARE
-from seqtile.runtime.pipeline import Profile
+from seqtile.execution.pipeline import Profile
+from seqtile.models.certificate import SHARE
 from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)

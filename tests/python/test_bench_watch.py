@@ -8,7 +8,7 @@ import pytest
 from seqtile.bench import watch as bench_watch
 from seqtile.bench.machine import PeakMemory, machine, versions
 from seqtile.bench.watch import Watch
-from seqtile.device.nvml import Usage
+from seqtile.machine.nvml import Usage
 
 USAGES = {
     0: Usage(2.0, 4, 50.0, 1000, 100.0, 50.0),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from seqtile import Fasta, read_fasta
 from seqtile.errors import FastaIndexError, FastaParseError
-from seqtile.sequences.contigs import open_contigs
+from seqtile.fasta.contigs import open_contigs
 
 END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 

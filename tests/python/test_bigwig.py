@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqtile import ScanBlock
-from seqtile.scanning import bigwig
-from seqtile.scanning.bigwig import BigWigTrack
+from seqtile.scanning.tracks import bigwig
+from seqtile.scanning.tracks.bigwig import BigWigTrack
 
 Interval = tuple[int, int, float]
 

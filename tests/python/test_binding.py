@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from seqtile.device import binding
-from seqtile.device.binding import BoundRunner
-from seqtile.device.memory import Block, HostMemory
-from seqtile.device.session import Session
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.runtime.pipeline import Profile
+from seqtile.execution.cuda import binding
+from seqtile.execution.cuda.binding import BoundRunner
+from seqtile.execution.cuda.memory import Block, HostMemory
+from seqtile.execution.pipeline import Profile
+from seqtile.execution.session import Session
 from tests.python.feeds import SHIPPED, model_bytes, random_feeds
 from tests.python.models import (
     counts_model,

@@ -11,7 +11,7 @@ import pytest
 
 from seqtile import ModelCard
 from seqtile.errors import ModelCardError
-from seqtile.runtime.cards import Baseline
+from seqtile.models.card import Baseline
 from tests.python.models import CARD, COLOUR_CARD, IMAGE_CARD
 
 

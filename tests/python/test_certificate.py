@@ -12,9 +12,9 @@ import pytest
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.runtime.cards import TensorSpec
-from seqtile.runtime.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
-from seqtile.runtime.parity import cases, compare, decide, difference
+from seqtile.models.card import TensorSpec
+from seqtile.models.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
+from seqtile.models.parity import cases, compare, decide, difference
 from tests.python.models import CARD, COLOUR_CARD, GOLDEN, IMAGE_CARD, RICH_CARD, motif_score
 
 ROW = ParityRow(

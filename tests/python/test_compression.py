@@ -17,7 +17,7 @@ import pytest
 
 from seqtile import read_fasta
 from seqtile.errors import FastaParseError
-from seqtile.sequences import compression
+from seqtile.fasta import compression
 
 zstd = pytest.importorskip("backports.zstd")
 

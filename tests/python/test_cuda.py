@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 import seqtile
-from seqtile.device import binding
-from seqtile.device.binding import BoundRunner
-from seqtile.device.placement import OF_SHAPES
-from seqtile.device.session import Session
 from seqtile.errors import OutOfMemoryError, ProviderError
+from seqtile.execution.cuda import binding
+from seqtile.execution.cuda.binding import BoundRunner
+from seqtile.execution.cuda.placement import OF_SHAPES
+from seqtile.execution.session import Session
 from tests.python.feeds import EXPORTED, SHIPPED, model_bytes, random_feeds
 
 

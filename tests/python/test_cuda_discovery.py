@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from seqtile.device.cuda import cuda_indices
-from seqtile.device.cuda_libraries import needed
-from seqtile.device.nvml import Meter
+from seqtile.machine.cuda import cuda_indices
+from seqtile.machine.cuda_libraries import needed
+from seqtile.machine.nvml import Meter
 from tests.python.fake_cuda import (
     CARD,
     Machine,
@@ -123,7 +123,7 @@ def test_an_empty_file(tmp_path: Path) -> None:
 
 # the driver
 
-DRIVER = "from seqtile.device.cuda_driver import *\nfrom dataclasses import asdict\n"
+DRIVER = "from seqtile.machine.driver import *\nfrom dataclasses import asdict\n"
 
 
 def test_the_driver(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_where_libraries_come_from(tmp_path: Path, libraries: Path) -> None:
     (tmp_path / "cuda-13").symlink_to(tmp_path / "toolkit")
     folders = f"{machine.driver}:{tmp_path}/cuda-13/lib/"
     code = (
-        "import json; from seqtile.device.cuda import examine_cuda;"
+        "import json; from seqtile.machine.cuda import examine_cuda;"
         "print(json.dumps(examine_cuda().to_dict()))"
     )
     result = machine.run("-c", code, LD_LIBRARY_PATH=folders)
@@ -185,7 +185,7 @@ def test_a_build_without_build_information(tmp_path: Path, libraries: Path) -> N
     machine.add_distribution("onnxruntime", "1.31.1", [])
     (machine.site / "onnxruntime" / "capi" / "build_and_package_info.py").unlink()
     code = (
-        "import json; from dataclasses import asdict; from seqtile.device.cuda_libraries import *;"
+        "import json; from dataclasses import asdict; from seqtile.machine.cuda_libraries import *;"
         "print(json.dumps(asdict(read_wheel())))"
     )
     found = json.loads(machine.run("-c", code).stdout)
@@ -194,7 +194,7 @@ def test_a_build_without_build_information(tmp_path: Path, libraries: Path) -> N
 
 # the meter
 
-METER = "from seqtile.device.nvml import *\nimport time\n"
+METER = "from seqtile.machine.nvml import *\nimport time\n"
 
 
 def test_the_meter_reads_the_card_that_cuda_means(tmp_path: Path) -> None:

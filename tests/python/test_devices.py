@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from seqtile.device.devices import CPU, CUDA, check_precision, parse_devices, providers
-from seqtile.device.failures import explain, is_out_of_memory, load_failure, reason
-from seqtile.device.placement import graphs_verdict
 from seqtile.errors import OutOfMemoryError, ProviderError
+from seqtile.execution.cuda.placement import graphs_verdict
+from seqtile.execution.failures import explain, is_out_of_memory, load_failure, reason
+from seqtile.machine.devices import CPU, CUDA, check_precision, parse_devices, providers
 
 # names
 

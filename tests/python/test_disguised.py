@@ -20,13 +20,13 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from seqtile.device import binding
-from seqtile.device import session as module
-from seqtile.device.binding import BoundRunner
-from seqtile.device.memory import CudaMemory
-from seqtile.device.session import Session
 from seqtile.errors import ModelIntegrityError, OutOfMemoryError, ProviderError
-from seqtile.runtime.pipeline import Profile
+from seqtile.execution import session as module
+from seqtile.execution.cuda import binding
+from seqtile.execution.cuda.binding import BoundRunner
+from seqtile.execution.cuda.memory import CudaMemory
+from seqtile.execution.pipeline import Profile
+from seqtile.execution.session import Session
 from tests.python.feeds import model_bytes, random_feeds
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")

@@ -10,12 +10,12 @@ import pytest
 
 import seqtile
 from seqtile import _core, doctor
-from seqtile.device.cuda import check_cuda
-from seqtile.device.node_providers import nodes_by_provider
 from seqtile.doctor import diagnose
 from seqtile.errors import ProviderError
-from seqtile.runtime.zoo import list_models, model_folder
-from seqtile.threads import thread_count
+from seqtile.execution.node_providers import nodes_by_provider
+from seqtile.machine.cuda import check_cuda
+from seqtile.machine.threads import thread_count
+from seqtile.models.zoo import list_models, model_folder
 from tests.python.command import check_refused
 from tests.python.command import seqtile as run
 

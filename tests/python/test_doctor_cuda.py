@@ -105,7 +105,7 @@ def check(machine: Machine, device: str, problem: str, mend: str, **environment:
     assert found["mend"] == mend
     assert found["devices"][device] == f"{said}: {mend}"
     # What `seqtile.load` would say: the same, as one line.
-    code = f"from seqtile.device.cuda import check_cuda; check_cuda({device!r})"
+    code = f"from seqtile.machine.cuda import check_cuda; check_cuda({device!r})"
     result = machine.run("-c", code, **environment)
     assert result.stderr.splitlines()[-1].endswith(f"ProviderError: {said}: {mend}")
     assert result.stdout == ""

@@ -29,7 +29,7 @@ from seqtile.errors import (
     FastaParseError,
     IntervalError,
 )
-from seqtile.sequences.contigs import open_contigs
+from seqtile.fasta.contigs import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())

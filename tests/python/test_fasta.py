@@ -19,8 +19,8 @@ from Bio import SeqIO
 
 from seqtile import Fasta, example_path, read_fasta
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
-from seqtile.sequences import compression
-from seqtile.sequences.contigs import open_contigs
+from seqtile.fasta import compression
+from seqtile.fasta.contigs import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
 EXPECTED = json.loads((DATA / "expected.json").read_text())

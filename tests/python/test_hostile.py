@@ -18,7 +18,7 @@ import pytest
 
 from seqtile import Fasta, read_fasta
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
-from seqtile.sequences.contigs import open_contigs
+from seqtile.fasta.contigs import open_contigs
 
 MB = 1 << 20
 # Records, letters, the error if any, and the peak of this process image alone.

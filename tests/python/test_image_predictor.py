@@ -10,7 +10,7 @@ import pytest
 import seqtile
 from seqtile import Predictor
 from seqtile.errors import ShapeError
-from seqtile.runtime.execution import Execution
+from seqtile.execution.executor import Execution
 from tests.python.models import colour_folder, image_folder, image_mean, model_folder
 
 

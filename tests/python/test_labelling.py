@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seqtile import OutputError, ShapeError
-from seqtile.runtime.cards import Segmentation
+from seqtile.models.card import Segmentation
 from seqtile.segmenting.label_rows import LabelRows, runs_of
 from seqtile.segmenting.labelling import LabelMap, StripLabeller, label_objects
 
@@ -232,7 +232,7 @@ import sys
 from pathlib import Path
 import numpy as np
 import seqtile.segmenting.overlay
-from seqtile.runtime.cards import Segmentation
+from seqtile.models.card import Segmentation
 from seqtile.segmenting.labelling import StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable, write_objects

@@ -13,7 +13,7 @@ import pytest
 
 import seqtile
 from seqtile.errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
-from seqtile.runtime.cards import TensorSpec
+from seqtile.models.card import TensorSpec
 from tests.python.models import CARD, GOLDEN, model_folder, motif_model, sha256, write_card
 
 
@@ -72,7 +72,7 @@ def test_truncated_model(folder: Path) -> None:
 
 
 def test_swapped_model(folder: Path) -> None:
-    shipped = seqtile.runtime.zoo.model_folder("jund-cnn-seq")
+    shipped = seqtile.models.zoo.model_folder("jund-cnn-seq")
     shutil.copy(shipped / "model.onnx", folder)
     with pytest.raises(ModelIntegrityError, match="or another model's; install seqtile again"):
         seqtile.load(folder)

@@ -13,10 +13,10 @@ import pytest
 
 import seqtile
 from seqtile import ModelIntegrityError, ModelNotFoundError, PrecisionError, ProviderError
-from seqtile.device.session import ort
-from seqtile.runtime.certificate import PRECISION_KEY, ParityRow
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.zoo import read_card
+from seqtile.execution.session import ort
+from seqtile.models.certificate import PRECISION_KEY, ParityRow
+from seqtile.models.loading import model_bytes
+from seqtile.models.zoo import read_card
 from tests.python.models import GOLDEN, model_folder, sha256
 
 HAS_CUDA = "CUDAExecutionProvider" in ort.get_available_providers()

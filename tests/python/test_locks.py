@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from seqtile.device.locks import SharedLock
+from seqtile.execution.locks import SharedLock
 
 SOON = 20.0  # seconds; waited for only by a test that fails
 

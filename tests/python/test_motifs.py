@@ -10,7 +10,7 @@ import pytest
 from Bio import motifs as bio
 
 from seqtile import MotifParseError, ShapeError
-from seqtile.sequences.motifs import (
+from seqtile.motifs.matching import (
     KNOWN_DNA,
     Motif,
     best_match,

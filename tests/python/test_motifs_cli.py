@@ -12,14 +12,8 @@ from Bio import motifs as bio
 
 import seqtile
 from seqtile.commands.motifs import compare, pick, recognised
-from seqtile.sequences.logos import draw_logos
-from seqtile.sequences.motifs import (
-    Motif,
-    is_recognised,
-    read_meme,
-    similarity,
-    write_meme,
-)
+from seqtile.motifs.logos import draw_logos
+from seqtile.motifs.matching import Motif, is_recognised, read_meme, similarity, write_meme
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.motif_examples import HEAD, in_noise, random_motif
@@ -205,7 +199,7 @@ def test_the_picture_shows_each_known_motif_once() -> None:
 
 @pytest.mark.parametrize("name", seqtile.list_models())
 def test_shipped_motifs(name: str) -> None:
-    path = seqtile.runtime.zoo.model_folder(name) / "motifs.meme"
+    path = seqtile.models.zoo.model_folder(name) / "motifs.meme"
     if not path.exists():
         pytest.skip(f"{name} has no motifs")
     motifs = read_meme(path)

@@ -20,7 +20,7 @@ from shapely.geometry import Point, shape
 from shapely.prepared import prep
 
 from seqtile import OutputError
-from seqtile.runtime.cards import Segmentation
+from seqtile.models.card import Segmentation
 from seqtile.segmenting.labelling import LabelMap, StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable

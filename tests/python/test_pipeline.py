@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtile.runtime.pipeline import Lane, Profile, Stopped, ordered
+from seqtile.execution.pipeline import Lane, Profile, Stopped, ordered
 
 
 class Echo:

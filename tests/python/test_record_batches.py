@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from seqtile import _core, read_fasta
 from seqtile.errors import AlphabetError, FastaParseError, ShapeError
-from seqtile.runtime.inputs import InputSpec, Labels, SequenceInput
+from seqtile.fasta.reader import FastaInput
+from seqtile.models.inputs import InputSpec, Labels, SequenceInput
 from seqtile.sequences.batch import Alphabet, RecordBatch
-from seqtile.sequences.fasta import FastaInput
 
 RECORD = st.tuples(
     st.text("abc|:.\u00e9", min_size=1, max_size=6), st.text("ACGTNacgtn", max_size=9)

@@ -21,8 +21,8 @@ from matplotlib.image import imread
 
 import seqtile
 from seqtile import Predictor, outputs, scan
-from seqtile.device.cuda_libraries import runtime_wheels
 from seqtile.errors import OutputError
+from seqtile.machine.cuda_libraries import runtime_wheels
 from seqtile.outputs import AtomicOutputs
 from seqtile.scanning import scanner
 from seqtile.scanning.report import Checksum, write_scan

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 import seqtile
 from seqtile import ModelCard, _core, decode
 from seqtile.errors import OutputError, ShapeError
-from seqtile.runtime.cards import TensorSpec
-from seqtile.runtime.prediction import Outputs, PredictionBlock
-from seqtile.runtime.rows import Rows
-from seqtile.runtime.tables import write_predictions
+from seqtile.fasta.reader import FastaInput
+from seqtile.models.card import TensorSpec
+from seqtile.models.prediction import Outputs, PredictionBlock
+from seqtile.models.rows import Rows
+from seqtile.models.tables import write_predictions
 from seqtile.sequences.batch import Names
-from seqtile.sequences.fasta import FastaInput
 from tests.python.models import CARD
 
 CELLS, JSON = _core.RowField.CELLS, _core.RowField.JSON

@@ -457,7 +457,7 @@ def test_blocks_are_bounded(
     monkeypatch.setattr(scanner, "_BLOCK_BASES", 1000)
     source = io.BytesIO(b">x\n" + b"ACGTTGCAAC" * 6000 + b"\n")
     fetched: list[int] = []
-    fasta = seqtile.sequences.contigs.open_contigs(source)
+    fasta = seqtile.fasta.contigs.open_contigs(source)
     fetch = fasta.fetch
 
     def watch(chrom: str, start: int, end: int) -> np.ndarray:

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import seqtile
 from seqtile import Predictor, scale
 from seqtile.errors import ImageError, ShapeError
-from seqtile.runtime.execution import Execution
-from seqtile.runtime.pipeline import Profile
+from seqtile.execution.executor import Execution
+from seqtile.execution.pipeline import Profile
 from seqtile.segmenting.labelling import label_objects
 from seqtile.segmenting.options import SegmentOptions
 from seqtile.segmenting.segmentation import Work, segmented

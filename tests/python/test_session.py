@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtile import threads as threads_module
-from seqtile.device import session as module
-from seqtile.device.cuda import check_cuda
-from seqtile.device.session import LEVELS, Session, open_session
 from seqtile.errors import ModelIntegrityError, ProviderError
-from seqtile.threads import thread_count
+from seqtile.execution import session as module
+from seqtile.execution.session import LEVELS, Session, open_session
+from seqtile.machine import threads as threads_module
+from seqtile.machine.cuda import check_cuda
+from seqtile.machine.threads import thread_count
 from tests.python.models import GOLDEN, motif_model, motif_score
 
 LETTERS = np.frombuffer("".join(GOLDEN).encode(), np.uint8).reshape(len(GOLDEN), -1)
@@ -73,9 +73,9 @@ def test_a_run_that_fails_names_the_model(model: bytes) -> None:
 TIGHT = """
 import resource, sys
 import numpy as np
-from seqtile.device.binding import BoundRunner
+from seqtile.execution.cuda.binding import BoundRunner
 from seqtile.errors import OutOfMemoryError
-from seqtile.device.session import Session
+from seqtile.execution.session import Session
 
 model = open(sys.argv[1], "rb").read()
 session = Session(model, threads=1, source="motif")
@@ -114,7 +114,7 @@ def test_memory_that_really_runs_out(model: bytes, tmp_path: Path, how: str) -> 
 SHRINK = """
 import resource, sys
 import numpy as np
-from seqtile.device.session import Session
+from seqtile.execution.session import Session
 
 session = Session(open(sys.argv[1], "rb").read(), threads=1)
 large = np.full((1 << 14, 1 << 12), ord("A"), np.uint8)
@@ -169,7 +169,7 @@ def test_threads_follow_affinity() -> None:
     usable = sorted(os.sched_getaffinity(0))
     code = (
         f"import os; os.sched_setaffinity(0, {{{usable[-1]}}});"
-        "from seqtile.threads import thread_count; print(thread_count(), thread_count(3))"
+        "from seqtile.machine.threads import thread_count; print(thread_count(), thread_count(3))"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("1 3\n", "")

@@ -15,14 +15,14 @@ import pytest
 from numpy.typing import NDArray
 
 import seqtile
-from seqtile.device.session import Session
 from seqtile.errors import (
     ModelIntegrityError,
     ProviderError,
     ShapeError,
     UnsupportedOperatorError,
 )
-from seqtile.runtime import zoo
+from seqtile.execution.session import Session
+from seqtile.models import zoo
 from tests.python.models import GOLDEN, motif_model, motif_score, rich_model
 
 pytest.importorskip("onnx", reason="the torch engine needs onnx")
@@ -330,7 +330,7 @@ def test_without_torch() -> None:
     """The error names the mend; and torch_engine is all that needs torch."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import seqtile.runtime.predictor\n"
+        "import seqtile.models.predictor\n"
         "try: import seqtile.torch_engine.engine\n"
         "except ImportError as error: print(error)"
     )

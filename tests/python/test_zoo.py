@@ -8,7 +8,7 @@ import pytest
 
 import seqtile
 from seqtile.errors import ModelNotFoundError
-from seqtile.runtime.zoo import model_folder, read_card
+from seqtile.models.zoo import model_folder, read_card
 from tests.python.models import model_folder as write_model
 
 EXPORTED = Path(__file__).parents[2] / "exported"

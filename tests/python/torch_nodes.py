@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.device.session import Session
+from seqtile.execution.session import Session
 from seqtile.torch_engine.engine import load_torch
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -11,8 +11,8 @@ from Bio.Seq import reverse_complement
 from sklearn.linear_model import Ridge
 
 from seqtile import canonical_kmers, kmer_matrix, kmer_strings
-from training.baselines import KmerLogistic, KmerRidge, consensus_score, kmer_features
-from training.metrics import roc_auc
+from training.lab.baselines import KmerLogistic, KmerRidge, consensus_score, kmer_features
+from training.lab.metrics import roc_auc
 
 
 def random_letters(n: int, length: int, alphabet: bytes = b"ACGT", seed: int = 0) -> np.ndarray:

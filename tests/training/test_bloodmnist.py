@@ -14,18 +14,19 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
-from seqtile.device.session import Session  # noqa: E402
-from training import bloodmnist_augment, train_bloodmnist  # noqa: E402
-from training.bloodmnist_task import Config, Task  # noqa: E402
-from training.datasets import bloodmnist  # noqa: E402
-from training.datasets.bloodmnist import Cells  # noqa: E402
-from training.models.blood_cells import (  # noqa: E402
+from seqtile.execution.session import Session  # noqa: E402
+from training.tasks.bloodmnist import augment as bloodmnist_augment  # noqa: E402
+from training.tasks.bloodmnist import data as bloodmnist  # noqa: E402
+from training.tasks.bloodmnist import train as train_bloodmnist  # noqa: E402
+from training.tasks.bloodmnist.data import Cells  # noqa: E402
+from training.tasks.bloodmnist.networks import (  # noqa: E402
     CellClassifier,
     CellResNet,
     CourseNet,
     scaled,
     symmetries,
 )
+from training.tasks.bloodmnist.task import Config, Task  # noqa: E402
 
 CPU = torch.device("cpu")
 

@@ -13,10 +13,10 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("onnxscript", reason="export needs onnxscript")
 pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
-from training import bloodmnist_course as course  # noqa: E402
-from training import train_bloodmnist  # noqa: E402
-from training.bloodmnist_course import Row  # noqa: E402
-from training.datasets.source import DataError  # noqa: E402
+from training.lab.source import DataError  # noqa: E402
+from training.studies import bloodmnist_course as course  # noqa: E402
+from training.studies.bloodmnist_course import Row  # noqa: E402
+from training.tasks.bloodmnist import train as train_bloodmnist  # noqa: E402
 
 COMMITTED = Path(__file__).parents[2] / "training" / "studies" / "bloodmnist_course.csv"
 FOUR = [(n, o) for n in ("plain", "pooled") for o in ("logits", "softmax")]
@@ -205,7 +205,7 @@ def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> No
     asked = []
     load = train_bloodmnist.bloodmnist_report.bloodmnist.load
     monkeypatch.setattr(
-        "training.datasets.bloodmnist.load", lambda *a: (asked.append(a[0]), load(*a))[1]
+        "training.tasks.bloodmnist.data.load", lambda *a: (asked.append(a[0]), load(*a))[1]
     )
     train_bloodmnist.main(
         [

@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import bloodmnist as data
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.bloodmnist import data
 
 # The counts per class of the data's own description.
 COUNTS = {

@@ -16,13 +16,13 @@ from onnx import numpy_helper
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.device.session import Session
-from seqtile.runtime.certificate import PRECISION_KEY, Certificate, MetricRow, ParityRow
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.zoo import read_card
+from seqtile.execution.session import Session
+from seqtile.models.certificate import PRECISION_KEY, Certificate, MetricRow, ParityRow
+from seqtile.models.loading import model_bytes
+from seqtile.models.zoo import read_card
 from tests.python.models import KERNEL, model_folder, sha256, write_card
-from training import certify
-from training.certificate_file import update
+from training.export import certify
+from training.export.certificate_file import update
 
 FP32 = ParityRow(
     "probability", 1, {"length": 12}, "all", "CPUExecutionProvider", "fp32", 1e-7, 1e-6, 1e-5, True
@@ -156,7 +156,7 @@ def test_only_fp16_has_a_file(tmp_path: Path) -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys; sys.modules['torch'] = None; import training.certify"
+    code = "import sys; sys.modules['torch'] = None; import training.export.certify"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 

@@ -16,10 +16,10 @@ pytest.importorskip("tqdm", reason="training needs tqdm")
 
 import seqtile  # noqa: E402
 from seqtile.errors import AlphabetError, ShapeError  # noqa: E402
-from training import train_codon  # noqa: E402
-from training.datasets import dna_to_protein as data  # noqa: E402
-from training.datasets.source import DataError  # noqa: E402
-from training.models.translation import RESIDUES, CodonNet, residues  # noqa: E402
+from training.lab.source import DataError  # noqa: E402
+from training.tasks.codon import data  # noqa: E402
+from training.tasks.codon import train as train_codon  # noqa: E402
+from training.tasks.codon.networks import RESIDUES, CodonNet, residues  # noqa: E402
 
 CPU = torch.device("cpu")
 

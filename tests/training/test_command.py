@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 
-from training import command
+from training.lab import command
 
 
 @dataclasses.dataclass(frozen=True)

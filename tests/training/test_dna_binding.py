@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import dna_binding
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.dna_binding import data as dna_binding
 
 LENGTH = 101
 

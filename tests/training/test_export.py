@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from torch import nn  # noqa: E402
 
 import seqtile  # noqa: E402
-from seqtile.runtime.cards import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold  # noqa: E402
+from seqtile.models.card import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold  # noqa: E402
 from tests.python.models import IMAGE_CARD  # noqa: E402
-from training import export  # noqa: E402
-from training.models.letters import LetterTable  # noqa: E402
+from training.export import export  # noqa: E402
+from training.lab.letters import LetterTable  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -259,7 +259,7 @@ def test_attention_exported_with_our_examples_passes(tmp_path: Path) -> None:
 
 def test_trap_silent_cpu_session(monkeypatch) -> None:
     """onnxruntime answers a CUDA request on a CPU build with a CPU session; ours is an error."""
-    from seqtile.device import session
+    from seqtile.execution import session
 
     if "CUDAExecutionProvider" in session.ort.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")

@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib", reason="the pictures need matplotlib")
 
 from matplotlib import image
 
-from training.figures import compare_histories, confusion_matrix, plot_history, write_history
+from training.lab.pictures import compare_histories, confusion_matrix, plot_history, write_history
 
 HISTORY = [
     {"epoch": 1, "step": 10, "train_loss": 0.71234567, "valid_loss": 0.7, "roc_auc": 0.5},

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.device.session import LEVELS, Session
-from training import half
+from seqtile.execution.session import LEVELS, Session
+from training.export import half
 
 FLOAT = TensorProto.FLOAT
 

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
-from seqtile.device.session import LEVELS, Session
-from seqtile.runtime.certificate import PRECISION_KEY
-from training import half
-from training.int8 import to_int8
+from seqtile.execution.session import LEVELS, Session
+from seqtile.models.certificate import PRECISION_KEY
+from training.export import half
+from training.export.int8 import to_int8
 
 from .test_half import letters, run, sequences
 

@@ -14,14 +14,8 @@ import pytest
 joblib = pytest.importorskip("joblib", reason="fetching data needs joblib")
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import jund  # noqa: E402
-from training.datasets.source import (  # noqa: E402
-    DataError,
-    cache_folder,
-    check_content,
-    download,
-    local_copy,
-)
+from training.lab.source import DataError, cache_folder, check_content, download, local_copy  # noqa: E402
+from training.tasks.jund import data as jund  # noqa: E402
 
 FILES = ("train_with_sequence", "train_all_labels", "valid", "test")
 

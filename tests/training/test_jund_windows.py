@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("tqdm", reason="the data sets need tqdm")
 
-from training.datasets import jund
-from training.datasets.jund import LENGTH, Labels, Segments
-from training.datasets.jund_windows import TrainWindows
+from training.tasks.jund import data as jund
+from training.tasks.jund.data import LENGTH, Labels, Segments
+from training.tasks.jund.windows import TrainWindows
 
 
 def made_up(n: int = 300) -> tuple[Segments, Labels]:

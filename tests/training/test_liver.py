@@ -23,10 +23,10 @@ from torch.nn import functional  # noqa: E402
 import seqtile  # noqa: E402
 from seqtile import reverse_complement  # noqa: E402
 from seqtile.commands.motifs import compare, recognised  # noqa: E402
-from seqtile.sequences.motifs import read_meme  # noqa: E402
-from training import train_liver  # noqa: E402
-from training.liver_task import Config, Task, augmented  # noqa: E402
-from training.models.enhancer_cnn import CourseCNN, EnhancerCNN, EnsembleCNN, Liver  # noqa: E402
+from seqtile.motifs.matching import read_meme  # noqa: E402
+from training.tasks.liver import train as train_liver  # noqa: E402
+from training.tasks.liver.networks import CourseCNN, EnhancerCNN, EnsembleCNN, Liver  # noqa: E402
+from training.tasks.liver.task import Config, Task, augmented  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "liver-enhancer-cnn"
@@ -173,7 +173,7 @@ def test_chromosome_1_is_nowhere(data_root: Path, monkeypatch) -> None:
 
 def train(data_root: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; it writes below ``folder`` alone."""
-    command = [sys.executable, "-m", "training.train_liver", "--smoke", "--device", "cpu"]
+    command = [sys.executable, "-m", "training.tasks.liver.train", "--smoke", "--device", "cpu"]
     command += ["--threads", "1", "--runs", str(folder / "runs")]
     command += ["--exported", str(folder / "exported"), *options]
     environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}

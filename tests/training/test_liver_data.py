@@ -15,8 +15,8 @@ import pytest
 
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import liver_enhancers as liver
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.liver import data as liver
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from torch import nn  # noqa: E402
 
-from training.loop import (  # noqa: E402
+from training.lab.loop import (  # noqa: E402
     OPTIMIZERS,
     Fit,
     FitConfig,

@@ -10,13 +10,7 @@ sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="training needs 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from training.metrics import (  # noqa: E402
-    best_threshold,
-    bootstrap,
-    pr_auc,
-    roc_auc,
-    weighted_accuracy,
-)
+from training.lab.metrics import best_threshold, bootstrap, pr_auc, roc_auc, weighted_accuracy  # noqa: E402
 
 # Few values, so that ties are the rule, or any.
 SCORES = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6))

@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from training.models.digits import DigitNet, Shifted  # noqa: E402
-from training.models.translation import ACTIVATIONS  # noqa: E402
+from training.tasks.codon.networks import ACTIVATIONS  # noqa: E402
+from training.tasks.mnist.networks import DigitNet, Shifted  # noqa: E402
 
 
 class Net(nn.Module):

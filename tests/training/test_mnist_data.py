@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import mnist
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.mnist import data as mnist
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch")
 
 import seqtile
-from training import model_table
+from training.export import model_table
 
 
 def test_the_tables_are_fresh(capsys) -> None:

@@ -11,8 +11,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
-from training.models.letters import LetterTable  # noqa: E402
-from training.models.tf_binding import BookCNN, Probability, SequenceCNN, TiedConv  # noqa: E402
+from training.lab.letters import LetterTable  # noqa: E402
+from training.tasks.jund.networks import BookCNN, Probability, SequenceCNN, TiedConv  # noqa: E402
 
 LAYOUTS = [
     {"convs": ((16, 8, 1),)},

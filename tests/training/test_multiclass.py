@@ -7,7 +7,7 @@ import pytest
 
 sklearn_metrics = pytest.importorskip("sklearn.metrics", reason="the figures need scikit-learn")
 
-from training import multiclass  # noqa: E402
+from training.lab import multiclass  # noqa: E402
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PROBABILITY = np.array(

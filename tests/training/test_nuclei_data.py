@@ -18,10 +18,11 @@ pytest.importorskip("torch", reason="training needs torch")
 
 import cv2
 
-from training import nuclei_task
-from training.datasets import nuclei, nuclei_dsb2018
-from training.datasets.nuclei_dsb2018 import Field
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.nuclei import data as nuclei
+from training.tasks.nuclei import dsb2018 as nuclei_dsb2018
+from training.tasks.nuclei import task as nuclei_task
+from training.tasks.nuclei.dsb2018 import Field
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 pytest.importorskip("cv2", reason="crops need OpenCV")
 pytest.importorskip("scipy", reason="matching needs SciPy")
 
-from training import instances, nuclei_crops
+from training.tasks.nuclei import crops as nuclei_crops
+from training.tasks.nuclei import instances
 
 
 def square(labels: np.ndarray, number: int, top: int, left: int, size: int) -> None:

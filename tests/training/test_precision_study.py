@@ -13,15 +13,17 @@ from onnx import TensorProto
 pytest.importorskip("torch", reason="training needs torch")
 
 import seqtile
-from seqtile.device.session import Session
-from seqtile.runtime.cards import Metric, Threshold
-from seqtile.runtime.certificate import Certificate
-from seqtile.runtime.loading import model_bytes
-from seqtile.runtime.zoo import model_folder, read_card
+from seqtile.execution.session import Session
+from seqtile.models.card import Metric, Threshold
+from seqtile.models.certificate import Certificate
+from seqtile.models.loading import model_bytes
+from seqtile.models.zoo import model_folder, read_card
 from tests.python.models import write_card
-from training import certify, precision_study, validation
-from training.int8 import to_int8
-from training.metrics import roc_auc
+from training.export import certify
+from training.export.int8 import to_int8
+from training.lab.metrics import roc_auc
+from training.studies import precision as precision_study
+from training.studies import validation
 
 from .test_certify import exported
 

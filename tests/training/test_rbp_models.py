@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
-from training.models.rna_binding import (  # noqa: E402
+from training.tasks.rbp.networks import (  # noqa: E402
     Affinity,
     Front,
     RnaAttention,

@@ -14,16 +14,11 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.runtime.cards import ModelCard  # noqa: E402
-from training import rbp_multi_report as table  # noqa: E402
-from training import train_rbp_multi  # noqa: E402
-from training.datasets.rnacompete import Probes  # noqa: E402
-from training.models.rna_multi import (  # noqa: E402
-    MultiAffinity,
-    ProteinHeads,
-    RnaMulti,
-    masked_mse,
-)
+from seqtile.models.card import ModelCard  # noqa: E402
+from training.tasks.rbp.data import Probes  # noqa: E402
+from training.tasks.rbp_multi import report as table  # noqa: E402
+from training.tasks.rbp_multi import train as train_rbp_multi  # noqa: E402
+from training.tasks.rbp_multi.networks import MultiAffinity, ProteinHeads, RnaMulti, masked_mse  # noqa: E402
 
 NAME = "rbp-multi"
 # torch.onnx warns of its own use of itself.

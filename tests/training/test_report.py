@@ -11,7 +11,7 @@ import pytest
 sklearn = pytest.importorskip("sklearn.metrics", reason="the oracle")
 stats = pytest.importorskip("scipy.stats", reason="the oracle")
 
-from training import report  # noqa: E402
+from training.lab import report  # noqa: E402
 
 
 def toy(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("tqdm", reason="fetching data needs tqdm")
 
-from training.datasets import rnacompete
-from training.datasets.rnacompete import Probes, Scale, read_table
-from training.datasets.source import DataError
+from training.lab.source import DataError
+from training.tasks.rbp import data as rnacompete
+from training.tasks.rbp.data import Probes, Scale, read_table
 
 
 @pytest.fixture

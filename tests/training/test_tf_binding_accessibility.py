@@ -11,8 +11,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
-from training.models.tf_binding import SequenceCNN  # noqa: E402
-from training.models.tf_binding_accessibility import (  # noqa: E402
+from training.tasks.jund.networks import SequenceCNN  # noqa: E402
+from training.tasks.jund_accessibility.networks import (  # noqa: E402
     CourseCNN,
     CourseLSTM,
     CourseMLP,

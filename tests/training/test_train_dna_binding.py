@@ -14,9 +14,9 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from training import train_dna_binding  # noqa: E402
-from training.datasets import dna_binding  # noqa: E402
-from training.models.dna_bilstm import ConvBiLSTM, CourseLSTM, Mean, Probability  # noqa: E402
+from training.tasks.dna_binding import data as dna_binding  # noqa: E402
+from training.tasks.dna_binding import train as train_dna_binding  # noqa: E402
+from training.tasks.dna_binding.networks import ConvBiLSTM, CourseLSTM, Mean, Probability  # noqa: E402
 
 NAME = "dna-binding-bilstm"
 SMALL = ["--smoke", "--device", "cpu", "--threads", "1", "--batch", "64", "--filters", "16"]

@@ -18,9 +18,10 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.runtime.cards import METADATA_KEY  # noqa: E402
-from training import jund_student, train_jund  # noqa: E402
-from training.models.tf_binding import SequenceCNN  # noqa: E402
+from seqtile.models.card import METADATA_KEY  # noqa: E402
+from training.tasks.jund import student as jund_student  # noqa: E402
+from training.tasks.jund import train as train_jund  # noqa: E402
+from training.tasks.jund.networks import SequenceCNN  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "jund-cnn-seq"
@@ -28,7 +29,7 @@ NAME = "jund-cnn-seq"
 
 def train(data_root: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; it writes below ``folder`` alone."""
-    command = [sys.executable, "-m", "training.train_jund", "--smoke", "--device", "cpu"]
+    command = [sys.executable, "-m", "training.tasks.jund.train", "--smoke", "--device", "cpu"]
     command += ["--threads", "1", "--batch", "64", "--positives", "4"]
     command += ["--runs", str(folder / "runs"), "--exported", str(folder / "exported"), *options]
     environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}

@@ -17,11 +17,13 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
-from training import mnist_report, mnist_task, train_mnist  # noqa: E402
-from training.datasets import mnist  # noqa: E402
-from training.datasets.mnist import Digits  # noqa: E402
-from training.mnist_task import VIEWS, Config, Task, build, distort, views  # noqa: E402
-from training.models.digits import Shifted  # noqa: E402
+from training.tasks.mnist import data as mnist  # noqa: E402
+from training.tasks.mnist import report as mnist_report  # noqa: E402
+from training.tasks.mnist import task as mnist_task  # noqa: E402
+from training.tasks.mnist import train as train_mnist  # noqa: E402
+from training.tasks.mnist.data import Digits  # noqa: E402
+from training.tasks.mnist.networks import Shifted  # noqa: E402
+from training.tasks.mnist.task import VIEWS, Config, Task, build, distort, views  # noqa: E402
 
 CPU = torch.device("cpu")
 STILL = Config(rotate=0.0, shear=0.0, scale=1.0, shift=0.0, elastic=0.0)

@@ -16,17 +16,15 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
-from seqtile.runtime.cards import Segmentation  # noqa: E402
-from training import (  # noqa: E402
-    nuclei_course,
-    nuclei_crops,
-    nuclei_report,
-    nuclei_task,
-    train_nuclei,
-)
-from training.datasets.nuclei_dsb2018 import Field  # noqa: E402
-from training.models.unet import CourseUNet, NucleiUNet  # noqa: E402
-from training.nuclei_report import Answer  # noqa: E402
+from seqtile.models.card import Segmentation  # noqa: E402
+from training.tasks.nuclei import course as nuclei_course  # noqa: E402
+from training.tasks.nuclei import crops as nuclei_crops  # noqa: E402
+from training.tasks.nuclei import report as nuclei_report  # noqa: E402
+from training.tasks.nuclei import task as nuclei_task  # noqa: E402
+from training.tasks.nuclei import train as train_nuclei  # noqa: E402
+from training.tasks.nuclei.dsb2018 import Field  # noqa: E402
+from training.tasks.nuclei.networks import CourseUNet, NucleiUNet  # noqa: E402
+from training.tasks.nuclei.report import Answer  # noqa: E402
 
 CPU = torch.device("cpu")
 

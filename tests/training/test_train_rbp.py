@@ -15,12 +15,12 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
-from seqtile.device.session import Session  # noqa: E402
-from training import train_rbp  # noqa: E402
-from training.datasets import rnacompete  # noqa: E402
-from training.datasets.rnacompete import Probes  # noqa: E402
-from training.datasets.source import DataError  # noqa: E402
-from training.train_rbp import Config, Task, masked_mse  # noqa: E402
+from seqtile.execution.session import Session  # noqa: E402
+from training.lab.source import DataError  # noqa: E402
+from training.tasks.rbp import data as rnacompete  # noqa: E402
+from training.tasks.rbp import train as train_rbp  # noqa: E402
+from training.tasks.rbp.data import Probes  # noqa: E402
+from training.tasks.rbp.train import Config, Task, masked_mse  # noqa: E402
 
 CPU = torch.device("cpu")
 

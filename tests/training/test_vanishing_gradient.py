@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the study needs torch")
 pytest.importorskip("tqdm", reason="training needs tqdm")
 
-from training import vanishing_gradient as study  # noqa: E402
+from training.studies import vanishing_gradient as study  # noqa: E402
 
 COMMITTED = Path(__file__).parents[2] / "training" / "studies" / "vanishing_gradient.csv"
 NUMBER = r"[\d.]+(?:e\+?-?\d+)?"

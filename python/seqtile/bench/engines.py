@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineMismatchError
-from ..runtime.certificate import SHARE
-from ..runtime.inputs import InputSpec
-from ..runtime.loading import load
-from ..runtime.pipeline import Profile
-from ..runtime.predictor import Predictor
+from ..execution.pipeline import Profile
+from ..models.certificate import SHARE
+from ..models.inputs import InputSpec
+from ..models.loading import load
+from ..models.predictor import Predictor
 from .inputs import Batch, Shape, model_file
 
 __all__ = ["ENGINES", "Engine", "Parity", "check_parity", "open_engine"]

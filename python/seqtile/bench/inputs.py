@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError
-from ..runtime.predictor import Predictor
-from ..runtime.zoo import model_folder
-from ..sequences.fasta import read_fasta
+from ..fasta.reader import read_fasta
+from ..models.predictor import Predictor
+from ..models.zoo import model_folder
 
 __all__ = ["Batch", "Shape", "Source", "Workload", "model_file"]
 

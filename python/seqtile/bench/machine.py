@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..machine import processor_name
-from ..threads import thread_count
+from ..machine.processor import processor_name
+from ..machine.threads import thread_count
 
 __all__ = ["PeakMemory", "machine", "versions"]
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..device.devices import check_precision
 from ..errors import OutOfMemoryError, ProviderError
-from ..runtime.pipeline import Profile
-from ..threads import thread_count
+from ..execution.pipeline import Profile
+from ..machine.devices import check_precision
+from ..machine.threads import thread_count
 from .engines import Answers, Engine, check_parity, open_engine, open_predictor
 from .inputs import Batch, Source
 from .plan import Case, Concurrency, Plan

@@ -7,9 +7,9 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..device.devices import PRECISIONS
-from ..runtime.inputs import InputSpec
-from ..threads import thread_count
+from ..machine.devices import PRECISIONS
+from ..machine.threads import thread_count
+from ..models.inputs import InputSpec
 from .engines import ENGINES
 from .inputs import Shape
 from .warm_up import WarmUpRule

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from ..device.devices import parse_devices
-from ..device.nvml import Meter
-from ..device.nvml import Watch as MeterWatch
-from ..runtime.pipeline import Profile
+from ..execution.pipeline import Profile
+from ..machine.devices import parse_devices
+from ..machine.nvml import Meter
+from ..machine.nvml import Watch as MeterWatch
 from .machine import PeakMemory
 
 __all__ = ["Watch"]

@@ -147,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> Plan:
     from ..bench.plan import Plan, Rate
     from ..bench.warm_up import WarmUpRule
-    from ..runtime.inputs import InputSpec
+    from ..models.inputs import InputSpec
 
     if not 0 <= options.warm_up < float("inf"):
         raise ValueError(f"--warm-up must be 0 or more, not {options.warm_up:g}")
@@ -255,7 +255,7 @@ def _measure(plan: Plan, options: argparse.Namespace) -> Document:
 def _document(plan: Plan, bench: Any, rows: list[Row]) -> Document:
     from ..bench.machine import machine, versions
     from ..bench.rows import RULES, Document
-    from ..device.nvml import read_management
+    from ..machine.nvml import read_management
 
     gpus = sorted({row.gpu["name"] for row in rows if row.gpu and row.gpu.get("name")})
     return Document(

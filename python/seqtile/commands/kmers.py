@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import _core
 from ..errors import AlphabetError
+from ..fasta.reader import Record, read_fasta
 from ..outputs import AtomicOutputs, check_suffix, output_errors
-from ..sequences.fasta import Record, read_fasta
 from ..sequences.kmer_table import KmerTable, kmer_letters
 from ..sequences.kmers import KmerCounter
 

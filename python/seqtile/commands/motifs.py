@@ -13,9 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ModelNotFoundError
-from ..outputs import AtomicOutputs, output_errors
-from ..runtime.zoo import model_folder
-from ..sequences.motifs import (
+from ..models.zoo import model_folder
+from ..motifs.matching import (
     Match,
     Motif,
     best_match,
@@ -24,6 +23,7 @@ from ..sequences.motifs import (
     read_meme,
     write_meme,
 )
+from ..outputs import AtomicOutputs, output_errors
 
 __all__ = ["compare", "motif_file", "pick", "print_motifs", "recognised", "write_outputs"]
 
@@ -118,7 +118,7 @@ def write_outputs(
             with output_errors(meme):
                 write_meme(target, [_labelled(*pair) for pair in pairs])
         if plot:
-            from ..sequences.logos import draw_logos
+            from ..motifs.logos import draw_logos
 
             target = files.path_for(Path(plot))
             with output_errors(plot):
@@ -134,7 +134,7 @@ def check_outputs(plot: str | None) -> None:
         A library is missing; names the command that mends it.
     """
     if plot:
-        from ..sequences.logos import require_logos
+        from ..motifs.logos import require_logos
 
         require_logos(f"{plot}: drawing logos")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import OutputError
+from ..execution.pipeline import Profile
 from ..images.reading import find_images
+from ..models.predictor import Predictor
 from ..outputs import check_target
-from ..runtime.pipeline import Profile
-from ..runtime.predictor import Predictor
 from ..segmenting.files import (
     FORMATS,
     SegmentReport,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from ..device.devices import ON_CPU
 from ..doctor import Diagnosis
 from ..errors import SeqtileError
-from ..runtime.cards import Metric, ModelCard, Segmentation
-from ..runtime.certificate import Certificate
-from ..runtime.zoo import card, list_models, model_folder, read_card
+from ..machine.devices import ON_CPU
+from ..models.card import Metric, ModelCard, Segmentation
+from ..models.certificate import Certificate
+from ..models.zoo import card, list_models, model_folder, read_card
 from .diagnosis_text import print_diagnosis
 from .progress import progress
 
@@ -130,7 +130,7 @@ def verify(names: list[str]) -> int:
 
     Of a precision that the CPU has not, the checksum alone.
     """
-    from ..runtime.loading import load, model_bytes
+    from ..models.loading import load, model_bytes
 
     status = 0
     for name in names or list_models():

@@ -53,8 +53,8 @@ def verify_models(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> Any:
-    from ..runtime.inputs import InputSpec
-    from ..runtime.loading import load
+    from ..models.inputs import InputSpec
+    from ..models.loading import load
 
     spec = None
     if options.input_layout:
@@ -82,8 +82,8 @@ def _batch_size(options: argparse.Namespace) -> Any:
 
 def predict(options: argparse.Namespace) -> int:
     """Predict or embed what a FASTA file or images hold."""
-    from ..runtime.pipeline import Profile
-    from ..runtime.tables import read_inputs, write_predictions
+    from ..execution.pipeline import Profile
+    from ..models.tables import read_inputs, write_predictions
     from .progress import progress
 
     for source in options.sources:
@@ -191,7 +191,7 @@ def scan(options: argparse.Namespace) -> int:
 
 def segment(options: argparse.Namespace) -> int:
     """Find objects in images."""
-    from ..runtime.pipeline import Profile
+    from ..execution.pipeline import Profile
     from .progress import progress
     from .segment import print_report, run
 
@@ -206,7 +206,7 @@ def segment(options: argparse.Namespace) -> int:
 
 def kmers(options: argparse.Namespace) -> int:
     """Count k-mers."""
-    from ..threads import thread_count
+    from ..machine.threads import thread_count
     from .kmers import check_outputs, count_files, print_counted, write_tables
     from .progress import progress
 
@@ -236,7 +236,7 @@ def kmers(options: argparse.Namespace) -> int:
 
 def motifs(options: argparse.Namespace) -> int:
     """Name a network's filters."""
-    from ..sequences.motifs import read_meme
+    from ..motifs.matching import read_meme
     from .motifs import check_outputs, compare, motif_file, print_motifs, write_outputs
 
     if options.top < 0:

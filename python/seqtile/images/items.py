@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from ..runtime.inputs import ImageInput
+from ..models.inputs import ImageInput
 from .reading import open_image, to_channels
 
 __all__ = ["Fitting"]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device.cuda_libraries import runtime_wheels
+from ..machine.cuda_libraries import runtime_wheels
 from ..outputs import (
     AtomicOutputs,
     check_suffix,
@@ -30,7 +30,7 @@ from ..outputs import (
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan, ScanBlock
-from .tracks import SUFFIXES, PeakTrack, TrackWriter, open_track
+from .tracks.files import SUFFIXES, PeakTrack, TrackWriter, open_track
 
 __all__ = ["Checksum", "ScanReport", "write_scan"]
 

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..errors import AlphabetError, FastaParseError, IntervalError, ShapeError
-from ..runtime.batching import BatchSize
-from ..runtime.pipeline import Lane, Profile, ordered
-from ..runtime.predictor import Predictor
-from ..sequences.contigs import open_contigs
-from ..sequences.faidx import Fasta
-from ..sequences.fasta import FastaSource
+from ..execution.batching import BatchSize
+from ..execution.pipeline import Lane, Profile, ordered
+from ..fasta.contigs import open_contigs
+from ..fasta.faidx import Fasta
+from ..fasta.reader import FastaSource
+from ..models.predictor import Predictor
 from ..sequences.sequence import reverse_complement
 
 __all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
@@ -330,7 +330,7 @@ def scan(
         Where to count the time of each stage.
     observe
         Called with every block of an input that cannot be read in place (see
-        `seqtile.sequences.contigs.open_contigs`).
+        `seqtile.fasta.contigs.open_contigs`).
 
     Returns
     -------

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..device.cuda_libraries import runtime_wheels
 from ..errors import IMAGE_FAILURES, ImageError
+from ..execution.pipeline import Profile
+from ..machine.cuda_libraries import runtime_wheels
+from ..models.predictor import Predictor
 from ..outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest
-from ..runtime.pipeline import Profile
-from ..runtime.predictor import Predictor
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
 from .options import SegmentOptions

@@ -28,7 +28,7 @@ import numpy as np
 from .. import _core
 from ..closing import Closing
 from ..errors import ShapeError
-from ..runtime.cards import Segmentation
+from ..models.card import Segmentation
 from .label_rows import LabelRows, Runs, runs_of
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..execution.batching import BatchSize
 from ..images.scaling import check_percentiles
 from ..images.tiling import TilePlan
-from ..runtime.batching import BatchSize
-from ..runtime.cards import ModelCard, Segmentation
+from ..models.card import ModelCard, Segmentation
 
 __all__ = ["SegmentOptions"]
 

@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 
 from ..closing import Closing
 from ..errors import ShapeError
+from ..execution.batching import BatchSize
+from ..execution.executor import Arrays
+from ..execution.pipeline import Lane, Profile, ordered
 from ..images.reading import open_image, to_channels, to_grey
 from ..images.scaling import GreyLevels
 from ..images.stitching import Stitcher
 from ..images.tiling import Strip, TilePlan
-from ..runtime.batching import BatchSize
-from ..runtime.cards import ModelCard
-from ..runtime.execution import Arrays
-from ..runtime.pipeline import Lane, Profile, ordered
-from ..runtime.predictor import Predictor
+from ..models.card import ModelCard
+from ..models.predictor import Predictor
 from .labelling import LabelMap, StripLabeller
 from .objects import ObjectTable
 from .options import SegmentOptions

@@ -1,1 +1,1 @@
-"""The data layer of sequences: letters, files, k-mers, motifs."""
+"""Letters as arrays: one-hot, codes, k-mers, translation."""

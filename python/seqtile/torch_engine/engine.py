@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError, OutOfMemoryError, ProviderError, ShapeError
-from ..threads import thread_count
+from ..machine.threads import thread_count
 
 try:
     import onnx

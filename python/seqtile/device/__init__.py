@@ -1,1 +1,0 @@
-"""Sessions of onnxruntime on a processor or on CUDA, and what CUDA needs."""

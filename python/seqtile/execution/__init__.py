@@ -1,0 +1,1 @@
+"""Run batches on a processor or on CUDA: sessions, lanes, sizes, order."""

@@ -1,0 +1,1 @@
+"""FASTA and FASTQ files: one record after another, or any interval through an index."""

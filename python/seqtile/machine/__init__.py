@@ -1,0 +1,1 @@
+"""What this machine has: processor, threads, devices, driver, CUDA libraries; nothing of models."""

@@ -1,0 +1,1 @@
+"""Models: what they take and answer, the shipped ones, loading, predicting."""

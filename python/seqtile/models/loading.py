@@ -1,0 +1,286 @@
+"""Load a model: find it, verify it, open a session, test it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Callable
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelCardError, ModelIntegrityError, ModelNotFoundError, PrecisionError
+from ..execution.cuda.placement import Graphs
+from ..execution.engine import Engine
+from ..execution.session import Session
+from ..machine.devices import check_precision
+from ..sequences.batch import Alphabet
+from .card import METADATA_KEY, ModelCard, TensorSpec
+from .certificate import PRECISION_KEY, Certificate, tolerances
+from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
+from .predictor import Predictor
+from .zoo import model_folder, read_card
+
+__all__ = ["load"]
+
+
+def load(
+    name_or_path: str | PathLike[str],
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "fp32",
+    graphs: Graphs = "auto",
+    input: InputSpec | None = None,
+) -> Predictor:
+    """Load a model and prove that it is the one its card describes.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped model (`seqtile.list_models`), a model folder, or an ``.onnx`` file. Of a
+        shipped model or a folder the checksum is verified and the golden inputs are predicted; a
+        lone file exported by seqtile carries its card in its metadata.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
+        runs, else the CPU (logged). The device asked for is the device used, or an error.
+    threads
+        Threads on the CPU; default: what affinity and cgroup grant this process.
+    precision
+        ``"fp32"``; or, for a model whose certificate vouches for it (see
+        `seqtile.models.certificate`),
+        ``"tf32"`` or ``"fp16"`` on CUDA, ``"int8"`` on the CPU. The golden inputs are then
+        predicted within that precision's tolerance, and ``device="auto"`` is its device or an
+        error. A lone file has no certificate, so that it runs in fp32 only.
+    graphs
+        CUDA graphs: ``"auto"`` where the model allows (`Engine.graphs` says), True always or an
+        error, False never.
+    input
+        For a third-party ``.onnx``: how it wants its sequences.
+
+    Raises
+    ------
+    ValueError
+        ``input`` for a model that has a card; an unknown precision.
+    PrecisionError
+        A precision that the model's certificate does not vouch for; a lone file in another
+        precision than fp32.
+    ModelNotFoundError
+        No such name or path; suggests the nearest name.
+    ModelIntegrityError
+        A wrong checksum, a file that is no ONNX model, golden outputs that differ.
+    ModelCardError
+        A malformed card, or one that does not fit its model; a lone file without card or ``input``.
+    ProviderError
+        The device cannot run here, or not in this precision; says what is missing and the mend.
+
+    Examples
+    --------
+    >>> predictor = load("jund-cnn-seq", device="cpu")
+    >>> predictor.predict(["ACGT" * 25 + "A"])["probability"].shape
+    (1,)
+    """
+    check_precision(precision, device)
+    if device == "auto" and precision != "fp32":
+        device = "cpu" if precision == "int8" else "cuda"
+    open_engine = partial(
+        Engine, device=device, threads=threads, precision=precision, graphs=graphs
+    )
+    path = Path(name_or_path)
+    if path.suffix == ".onnx" and precision != "fp32":
+        raise PrecisionError(
+            f"{path}: precision {precision!r} needs a certificate, and a lone file has none: load "
+            "its model folder, or use precision='fp32'"
+        )
+    if path.suffix == ".onnx" and input is not None:
+        return _load_foreign(path, open_engine, input)
+    if path.suffix == ".onnx":
+        return _load_file(path, open_engine)
+    folder = path if path.is_dir() else model_folder(fspath(name_or_path))
+    if input is not None:
+        raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
+    card = read_card(folder)
+    model = model_bytes(folder, card, precision)
+    golden = read_golden(folder / "golden.npz")
+    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    if missing := sorted({t.name for t in card.outputs} - golden.keys()):
+        raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
+    predictor.self_test(golden, tolerances(card, golden, precision))
+    return predictor
+
+
+def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:
+    """The file that a precision runs, verified.
+
+    Parameters
+    ----------
+    folder, card
+        Of the model.
+    precision
+        TF32 runs the file of fp32.
+
+    Raises
+    ------
+    PrecisionError
+        The certificate does not vouch for the precision.
+    ModelNotFoundError
+        The file is missing.
+    ModelIntegrityError
+        The file is not the one that the card, or the certificate, speaks of.
+    """
+    name, wanted, witness = "model.onnx", card.sha256, "the card"
+    if precision != "fp32":
+        certificate = Certificate.read(folder)
+        certificate.check(card.name, precision)
+        if precision in certificate.variants:
+            variant = certificate.variants[precision]
+            name, wanted, witness = variant.file, variant.sha256, "the certificate"
+        elif precision != "tf32":
+            raise PrecisionError(f"{card.name}: {certificate.source} names no file of {precision}")
+    model = _read_model(folder / name)
+    digest = hashlib.sha256(model).hexdigest()
+    if digest != wanted:
+        raise ModelIntegrityError(
+            f"{folder / name}: sha256 is {digest[:12]}…, {witness} says "
+            f"{wanted[:12]}…: the file is corrupt or another model's; install seqtile again"
+        )
+    return model
+
+
+def read_golden(path: Path) -> dict[str, NDArray[Any]]:
+    """The golden inputs and outputs.
+
+    Raises
+    ------
+    ModelIntegrityError
+        Missing or damaged.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as golden:
+            return dict(golden)
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+        raise ModelIntegrityError(f"{path}: no golden outputs to test: {error}") from None
+
+
+def _read_model(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        raise ModelNotFoundError(f"no model file {path}") from None
+
+
+def _with_card(
+    model: bytes, card: ModelCard, digest: str, open_engine: Callable[..., Engine]
+) -> Predictor:
+    engine = open_engine(model, source=card.name)
+    _check_contract(engine, card)
+    takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
+    return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
+
+
+def _image_input(card: ModelCard) -> ModelInput:
+    first = card.inputs[0]
+    height, width = (axis if isinstance(axis, int) else None for axis in first.shape[1:3])
+    return ImageInput(
+        first.name,
+        (height, width),
+        3 if len(first.shape) == 4 else 1,
+        least=first.min_length,
+        multiple=first.length_multiple,
+    )
+
+
+def _sequence_input(card: ModelCard) -> ModelInput:
+    first = card.inputs[0]
+    spec = InputSpec(
+        layout="bytes",
+        alphabet=first.alphabet or "dna",
+        unknown="raise" if first.unknown == "raise" else "zero",
+        name=first.name,
+    )
+    sequence = SequenceInput(first.name, spec, None, card.window)
+    sequence.min_length = max(1, first.min_length)
+    sequence.multiple = first.length_multiple
+    return sequence
+
+
+def _check_contract(engine: Engine, card: ModelCard) -> None:
+    """Names, types and fixed axes of the graph must be the card's."""
+    for kind, actual, tensors in (
+        ("input", engine.inputs, card.inputs),
+        ("output", engine.outputs, card.outputs),
+    ):
+        if set(actual) != {t.name for t in tensors}:
+            raise ModelCardError(
+                f"{card.name}: the card's {kind}s are {[t.name for t in tensors]}, the model's "
+                f"{list(actual)}"
+            )
+        for tensor in tensors:
+            _check_tensor(card.name, kind, tensor, *actual[tensor.name])
+
+
+def _check_tensor(
+    model: str, kind: str, tensor: TensorSpec, type_name: str, shape: list[int | str | None]
+) -> None:
+    wanted = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}.get(tensor.dtype)
+    fixed = [axis if isinstance(axis, int) else None for axis in tensor.shape]
+    found = [axis if isinstance(axis, int) else None for axis in shape]
+    if type_name != wanted or fixed != found:
+        raise ModelCardError(
+            f"{model}: {kind} {tensor.name!r} is {type_name} {shape} in the model, "
+            f"{tensor.dtype} {list(tensor.shape)} in the card"
+        )
+
+
+def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
+    model = _read_model(path)
+    metadata = Session(model, threads=1, source=str(path)).metadata
+    text = metadata.get(METADATA_KEY)
+    if PRECISION_KEY in metadata:
+        raise PrecisionError(
+            f"{path}: a model in {metadata[PRECISION_KEY]}, which needs its certificate: load its "
+            f"model folder with precision={metadata[PRECISION_KEY]!r}"
+        )
+    if text is None:
+        raise ModelCardError(
+            f"{path}: not exported by seqtile (no card in its metadata): say how it takes its "
+            "sequences with input=InputSpec(...)"
+        )
+    card = ModelCard.from_json(text, source=str(path))
+    return _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+
+
+def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
+    model = _read_model(path)
+    engine = open_engine(model, source=str(path))
+    name = spec.name or next(iter(engine.inputs), "")
+    if name not in engine.inputs:
+        raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")
+    type_name, shape = engine.inputs[name]
+    rank, wanted = (2, "tensor(uint8)") if spec.layout == "bytes" else (3, "tensor(float)")
+    if type_name != wanted or len(shape) != rank:
+        raise ModelCardError(
+            f"{path}: layout {spec.layout!r} needs a {wanted} input of {rank} axes, {name!r} is "
+            f"{type_name} {shape}"
+        )
+    axis = 2 if spec.layout == "NCL" else 1
+    channels = shape[3 - axis] if rank == 3 else None
+    letters = len(Alphabet(spec.alphabet).letters)
+    swapped = rank == 3 and shape[axis] == letters
+    if channels != letters and (isinstance(channels, int) or swapped):
+        raise ModelCardError(
+            f"{path}: {name!r} has {channels} channels, alphabet {spec.alphabet!r} has {letters}; "
+            "is the layout right?"
+        )
+    fixed = [n if isinstance(n, int) else None for n in (shape[0], shape[axis])]
+    if spec.length not in (None, fixed[1] or spec.length):
+        raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
+    sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
+    digest = hashlib.sha256(model).hexdigest()
+    return Predictor(engine, name=path.stem, sha256=digest, takes=sequence, card=None)

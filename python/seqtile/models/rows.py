@@ -1,0 +1,140 @@
+"""Predictions as text by the block: rows of a table, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from .._core import RowField
+from ..sequences.batch import Names
+from ..sequences.sequence import decode
+from .card import ModelCard, TensorSpec
+from .prediction import PredictionBlock
+
+__all__ = ["Rows"]
+
+# Fixed text in front of a field, how it is written, the column it comes from (of texts, or of the
+# outputs), its first number there and the shape of its numbers.
+Field = tuple[bytes, RowField, int, int, list[int]]
+
+
+class Rows:
+    """Writes blocks of one model.
+
+    Parameters
+    ----------
+    card
+        Of the model, None for a third-party one: names classes, labels and letters.
+    as_json
+        JSON lines instead of tab-separated cells.
+    """
+
+    def __init__(self, card: ModelCard | None, *, as_json: bool) -> None:
+        self._specs = {tensor.name: tensor for tensor in card.outputs} if card else {}
+        self._classes = card.outputs[0] if card and card.task == "classification" else None
+        self._as_json = as_json
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._format = _core.RowFormat([], b"")
+
+    def header(self, block: PredictionBlock) -> bytes:
+        """Names of the columns of this block, tab-separated, as a line."""
+        keys = ["name"] if self._class_of(block) is None else ["name", "class"]
+        for name, values in block.outputs.items():
+            spec = self._specs.get(name)
+            size = int(np.prod(values.shape[1:]))
+            if size == 1 or (spec and spec.alphabet):
+                keys.append(name)
+                continue
+            labels = spec.labels if spec and len(spec.labels) == size else range(size)
+            keys += [f"{name}_{label}" for label in labels]
+        return _utf8("\t".join(keys) + "\n")
+
+    def __call__(self, block: PredictionBlock) -> bytes:
+        """A line per record."""
+        count = len(block.names)
+        texts = [_texts(block.names)]
+        if (classes := self._class_of(block)) is not None:
+            scores = block.outputs[classes.name].reshape(count, -1)
+            texts.append(_core.Texts([classes.labels[i] for i in scores.argmax(1).tolist()]))
+        arrays = []
+        for name, values in block.outputs.items():
+            arrays.append(np.ascontiguousarray(values.reshape(count, -1), np.float32))
+            spec = self._specs.get(name)
+            if spec and spec.alphabet:
+                texts.append(_core.Texts(_letters(values, spec.alphabet)))
+        shapes = {name: values.shape[1:] for name, values in block.outputs.items()}
+        if shapes != self._shapes:
+            fields = list(self._json_fields(block) if self._as_json else self._cells(block))
+            self._format = _core.RowFormat(fields[:-1], fields[-1][0])
+            self._shapes = shapes
+        return self._format.rows(count, texts, arrays)
+
+    def _class_of(self, block: PredictionBlock) -> TensorSpec | None:
+        """The output whose likeliest class is named; none without classes, as for an embedding."""
+        classes = self._classes
+        return classes if classes is not None and classes.name in block.outputs else None
+
+    def _cells(self, block: PredictionBlock) -> Iterator[Field]:
+        """Fields of a table's row; the text of the last one ends the row."""
+        yield b"", RowField.TEXT, 0, 0, []
+        text = 1
+        if self._class_of(block) is not None:
+            yield b"\t", RowField.TEXT, text, 0, []
+            text += 1
+        for number, (name, values) in enumerate(block.outputs.items()):
+            spec = self._specs.get(name)
+            if spec and spec.alphabet:
+                yield b"\t", RowField.TEXT, text, 0, []
+                text += 1
+            elif size := int(np.prod(values.shape[1:])):
+                yield b"\t", RowField.CELLS, number, 0, [size]
+        yield b"\n", RowField.TEXT, 0, 0, []
+
+    def _json_fields(self, block: PredictionBlock) -> Iterator[Field]:
+        """Fields of a JSON line; the text of the last one ends the line."""
+        yield b'{"name": ', RowField.QUOTED, 0, 0, []
+        text = 1
+        if self._class_of(block) is not None:
+            yield b', "class": ', RowField.QUOTED, text, 0, []
+            text += 1
+        before = ""  # what closes the field before
+        for number, (name, values) in enumerate(block.outputs.items()):
+            spec = self._specs.get(name)
+            labels = spec.labels if spec else ()
+            before += f", {json.dumps(name)}: "
+            if values.shape[1:] == (len(labels),):
+                before += "{"
+                for i, label in enumerate(labels):
+                    before += f"{', ' if i else ''}{json.dumps(label)}: "
+                    yield before.encode(), RowField.JSON, number, i, []
+                    before = ""
+                before += "}"
+            else:
+                yield before.encode(), RowField.JSON, number, 0, list(values.shape[1:])
+                before = ""
+            if spec and spec.alphabet:
+                before += f", {json.dumps(f'{name}_letters')}: "
+                yield before.encode(), RowField.QUOTED, text, 0, []
+                text += 1
+                before = ""
+        yield f"{before}}}\n".encode(), RowField.TEXT, 0, 0, []
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _texts(names: Sequence[str]) -> _core.Texts:
+    return names.core if isinstance(names, Names) else _core.Texts(list(names))
+
+
+def _letters(values: NDArray[Any], alphabet: str) -> list[str]:
+    """The letters that an output of shape (n, C, L) stands for."""
+    if values.ndim != 3:
+        decode(values[0], alphabet=alphabet)  # says what is wrong with the shape
+    return list(decode(values, alphabet=alphabet))

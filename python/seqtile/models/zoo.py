@@ -1,0 +1,72 @@
+"""The models shipped inside the package."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from ..errors import ModelNotFoundError
+from .card import ModelCard
+
+__all__ = ["card", "list_models", "model_folder"]
+
+
+def _folders() -> dict[str, Path]:
+    import seqtile
+
+    # An installed package holds exported/ itself; in an editable install it is in the checkout,
+    # which is then a further entry of the package's path.
+    roots = [Path(root) / "exported" for root in seqtile.__path__]
+    found = (card for root in roots for card in sorted(root.glob("*/card.json")))
+    return {card.parent.name: card.parent for card in found}
+
+
+def list_models() -> list[str]:
+    """Names of the shipped models, sorted."""
+    return sorted(_folders())
+
+
+def model_folder(name: str) -> Path:
+    """Folder of a shipped model.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such model; suggests the nearest name.
+    """
+    folders = _folders()
+    if name not in folders:
+        near = difflib.get_close_matches(name.lower(), folders, n=1, cutoff=0.4)
+        there = ", ".join(sorted(folders)) or "none"
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {there}"
+        raise ModelNotFoundError(f"no model {name!r}; {hint}")
+    return folders[name]
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of a model folder.
+
+    Raises
+    ------
+    ModelNotFoundError
+        The folder has no ``card.json``.
+    ModelCardError
+        The card is malformed.
+    """
+    path = folder / "card.json"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelNotFoundError(f"{folder}: a model folder needs card.json") from None
+    return ModelCard.from_json(text, source=str(path))
+
+
+def card(name: str) -> ModelCard:
+    """The card of a shipped model.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such model; suggests the nearest name.
+    """
+    return read_card(model_folder(name))

@@ -1,0 +1,1 @@
+"""Sequence motifs: matrices, MEME files, likeness, logos."""

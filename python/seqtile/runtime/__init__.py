@@ -1,1 +1,0 @@
-"""Models: cards, loading, batches, the pipeline that feeds them."""

@@ -1,0 +1,1 @@
+"""Track files, written block by block."""

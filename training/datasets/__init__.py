@@ -1,1 +1,0 @@
-"""One file per data set: fetch, checksum, split; no model code."""

@@ -1,0 +1,1 @@
+"""From a trained network to a folder of exported/: graph, precisions, certificate."""

@@ -1,0 +1,1 @@
+"""What every task trains with: loop, metrics, pictures, baselines, command line."""

@@ -1,1 +1,0 @@
-"""Networks; every hyper-parameter is a keyword with a default."""

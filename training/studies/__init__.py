@@ -1,0 +1,1 @@
+"""Questions about training and models, each answered by a table and a figure."""

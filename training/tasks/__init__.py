@@ -1,0 +1,1 @@
+"""A folder a task: its data, networks, training, card."""

@@ -1,0 +1,1 @@
+"""Blood cells of eight kinds (course D)."""

@@ -1,0 +1,1 @@
+"""Codons to residues (workshop E)."""

@@ -1,0 +1,1 @@
+"""Protein binding sites in DNA (course A)."""

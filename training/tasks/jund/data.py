@@ -1,0 +1,196 @@
+"""JUND binding on human chromosome 22: 101-base segments, bound or not.
+
+Source: the book "Deep Learning for the Life Sciences" (Ramsundar, Eastman, Walters, Pande, 2019),
+GitHub ``deepchem/DeepLearningLifeSciences``, ``Chapter06`` (MIT): ENCODE ChIP-seq of JUND in HepG2
+cells, chromatin accessibility, assembly hg19. The split is the book's: random over segments that
+tile the chromosome, so neighbours stand in different parts.
+
+``$SEQTILE_DATA/jund_chr22`` is read where it is set. It holds all of valid and test, all labels of
+train, and the sequence of 163,737 of its 276,216 segments (those in an alignment of primates), on
+which the shipped models were trained. Without it the book's files are downloaded, and train is
+whole.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lab.source import DataError, cache_folder, check_content, download, local_copy
+
+NAME = "jund_chr22"
+SOURCE = "GitHub deepchem/DeepLearningLifeSciences, Chapter06 (MIT)"
+LENGTH = 101
+
+_URL = (
+    "https://raw.githubusercontent.com/deepchem/DeepLearningLifeSciences/"
+    "003bb91f3a05a48e186e4ba1bf5686f6fa1831cd/Chapter06"
+)
+# SHA-256 of the content: codes (uint8; 0..3 = ACGT, 4 = unknown), labels (uint8), starts (int32).
+# Of train that of the local copy's rows; the whole of it is known by labels and starts alone.
+CHECKSUMS = {
+    "train": "4d5c7d4519d5c03e7473c3b1ae0c30904b282a8f19a974fa4dc933dc24912cea",
+    "valid": "8f4511c35ccd31c7d53b7e8507c4b1bf3110fd7e857477f767a0bac397f3467b",
+    "test": "0d386259f22d55ceff2d1ba38b58b4bffc976aa22007ac01a43bdf4d827d7887",
+}
+TRAIN_ROWS = 276_216
+_LABELS = "473c1733be2953bd77649e932f8d71c2c78ed5d9f0cea609858a13feb4e59803"
+
+Split = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """One split.
+
+    Attributes
+    ----------
+    letters
+        uint8 ASCII, shape (n, 101).
+    bound
+        float32, shape (n,): 1 where JUND binds.
+    weight
+        float32, shape (n,): the book's weights, of the same sum for both classes.
+    accessibility
+        float32, shape (n,): chromatin accessibility, 0 to 0.167.
+    start
+        int32, shape (n,): first base on chromosome 22, 0-based.
+    """
+
+    letters: NDArray[np.uint8]
+    bound: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    accessibility: NDArray[np.float32]
+    start: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.bound)
+
+    def __getitem__(self, rows: NDArray[Any] | slice) -> Segments:
+        return Segments(
+            self.letters[rows],
+            self.bound[rows],
+            self.weight[rows],
+            self.accessibility[rows],
+            self.start[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of all segments of train, those without a sequence too; sorted by start."""
+
+    start: NDArray[np.int32]
+    bound: NDArray[np.float32]
+    accessibility: NDArray[np.float32]
+
+
+def load(split: Split) -> Segments:
+    """A split, its checksum verified.
+
+    Raises
+    ------
+    DataError
+        The data cannot be had, or are not those of the checksum.
+    """
+    with _open(_file(split)) as data:
+        codes, bound = data["X"].astype(np.uint8), data["y"].astype(np.uint8)
+        start = data["start"].astype(np.int32)
+        if split == "train" and len(codes) == TRAIN_ROWS:
+            check_content(f"{NAME} train", train_checksum(len(codes)), bound, start)
+        else:
+            check_content(f"{NAME} {split}", CHECKSUMS[split], codes, bound, start)
+        return Segments(
+            np.frombuffer(b"ACGTN", np.uint8)[codes],
+            bound.astype(np.float32),
+            data["w"].astype(np.float32),
+            data["a"].astype(np.float32),
+            start,
+        )
+
+
+def train_checksum(rows: int) -> str:
+    """The SHA-256 that `load` compares train with: of its labels alone where train is whole."""
+    return _LABELS if rows == TRAIN_ROWS else CHECKSUMS["train"]
+
+
+def load_labels() -> Labels:
+    """Labels of all of train, sorted by start."""
+    with _open("train_all_labels.npz") as data:
+        bound, start = data["y"].astype(np.uint8), data["start"].astype(np.int32)
+        check_content(f"{NAME} train labels", _LABELS, bound, start)
+        order = np.argsort(start)
+        return Labels(
+            start[order],
+            bound[order].astype(np.float32),
+            data["a"].astype(np.float32)[order],
+        )
+
+
+def _file(split: str) -> str:
+    return "train_with_sequence.npz" if split == "train" else f"{split}.npz"
+
+
+def _open(file: str) -> Any:
+    folder = local_copy(NAME)
+    if folder is None:
+        folder = cache_folder(NAME)
+        if not (folder / file).exists():
+            fetch(folder)
+    try:
+        return np.load(folder / file)
+    except FileNotFoundError:
+        raise DataError(f"{folder}: no {file}") from None
+
+
+def fetch(folder: Path, url: str = _URL) -> None:
+    """Download the book's shards and rewrite them as compressed arrays in ``folder``.
+
+    A failure leaves nothing there. The shards are pickles, read only from the pinned commit; `load`
+    compares their content with known checksums: of valid and test all, of train the labels and
+    places.
+
+    Raises
+    ------
+    DataError
+        A file cannot be had, or is not what it should be.
+    """
+    import joblib
+
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
+        work = Path(name)
+        accessibility = work / "accessibility.txt"
+        download(f"{url}/accessibility.txt", accessibility)
+        values = dict(line.split()[:2] for line in accessibility.read_text().splitlines() if line)
+        for split in ("train", "valid", "test"):
+            paths = {part: work / f"{split}-{part}.joblib" for part in ("X", "y", "w", "ids")}
+            for part, path in paths.items():
+                download(f"{url}/{split}_dataset/shard-0-{part}.joblib", path)
+            try:
+                shards = {part: joblib.load(path) for part, path in paths.items()}
+                _rewrite(work, split, shards, values)
+            except Exception as error:  # whatever a broken pickle raises
+                raise DataError(f"{url}, {split}: not the book's files: {error!r}") from error
+        for path in work.glob("*.npz"):
+            path.replace(folder / path.name)
+
+
+def _rewrite(folder: Path, split: str, shards: dict[str, Any], values: dict[str, str]) -> None:
+    one_hot = np.asarray(shards["X"]).reshape(-1, LENGTH, 4)
+    codes = np.where(one_hot.any(axis=2), one_hot.argmax(axis=2), 4).astype(np.uint8)
+    names = [str(name) for name in np.asarray(shards["ids"]).reshape(-1)]
+    arrays: dict[str, Any] = {
+        "y": np.asarray(shards["y"]).reshape(-1).astype(np.uint8),
+        "w": np.asarray(shards["w"]).reshape(-1),
+        "a": np.array([values[name] for name in names], np.float32),
+        "start": np.array([re.findall(r"\d+", name)[-2] for name in names], np.int32),
+    }
+    if split == "train":
+        np.savez_compressed(folder / "train_all_labels.npz", **arrays)
+    np.savez_compressed(folder / _file(split), X=codes, **arrays)

@@ -1,0 +1,1 @@
+"""JUND binding from letters and accessibility (course B)."""

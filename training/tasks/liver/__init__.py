@@ -1,0 +1,1 @@
+"""Liver enhancers (course C)."""

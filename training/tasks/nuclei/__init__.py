@@ -1,0 +1,1 @@
+"""Nuclei in fluorescence images (course A)."""

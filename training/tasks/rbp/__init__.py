@@ -1,0 +1,1 @@
+"""RNA-binding affinity, a network a protein (course D)."""

@@ -1,0 +1,1 @@
+"""RNA-binding affinity of 21 proteins at once (course D)."""
