@@ -14,7 +14,7 @@ import tifffile
 
 import seqtile
 from seqtile.commands.segment import Targets
-from seqtile.images.items import Fitting
+from seqtile.images.fitting import Fitting
 from seqtile.images.tiff import TiffImage
 from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run

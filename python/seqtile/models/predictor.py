@@ -432,7 +432,7 @@ class Predictor:
         profile: Profile | None = None,
     ) -> Iterator[PredictionBlock]:
         """As `predict_images`, several files at a time."""
-        from ..images.items import Fitting
+        from ..images.fitting import Fitting
 
         read = image_reader(Fitting(crop, resize), self.image_input, leave_out=failed is not None)
         self.refuse_extra()

@@ -22,7 +22,7 @@ from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .prediction import PredictionBlock, joined
 
 if TYPE_CHECKING:
-    from ..images.items import Fitting
+    from ..images.fitting import Fitting
 
 __all__ = ["Piece", "Stream", "fasta_pieces", "image_reader", "item_pieces", "pieces_of"]
 
