@@ -14,8 +14,6 @@ import tifffile
 
 import seqtile
 from seqtile.commands.segment import Targets
-from seqtile.images.fitting import Fitting
-from seqtile.images.tiff import TiffImage
 from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder
@@ -283,29 +281,6 @@ def test_crop_and_resize(colours: Path, photos: Path) -> None:
     ]
     result = run("predict", colours, photos / "large.png", "--resize")
     assert result.stdout.splitlines()[1].split("\t")[1] == "red"
-
-
-def test_only_rows_of_the_crop_are_read(
-    colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "slide.tif"
-    image = np.random.default_rng(0).integers(0, 256, (100, 60, 3), np.uint8)
-    tifffile.imwrite(path, image, tile=(16, 16), compression="deflate")
-    asked = []
-    rows = TiffImage.rows
-    monkeypatch.setattr(
-        TiffImage, "rows", lambda self, *span: asked.append(span) or rows(self, *span)
-    )
-    wanted = seqtile.load(colours, device="cpu").image_input
-    with pytest.raises(seqtile.ImageError, match="100 x 60 pixels .* the model takes 6 x 5"):
-        Fitting().read(path, wanted)
-    with pytest.raises(seqtile.ImageError, match="6 x 6 pixels .* the model takes 6 x 5"):
-        Fitting(crop=6).read(path, wanted)
-    assert asked == []
-    got = Fitting(crop=30, resize=True).read(path, wanted)
-    assert asked == [(35, 65)]
-    expected = cv2.resize(image[35:65, 15:45], (5, 6), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(got, expected)
 
 
 def test_good_images_are_predicted_and_bad_ones_named(colours: Path, photos: Path) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ImageError
-from ..models.inputs import ImageInput
 from .reading import open_image, to_channels
 
 __all__ = ["Fitting"]
@@ -36,8 +35,19 @@ class Fitting:
         if self.crop is not None and self.crop < 1:
             raise ValueError(f"crop must be at least 1, not {self.crop}")
 
-    def read(self, path: str | PathLike[str], wanted: ImageInput) -> NDArray[np.uint8]:
+    def read(
+        self, path: str | PathLike[str], size: tuple[int | None, int | None], channels: int
+    ) -> NDArray[np.uint8]:
         """An image file as the model takes it: uint8, shape (H, W), or (H, W, 3) for RGB.
+
+        Parameters
+        ----------
+        path
+            The file.
+        size
+            Height and width in pixels that the model takes; None where it takes any.
+        channels
+            1 for grey, 3 for RGB.
 
         Raises
         ------
@@ -50,17 +60,16 @@ class Fitting:
             top, bottom, left, right = self._box(path, file.height, file.width)
             if file.dtype != np.uint8:
                 raise ImageError(path, f"expected 8 bits per channel, found {file.dtype}")
-            shape = (bottom - top, right - left)
-            if not self.resize and None not in wanted.shape and shape != wanted.shape:
+            found = (bottom - top, right - left)
+            if not self.resize and None not in size and found != size:
                 raise ImageError(
                     path,
-                    f"{shape[0]} x {shape[1]} pixels (height x width), the model takes "
-                    f"{wanted.shape[0]} x {wanted.shape[1]}: crop or resize it (--crop N, "
-                    "--resize)",
+                    f"{found[0]} x {found[1]} pixels (height x width), the model takes "
+                    f"{size[0]} x {size[1]}: crop or resize it (--crop N, --resize)",
                 )
             kept = np.ascontiguousarray(file.rows(top, bottom)[:, left:right])
-            image = to_channels(kept, wanted.channels)
-        return _resized(image, wanted) if self.resize else image
+            image = to_channels(kept, channels)
+        return _resized(image, size) if self.resize else image
 
     def _box(self, path: str | PathLike[str], height: int, width: int) -> tuple[int, int, int, int]:
         """Rows and columns that are kept; no others are read."""
@@ -72,10 +81,10 @@ class Fitting:
         return top, top + self.crop, left, left + self.crop
 
 
-def _resized(image: NDArray[Any], wanted: ImageInput) -> NDArray[Any]:
+def _resized(image: NDArray[Any], size: tuple[int | None, int | None]) -> NDArray[Any]:
     import cv2
 
-    height, width = wanted.shape
+    height, width = size
     if height is None or width is None:
         raise ValueError("resize: the model takes images of any size")
     if image.shape[:2] == (height, width):

@@ -93,7 +93,7 @@ def image_reader(
         images, names, failures = [], [], list[Exception]()
         for path in paths:
             try:
-                images.append(fitting.read(path, wanted))
+                images.append(fitting.read(path, wanted.shape, wanted.channels))
                 names.append(fspath(path))
             except IMAGE_FAILURES as error:
                 if not leave_out:
