@@ -12,7 +12,7 @@ from benches.gpu_inputs import rate, shuffled
 from benches.gpu_report import Context, Section, in_time, item
 from benches.gpu_speed import answers, session, sizes
 from seqtile.execution.cuda.binding import BoundRunner
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.profile import Profile
 from seqtile.execution.session import Session
 from seqtile.models.loading import model_bytes
 from seqtile.models.zoo import model_folder

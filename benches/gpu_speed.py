@@ -21,7 +21,7 @@ from benches.gpu_inputs import (
 from benches.gpu_peak import flop, peak
 from benches.gpu_report import Context, Section, in_time, item
 from seqtile.execution.cuda.binding import BoundRunner
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.profile import Profile
 from seqtile.execution.session import Session
 from seqtile.machine.nvml import Meter
 from seqtile.models.loading import model_bytes

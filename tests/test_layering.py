@@ -147,6 +147,26 @@ def test_the_table_has_no_cycle() -> None:
     graphlib.TopologicalSorter(ARROWS).prepare()
 
 
+def imported_at_the_top(source: Path) -> set[str]:
+    """Names of the package's modules that a file imports outside its functions, for types too."""
+    found = set()
+
+    def walk(nodes: list[ast.stmt]) -> None:
+        for node in nodes:
+            if isinstance(node, (ast.If, ast.Try)):
+                walk(node.body)
+            elif isinstance(node, ast.ImportFrom) and node.level:
+                base = absolute("." * node.level + (node.module or ""), source)
+                found.update({base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)})
+
+    walk(ast.parse(source.read_text(encoding="utf-8")).body)
+    return found & set(map(module, SOURCES)) - {module(source)}
+
+
+def test_no_modules_import_each_other() -> None:
+    graphlib.TopologicalSorter({module(s): imported_at_the_top(s) for s in SOURCES}).prepare()
+
+
 def test_the_data_layer_stands_alone() -> None:
     """On numpy and the compiled core; what opens pictures and draws says so within functions."""
     for source in SOURCES:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
 import pytest
 
 import seqtile
 from seqtile import Predictor
+from seqtile.execution.limits import Limits
 from tests.python.models import model_folder
 
 
@@ -16,5 +21,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 @pytest.fixture(scope="module")
-def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
+def motif_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_folder(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def motif(motif_folder: Path) -> Predictor:
+    return seqtile.load(motif_folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def limited(motif_folder: Path) -> Callable[..., Predictor]:
+    """The same model with other `Limits`: ``limited(scan_windows=7)``."""
+    return cache(lambda **sizes: seqtile.load(motif_folder, device="cpu", limits=Limits(**sizes)))

@@ -24,7 +24,7 @@ from seqtile.bench.plan import Plan, Rate
 from seqtile.bench.rows import Row
 from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.profile import Profile
 from seqtile.models.certificate import SHARE
 from tests.python.models import counts_model, image_folder, model_folder
 

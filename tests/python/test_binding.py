@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.execution.cuda import binding
 from seqtile.execution.cuda.binding import BoundRunner
 from seqtile.execution.cuda.memory import Block, HostMemory
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.limits import LIMITS
+from seqtile.execution.profile import Profile
 from seqtile.execution.session import Session
 from tests.python.feeds import SHIPPED, model_bytes, random_feeds
 from tests.python.models import (
@@ -170,7 +170,7 @@ def test_memory_is_reused_and_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     for length in range(9, 40):
         runner.run({"sequence": letters(4, length)})
     gc.collect()
-    assert sum(value() is not None for value in made) <= 2 * binding._BUCKETS < len(made)
+    assert sum(value() is not None for value in made) <= 2 * LIMITS.buckets < len(made)
     runner.close()
     gc.collect()
     assert sum(value() is not None for value in made) == 0

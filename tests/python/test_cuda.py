@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 import seqtile
 from seqtile.errors import OutOfMemoryError, ProviderError
-from seqtile.execution.cuda import binding
 from seqtile.execution.cuda.binding import BoundRunner
 from seqtile.execution.cuda.placement import OF_SHAPES
+from seqtile.execution.limits import Limits
 from seqtile.execution.session import Session
 from tests.python.feeds import EXPORTED, SHIPPED, model_bytes, random_feeds
 
@@ -32,11 +32,6 @@ def why_not() -> str | None:
 
 if REASON := why_not():
     pytest.skip(f"no CUDA: {REASON}", allow_module_level=True)
-
-
-@pytest.fixture(autouse=True)
-def _capture_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 0.0)
 
 
 RECURRENT = ["dna-binding-bilstm", "jund-lstm", "rbp-bilstm"]
@@ -67,9 +62,7 @@ def error(found: list[NDArray[Any]], expected: list[NDArray[Any]]) -> float:
 
 
 def runner_of(session: Session) -> BoundRunner:
-    runner = session.runner()
-    assert isinstance(runner, BoundRunner)
-    return runner
+    return BoundRunner(session, limits=Limits(capture_s=0.0))
 
 
 # the answers of the CPU

@@ -22,10 +22,10 @@ import pytest
 
 from seqtile.errors import ModelIntegrityError, OutOfMemoryError, ProviderError
 from seqtile.execution import session as module
-from seqtile.execution.cuda import binding
 from seqtile.execution.cuda.binding import BoundRunner
 from seqtile.execution.cuda.memory import CudaMemory
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.limits import Limits
+from seqtile.execution.profile import Profile
 from seqtile.execution.session import Session
 from tests.python.feeds import model_bytes, random_feeds
 
@@ -138,7 +138,6 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
             self._session.run_with_iobinding(binding)
 
     monkeypatch.setattr(module.ort, "InferenceSession", Disguised)
-    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 0.0)
     monkeypatch.setattr(module, "check_cuda", lambda device: None)
     monkeypatch.setattr(module.ort, "cuda_version", "13.0", raising=False)
 
@@ -152,6 +151,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch, cudart: Path) -> Gpu:
 
 def on_gpu(name: str = "jund-cnn", **options: Any) -> Session:
     return Session(model_bytes(name), **{"device": "cuda", "source": name, **options})
+
+
+def runner_of(session: Session) -> BoundRunner:
+    """It captures as soon as it may."""
+    return BoundRunner(session, limits=Limits(capture_s=0.0))
 
 
 # sessions
@@ -224,8 +228,7 @@ def test_one_session_runs_on_one_device(gpu: Gpu) -> None:
 @pytest.mark.parametrize("name", ["jund-cnn", "nuclei-unet", "codon-convnet"])
 def test_the_answers_of_the_cpu(gpu: Gpu, name: str, graphs: Any) -> None:
     session = on_gpu(name, graphs=graphs)
-    runner = session.runner()
-    assert isinstance(runner, BoundRunner)
+    runner = runner_of(session)
     profile = Profile()
     with_graphs = 0
     for step, n in enumerate([6, 2, 6, 5, 6, 3, 6, 6]):
@@ -240,11 +243,8 @@ def test_the_answers_of_the_cpu(gpu: Gpu, name: str, graphs: Any) -> None:
 
 
 @pytest.mark.parametrize(("graphs", "captured"), [("auto", 0), (True, 1)])
-def test_a_capture_has_to_pay(
-    gpu: Gpu, monkeypatch: pytest.MonkeyPatch, graphs: Any, captured: int
-) -> None:
-    monkeypatch.setattr(binding, "_SECONDS_BEFORE_CAPTURE", 3600.0)
-    runner = on_gpu(graphs=graphs).runner()
+def test_a_capture_has_to_pay(gpu: Gpu, graphs: Any, captured: int) -> None:
+    runner = BoundRunner(on_gpu(graphs=graphs), limits=Limits(capture_s=3600.0))
     for step in range(9):
         runner.run(random_feeds("jund-cnn", 4, size=101, seed=step))
     assert sum(options["enable_cuda_graph"] == "1" for options, _ in gpu.opened) == captured
@@ -254,7 +254,7 @@ def test_a_capture_has_to_pay(
 
 def test_each_runner_captures_in_a_thread_of_its_own(gpu: Gpu) -> None:
     session = on_gpu()
-    runners = [session.runner() for _ in range(3)]
+    runners = [runner_of(session) for _ in range(3)]
     wrong: list[int] = []
 
     def work(number: int) -> None:
@@ -277,7 +277,7 @@ def test_each_runner_captures_in_a_thread_of_its_own(gpu: Gpu) -> None:
 def test_a_refused_capture_ends_the_attempts(gpu: Gpu, caplog: pytest.LogCaptureFixture) -> None:
     gpu.captures = "This session cannot use the graph capture feature as requested by the user"
     session = on_gpu()
-    first, second = session.runner(), session.runner()
+    first, second = runner_of(session), runner_of(session)
     feeds = random_feeds("jund-cnn", 4, size=101, seed=0)
     for runner in (first, second, first, second, first, second, first, second):
         np.testing.assert_allclose(runner.run(feeds)[0], session.run(feeds)[0], atol=1e-6)
@@ -330,7 +330,7 @@ def test_errors_are_told_and_cleared(stand_in: ctypes.CDLL, cudart: Path) -> Non
 
 def test_memory_that_runs_out_in_a_runner(gpu: Gpu, stand_in: ctypes.CDLL) -> None:
     session = on_gpu()
-    runner = session.runner()
+    runner = runner_of(session)
     stand_in.stand_in_limit(64 * 101)
     with pytest.raises(OutOfMemoryError, match="^jund-cnn: out of memory on cuda:0: use a smaller"):
         runner.run(random_feeds("jund-cnn", 65, size=101, seed=0))
@@ -341,7 +341,7 @@ def test_memory_that_runs_out_in_a_runner(gpu: Gpu, stand_in: ctypes.CDLL) -> No
 def test_the_session_gives_back_what_a_large_batch_took(gpu: Gpu, stand_in: ctypes.CDLL) -> None:
     """Its arena would keep it from the bound memory of the smaller batch that follows."""
     session = on_gpu(device="cuda:1")
-    runner = session.runner()
+    runner = runner_of(session)
     for n in (40, 65, 45):
         stand_in.stand_in_limit(64 * 101)
         feeds = random_feeds("jund-cnn", n, size=101, seed=0)
@@ -355,4 +355,4 @@ def test_the_session_gives_back_what_a_large_batch_took(gpu: Gpu, stand_in: ctyp
 
 def test_a_device_that_is_not_there(gpu: Gpu) -> None:
     with pytest.raises(ProviderError, match="^jund-cnn: failed on cuda:5: no such GPU"):
-        on_gpu(device="cuda:5").runner()
+        runner_of(on_gpu(device="cuda:5"))

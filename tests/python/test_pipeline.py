@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtile.execution.pipeline import Lane, Profile, Stopped, ordered
+from seqtile.execution.pipeline import Lane, Stopped, ordered
+from seqtile.execution.profile import Profile
 
 
 class Echo:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import seqtile
 from seqtile import InputSpec, Predictor
 from seqtile.errors import AlphabetError, ShapeError
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.profile import Profile
 from tests.python.models import SHORTEST, counts_model, model_folder, motif_model, motif_score
 from tests.python.oracle import write_fasta
 

@@ -22,9 +22,9 @@ from matplotlib.image import imread
 import seqtile
 from seqtile import Predictor, outputs, scan
 from seqtile.errors import OutputError
+from seqtile.execution.limits import Limits
 from seqtile.machine.cuda_libraries import runtime_wheels
 from seqtile.outputs import AtomicOutputs
-from seqtile.scanning import scanner
 from seqtile.scanning.report import Checksum, write_scan
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
@@ -80,13 +80,9 @@ def test_outputs_replace_what_was_there(motif: Predictor, genome: Path, folder: 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
 def test_an_interrupted_scan_leaves_nothing(
-    motif: Predictor,
-    genome: Path,
-    folder: Path,
-    error: type[BaseException],
-    monkeypatch: pytest.MonkeyPatch,
+    model: Path, genome: Path, folder: Path, error: type[BaseException]
 ) -> None:
-    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 500)
+    predictor = seqtile.load(model, device="cpu", limits=Limits(scan_windows=500))
     (folder / "a.bed").write_text("old")
     targets = [folder / f"a.{suffix}" for suffix in SUFFIXES]
     calls = itertools.count()
@@ -96,7 +92,7 @@ def test_an_interrupted_scan_leaves_nothing(
             assert len(names(folder)) == len(targets) + 1
             raise error("stop")
 
-    work = scan(motif, genome, stride=2)
+    work = scan(predictor, genome, stride=2)
     with pytest.raises(error, match="stop"):
         write_scan(work, targets, plot=folder / "a.png", progress=progress)
     assert names(folder) == {"a.bed"}

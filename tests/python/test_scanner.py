@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
@@ -23,7 +24,6 @@ from seqtile.errors import (
     IntervalError,
     ShapeError,
 )
-from seqtile.scanning import scanner
 from seqtile.scanning.scanner import Interval, Scan, read_bed
 from tests.python.models import counts_model, motif_model, motif_score
 from tests.python.oracle import (
@@ -65,13 +65,12 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_fasta(tmp_path_factory.mktemp("genome") / "genome.fa", GENOME)
 
 
-@pytest.fixture(params=["whole", "small blocks"])
-def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Sequences in one block, and in many of a few windows each."""
-    if request.param == "small blocks":
-        monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 7)
-        monkeypatch.setattr(scanner, "_BLOCK_BASES", 60)
-    return str(request.param)
+@pytest.fixture(scope="module", params=["whole", "small blocks"])
+def either(
+    request: pytest.FixtureRequest, motif: Predictor, limited: Callable[..., Predictor]
+) -> Predictor:
+    """Takes sequences in one block, or in many of a few windows each."""
+    return motif if request.param == "whole" else limited(scan_windows=7, block_bases=60)
 
 
 def scanned(work: Scan) -> Tracks:
@@ -81,12 +80,13 @@ def scanned(work: Scan) -> Tracks:
 # one score per window
 
 
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("max_n", [0, 1, 5])
 @pytest.mark.parametrize("strand", STRANDS)
 @pytest.mark.parametrize("stride", STRIDES)
-def test_every_window(motif: Predictor, genome: Path, stride: int, strand: str, max_n: int) -> None:
-    work = scan(motif, genome, window=WINDOW, stride=stride, strand=strand, max_n=max_n)
+def test_every_window(
+    either: Predictor, genome: Path, stride: int, strand: str, max_n: int
+) -> None:
+    work = scan(either, genome, window=WINDOW, stride=stride, strand=strand, max_n=max_n)
     rows = list(block_rows(work))
     expected = list(
         scan_rows(GENOME, motif_score, window=WINDOW, stride=stride, strand=strand, max_n=max_n)
@@ -98,10 +98,10 @@ def test_every_window(motif: Predictor, genome: Path, stride: int, strand: str, 
     assert work.unknown_windows == len(expected) - len(scored)
 
 
-def test_small_blocks_are_many(motif: Predictor, genome: Path, blocks: str) -> None:
+def test_small_blocks_are_many(either: Predictor, motif: Predictor, genome: Path) -> None:
     """What the other tests vary."""
-    count = len(list(scan(motif, genome, window=WINDOW)))
-    assert count == 6 if blocks == "whole" else count > 60
+    count = len(list(scan(either, genome, window=WINDOW)))
+    assert count == 6 if either is motif else count > 60
 
 
 def test_the_window_of_the_card_is_the_default(motif: Predictor, genome: Path) -> None:
@@ -200,13 +200,12 @@ def test_short_sequences_are_listed(motif: Predictor, genome: Path) -> None:
 
 @pytest.mark.parametrize("reduce", [None, "max"])
 def test_a_wrong_letter_names_record_and_position(
-    motif: Predictor, tmp_path: Path, reduce: str | None, monkeypatch: pytest.MonkeyPatch
+    limited: Callable[..., Predictor], tmp_path: Path, reduce: str | None
 ) -> None:
-    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 7)
     path = write_fasta(
         tmp_path / "x.fa", {"good": _letters(40), "bad": "ACGTN" * 9 + "E" + "A" * 9}
     )
-    blocks = iter(scan(motif, path, reduce=reduce))
+    blocks = iter(scan(limited(scan_windows=7), path, reduce=reduce))
     with pytest.raises(AlphabetError, match="^record 'bad', position 45: .* found 'E'$") as caught:
         list(blocks)
     assert (caught.value.record, caught.value.position, caught.value.byte) == ("bad", 45, ord("E"))
@@ -235,14 +234,13 @@ def cut(tracks: Tracks) -> Tracks:
     return result
 
 
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("reduce", [None, "mean", "max"])
 @pytest.mark.parametrize("stride", STRIDES)
 def test_regions_are_the_whole_scan_cut(
-    motif: Predictor, genome: Path, stride: int, reduce: str | None
+    either: Predictor, genome: Path, stride: int, reduce: str | None
 ) -> None:
-    whole = scanned(scan(motif, genome, stride=stride, reduce=reduce))
-    work = scan(motif, genome, stride=stride, reduce=reduce, regions=REGIONS)
+    whole = scanned(scan(either, genome, stride=stride, reduce=reduce))
+    work = scan(either, genome, stride=stride, reduce=reduce, regions=REGIONS)
     check_tracks(scanned(work), cut(whole))
     assert work.regions == "6 from intervals"
     assert work.total_bases == 45 + 1 + 120 + 100 + 7 + 80
@@ -323,12 +321,11 @@ def test_region_outside(motif: Predictor, genome: Path) -> None:
 # reduced to bases
 
 
-@pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("max_n", [0, 5])
 @pytest.mark.parametrize("reduce", HOW)
 @pytest.mark.parametrize("stride", STRIDES)
-def test_reduce(motif: Predictor, genome: Path, stride: int, reduce: str, max_n: int) -> None:
-    work = scan(motif, genome, stride=stride, reduce=reduce, max_n=max_n)
+def test_reduce(either: Predictor, genome: Path, stride: int, reduce: str, max_n: int) -> None:
+    work = scan(either, genome, stride=stride, reduce=reduce, max_n=max_n)
     options = {"window": WINDOW, "stride": stride, "max_n": max_n}
     expected = reduced(GENOME, motif_score, HOW[reduce], **options)
     assert np.isnan(expected["gaps"]).any()
@@ -359,7 +356,7 @@ def test_reduce_has_no_strand(motif: Predictor, genome: Path, strand: str) -> No
     region=st.tuples(st.integers(0, 69), st.integers(1, 70)),
 )
 def test_any_scan(
-    motif: Predictor,
+    limited: Callable[..., Predictor],
     letters: str,
     window: int,
     stride: int,
@@ -373,20 +370,19 @@ def test_any_scan(
     options = {"window": window, "stride": stride, "strand": strand, "max_n": max_n}
     rows = list(scan_rows(text, motif_score, **options))
     start, end = region
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scanner, "_PIECE_WINDOWS", block)
-        check_rows(block_rows(scan(motif, io.BytesIO(source), **options)), rows)
-        for how, over in HOW.items():
-            blocks = scan(motif, io.BytesIO(source), reduce=how, **options)
-            whole = reduced(text, motif_score, over, **options)
-            check_tracks(per_base(text, block_rows(blocks)), whole)
-            if start < end <= len(letters):
-                blocks = scan(
-                    motif, io.BytesIO(source), reduce=how, regions=[("x", *region)], **options
-                )
-                part = per_base(text, block_rows(blocks))["x"]
-                np.testing.assert_allclose(part[start:end], whole["x"][start:end], atol=1e-6)
-                assert np.isnan(np.delete(part, np.s_[start:end])).all()
+    predictor = limited(scan_windows=block)
+    check_rows(block_rows(scan(predictor, io.BytesIO(source), **options)), rows)
+    for how, over in HOW.items():
+        blocks = scan(predictor, io.BytesIO(source), reduce=how, **options)
+        whole = reduced(text, motif_score, over, **options)
+        check_tracks(per_base(text, block_rows(blocks)), whole)
+        if start < end <= len(letters):
+            blocks = scan(
+                predictor, io.BytesIO(source), reduce=how, regions=[("x", *region)], **options
+            )
+            part = per_base(text, block_rows(blocks))["x"]
+            np.testing.assert_allclose(part[start:end], whole["x"][start:end], atol=1e-6)
+            assert np.isnan(np.delete(part, np.s_[start:end])).all()
 
 
 # what is refused
@@ -439,10 +435,9 @@ def test_a_scan_needs_one_number_per_window(genome: Path, tmp_path: Path) -> Non
 
 
 def test_blocks_are_computed_when_asked_for(
-    motif: Predictor, genome: Path, monkeypatch: pytest.MonkeyPatch
+    limited: Callable[..., Predictor], genome: Path
 ) -> None:
-    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 10)
-    work = scan(motif, genome)
+    work = scan(limited(scan_windows=10), genome)
     done = [work.done_windows for _ in itertools.islice(work, 3)]
     assert done == [10, 20, 30]
 
@@ -450,11 +445,12 @@ def test_blocks_are_computed_when_asked_for(
 @pytest.mark.parametrize("reduce", [None, "mean"])
 @pytest.mark.parametrize("stride", [1, 50, 5000])
 def test_blocks_are_bounded(
-    motif: Predictor, stride: int, reduce: str | None, monkeypatch: pytest.MonkeyPatch
+    limited: Callable[..., Predictor],
+    stride: int,
+    reduce: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 1000)
-    monkeypatch.setattr(scanner, "_PIECE_BASES", 10_000)
-    monkeypatch.setattr(scanner, "_BLOCK_BASES", 1000)
+    predictor = limited(scan_windows=1000, scan_bases=10_000, block_bases=1000)
     source = io.BytesIO(b">x\n" + b"ACGTTGCAAC" * 6000 + b"\n")
     fetched: list[int] = []
     fasta = seqtile.fasta.contigs.open_contigs(source)
@@ -465,6 +461,6 @@ def test_blocks_are_bounded(
         return fetch(chrom, start, end)
 
     monkeypatch.setattr(fasta, "fetch", watch)
-    sizes = [len(b.scores) for b in scan(motif, fasta, stride=stride, reduce=reduce)]
+    sizes = [len(b.scores) for b in scan(predictor, fasta, stride=stride, reduce=reduce)]
     assert max(fetched) <= 10_000 + WINDOW
     assert max(sizes) <= 1000

@@ -17,7 +17,7 @@ import seqtile
 from seqtile import Predictor, scale
 from seqtile.errors import ImageError, ShapeError
 from seqtile.execution.executor import Execution
-from seqtile.execution.pipeline import Profile
+from seqtile.execution.profile import Profile
 from seqtile.segmenting.labelling import label_objects
 from seqtile.segmenting.options import SegmentOptions
 from seqtile.segmenting.segmentation import Work, segmented

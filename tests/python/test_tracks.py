@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from Bio.Seq import Seq
 
 import seqtile
 from seqtile import Predictor, scan
-from seqtile.scanning import scanner
 from seqtile.scanning.report import ScanReport, write_scan
 from tests.python.models import motif_score
 from tests.python.oracle import (
@@ -49,10 +49,10 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_fasta(tmp_path_factory.mktemp("genome") / "genome.fa", GENOME)
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Peaks and pieces must span blocks."""
-    monkeypatch.setattr(scanner, "_PIECE_WINDOWS", 13)
+@pytest.fixture(scope="module")
+def motif(limited: Callable[..., Predictor]) -> Predictor:
+    """Peaks and regions must span blocks."""
+    return limited(scan_windows=13)
 
 
 def truth(stride: int) -> list[Row]:

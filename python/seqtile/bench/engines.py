@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import EngineMismatchError
-from ..execution.pipeline import Profile
+from ..execution.profile import Profile
 from ..models.certificate import SHARE
 from ..models.inputs import InputSpec
 from ..models.loading import load

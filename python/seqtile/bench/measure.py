@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import OutOfMemoryError, ProviderError
-from ..execution.pipeline import Profile
+from ..execution.profile import Profile
 from ..machine.devices import check_precision
 from ..machine.threads import thread_count
 from .engines import Answers, Engine, check_parity, open_engine, open_predictor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
-from ..execution.pipeline import Profile
+from ..execution.profile import Profile
 from ..machine.devices import parse_devices
 from ..machine.nvml import Meter
 from ..machine.nvml import Watch as MeterWatch

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import OutputError
-from ..execution.pipeline import Profile
+from ..execution.profile import Profile
 from ..images.reading import find_images
 from ..models.predictor import Predictor
 from ..outputs import check_target

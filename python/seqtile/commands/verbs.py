@@ -82,7 +82,7 @@ def _batch_size(options: argparse.Namespace) -> Any:
 
 def predict(options: argparse.Namespace) -> int:
     """Predict or embed what a FASTA file or images hold."""
-    from ..execution.pipeline import Profile
+    from ..execution.profile import Profile
     from ..models.tables import read_inputs, write_predictions
     from .progress import progress
 
@@ -191,7 +191,7 @@ def scan(options: argparse.Namespace) -> int:
 
 def segment(options: argparse.Namespace) -> int:
     """Find objects in images."""
-    from ..execution.pipeline import Profile
+    from ..execution.profile import Profile
     from .progress import progress
     from .segment import print_report, run
 

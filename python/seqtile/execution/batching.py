@@ -13,22 +13,13 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from .limits import LIMITS, Limits
+
 __all__ = ["BatchSize", "Batches", "Tuner", "check_batch_size", "tuner_for"]
 
 log = logging.getLogger(__name__)
 
 BatchSize: TypeAlias = "int | Literal['auto']"
-
-# Before anything is measured: jund-cnn-seq on 2 cores, benches/bench_predict.py::test_batch_size.
-_CPU, _CUDA = 128, 8192
-_CPU_SIZES = (16, 32, 64, 128, 256, 512)
-_CUDA_SIZES = (512, 2048, 8192, 32_768)
-_CPU_LETTERS, _CUDA_LETTERS = 1 << 17, 1 << 25  # in a batch of long sequences
-_CPU_PIXELS, _CUDA_PIXELS = 1 << 18, 1 << 25
-_CPU_SCALES = (-3, -2, -1, 0)  # of the number of images, in powers of two
-_CUDA_SCALES = (-4, -2, 0, 1)
-_SAMPLES = 5  # batches of each size that are timed; the first of them is not counted
-_GAIN = 1.03  # a size must be this much faster than the one that is used without measuring
 
 
 def check_batch_size(asked: BatchSize) -> BatchSize:
@@ -40,17 +31,18 @@ def check_batch_size(asked: BatchSize) -> BatchSize:
     return int(asked)
 
 
-def _sizes(device: str, item: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+def _sizes(device: str, item: tuple[int, ...], limits: Limits) -> tuple[int, tuple[int, ...]]:
     """The size to begin with, and those to try, for items of this shape."""
     cpu = device == "cpu"
+    most = limits.cpu_batch if cpu else limits.cuda_batch
     if len(item) == 1:
-        most = max(1, (_CPU_LETTERS if cpu else _CUDA_LETTERS) // item[0])
-        few = [size for size in (_CPU_SIZES if cpu else _CUDA_SIZES) if size <= most]
-        return min(_CPU if cpu else _CUDA, most), tuple(few) or (most,)
-    most = _CPU if cpu else _CUDA
-    start = max(1, min(most, (_CPU_PIXELS if cpu else _CUDA_PIXELS) // (item[0] * item[1])))
-    scaled = {max(1, int(start * 2.0**by)) for by in (_CPU_SCALES if cpu else _CUDA_SCALES)}
-    return start, tuple(sorted(scaled))
+        fit = max(1, (limits.cpu_letters if cpu else limits.cuda_letters) // item[0])
+        sizes = limits.cpu_batches if cpu else limits.cuda_batches
+        return min(most, fit), tuple(size for size in sizes if size <= fit) or (fit,)
+    pixels = limits.cpu_pixels if cpu else limits.cuda_pixels
+    start = max(1, min(most, pixels // (item[0] * item[1])))
+    scales = limits.cpu_scales if cpu else limits.cuda_scales
+    return start, tuple(sorted({max(1, int(start * 2.0**by)) for by in scales}))
 
 
 class Tuner:
@@ -62,14 +54,16 @@ class Tuner:
     Parameters
     ----------
     start
-        Used until measuring is over, by work too short for it; kept unless another size is 3 %
-        faster.
+        Used until measuring is over, by work too short for it; kept unless another size is faster
+        by `Limits.gain`.
     sizes
         Those to try.
     chosen
         Called with the size that was found.
     largest_first
         Try the sizes from the largest down, so that a device's memory is taken once.
+    limits
+        How long to measure, and what counts as faster.
     """
 
     def __init__(
@@ -79,6 +73,7 @@ class Tuner:
         chosen: Callable[[int], object],
         *,
         largest_first: bool = False,
+        limits: Limits = LIMITS,
     ) -> None:
         self.start = start
         self.found: int | None = None
@@ -87,6 +82,7 @@ class Tuner:
             self._left.sort(reverse=True)
         self._seconds: dict[int, list[float]] = {size: [] for size in self._left}
         self._chosen = chosen
+        self._limits = limits
         self._lock = threading.Lock()
 
     @property
@@ -104,15 +100,15 @@ class Tuner:
             if self.found is not None or size not in self._seconds:
                 return
             self._seconds[size].append(seconds)
-            if size != self._left[0] or len(self._seconds[size]) < _SAMPLES:
+            if size != self._left[0] or len(self._seconds[size]) < self._limits.timed_batches:
                 return
             if len(self._left) > 1:
                 self._left = self._left[1:]
                 return
             rates = {s: s / statistics.median(t[1:]) for s, t in self._seconds.items() if t[1:]}
             best = max(rates, key=lambda size: rates[size])
-            kept = best if rates[best] > _GAIN * rates.get(self.start, 0.0) else self.start
-            self.found = kept
+            least = self._limits.gain * rates.get(self.start, 0.0)
+            self.found = kept = best if rates[best] > least else self.start
         log.info("batch size auto: %d of %s", kept, sorted(rates))
         self._chosen(kept)
 
@@ -181,7 +177,7 @@ def cache_file() -> Path:
     return Path(folder) / "batch_sizes.json"
 
 
-def tuner_for(device: str, item: tuple[int, ...], key: str) -> Tuner:
+def tuner_for(device: str, item: tuple[int, ...], key: str, limits: Limits = LIMITS) -> Tuner:
     """The tuner for items of one shape, done already if a size is in the cache under this key.
 
     Parameters
@@ -192,10 +188,18 @@ def tuner_for(device: str, item: tuple[int, ...], key: str) -> Tuner:
         Shape of an item: (L,), (H, W) or (H, W, 3).
     key
         What the speed depends on beside the shape: model, processor, threads, versions.
+    limits
+        Sizes to begin with and to try.
     """
-    start, sizes = _sizes(device, item)
+    start, sizes = _sizes(device, item, limits)
     name = f"{key} {'x'.join(map(str, item))}"
-    tuner = Tuner(start, sizes, lambda size: _remember(name, size), largest_first=device != "cpu")
+    tuner = Tuner(
+        start,
+        sizes,
+        lambda size: _remember(name, size),
+        largest_first=device != "cpu",
+        limits=limits,
+    )
     found = _read_cache().get(name)
     if isinstance(found, int) and found in sizes:
         tuner.found = found

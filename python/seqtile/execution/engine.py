@@ -10,13 +10,13 @@ from typing import Any
 from ..machine.devices import parse_devices
 from ..machine.driver import read_driver
 from ..machine.processor import processor_name
+from .cuda.binding import BoundRunner
 from .cuda.placement import Graphs
+from .limits import LIMITS, Limits
 from .pipeline import Runner
 from .session import Session, open_session
 
 __all__ = ["Engine"]
-
-_LANES = 3  # of a CUDA device
 
 
 class Engine:
@@ -38,6 +38,8 @@ class Engine:
         CUDA graphs: ``"auto"`` where the model allows, True always, False never; see `Session`.
     source
         Name of the model, for errors.
+    limits
+        Sizes of what is done with it.
 
     Attributes
     ----------
@@ -51,6 +53,8 @@ class Engine:
         Threads on the CPU.
     inputs, outputs
         Type and axes of the graph's tensors by name.
+    limits
+        As given.
     key
         What its speed depends on beside the model: device, threads, precision, processor, versions.
 
@@ -73,6 +77,7 @@ class Engine:
         precision: str = "fp32",
         graphs: Graphs = "auto",
         source: str = "model",
+        limits: Limits = LIMITS,
     ) -> None:
         options: dict[str, Any] = {
             "threads": threads,
@@ -86,6 +91,7 @@ class Engine:
             self._sessions = [Session(model, device=d, **options) for d in parse_devices(device)]
         first = self._sessions[0]
         self._lock = threading.Lock()
+        self.limits = limits
         self.device = first.device if device in ("auto", "cuda") else device
         self.precision = precision
         self.providers = list(first.providers)
@@ -125,7 +131,11 @@ class Engine:
     def _lanes(self) -> Sequence[Runner]:
         first = self._sessions[0]
         if self.device != "cpu":
-            return [session.runner() for _ in range(_LANES) for session in self._sessions]
+            return [
+                BoundRunner(session, limits=self.limits)
+                for _ in range(self.limits.cuda_lanes)
+                for session in self._sessions
+            ]
         if self.threads == 1:
             return [first]
         lane = Session(first.model, threads=1, precision=first.precision, source=first.source)

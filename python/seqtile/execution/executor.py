@@ -62,7 +62,9 @@ class Execution:
         rounded = tuple(1 << (axis - 1).bit_length() for axis in item[:2])
         with self._lock:
             if rounded not in self._tuners:
-                self._tuners[rounded] = tuner_for(self._engine.device, rounded, self._key)
+                self._tuners[rounded] = tuner_for(
+                    self._engine.device, rounded, self._key, self._engine.limits
+                )
             return self._tuners[rounded]
 
     def run_batch(

@@ -12,94 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import NDArray
 
-__all__ = ["Lane", "Profile", "Runner", "Verdict", "ordered"]
+from .limits import LIMITS
+from .profile import Profile
+
+__all__ = ["Lane", "Profile", "Runner", "Stopped", "ordered"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
-Verdict: TypeAlias = Literal["feed-limited", "compute-limited", "write-limited"]
-
-STAGES = ("read", "encode", "h2d", "compute", "d2h", "write")
-_FEED = ("read", "encode", "wait_read")
-_COMPUTE = ("h2d", "compute", "d2h")
-_PATIENCE = 0.7  # seconds; a lane that waits for standard input ends when that does
-
-
-class Profile:
-    """Seconds that the lanes and the caller spent on each stage of a run; safe to share.
-
-    Attributes
-    ----------
-    seconds
-        By stage: ``"read"`` (parse), ``"encode"`` (check, gather, one-hot), ``"h2d"``,
-        ``"compute"``, ``"d2h"`` (copies to and from a device), ``"write"`` (all that the caller
-        does with the answers), summed over lanes; and what lanes stood idle for:
-        ``"wait_read"`` (another lane reads), ``"wait_write"`` (the caller has not taken enough).
-    lanes
-        Most lanes that ran at once.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.lanes = 1
-        self._lock = threading.Lock()
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Count time of a stage."""
-        with self._lock:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-    @contextmanager
-    def stage(self, stage: str) -> Iterator[None]:
-        """Count the time of a block of code."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - begin)
-
-    def shares(self) -> dict[str, float]:
-        """What the lanes' time went to: ``feed``, ``compute``, ``write`` (waiting for it)."""
-        parts = {
-            "feed": sum(self.seconds.get(name, 0.0) for name in _FEED),
-            "compute": sum(self.seconds.get(name, 0.0) for name in _COMPUTE),
-            "write": self.seconds.get("wait_write", 0.0),
-        }
-        total = sum(parts.values()) or 1.0
-        return {name: seconds / total for name, seconds in parts.items()}
-
-    def verdict(self) -> Verdict:
-        """What the lanes spent most of their time on, and so what would have to be faster."""
-        shares = self.shares()
-        limit = max(shares, key=lambda name: shares[name])
-        verdicts: dict[str, Verdict] = {
-            "feed": "feed-limited",
-            "compute": "compute-limited",
-            "write": "write-limited",
-        }
-        return verdicts[limit]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        seconds = {name: round(value, 6) for name, value in sorted(self.seconds.items())}
-        shares = {name: round(value, 4) for name, value in self.shares().items()}
-        verdict = self.verdict()
-        return {"lanes": self.lanes, "seconds": seconds, "shares": shares, "verdict": verdict}
-
-    def __str__(self) -> str:
-        stages = ", ".join(
-            f"{name} {self.seconds[name]:.2f} s" for name in STAGES if name in self.seconds
-        )
-        shares = self.shares()
-        return (
-            f"{self.verdict()}: {shares['compute']:.0%} of {self.lanes} lanes' time computing, "
-            f"{shares['feed']:.0%} for input, {shares['write']:.0%} waiting for output ({stages})"
-        )
 
 
 class Runner(Protocol):
@@ -260,7 +184,7 @@ class _Run(Generic[T, R]):
         self.stop.set()
         with self.changed:
             self.changed.notify_all()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + LIMITS.patience_s
         for thread in self.threads:
             if thread is not threading.current_thread():  # as where a lane collects garbage
                 thread.join(max(0.0, deadline - time.monotonic()))

@@ -16,12 +16,11 @@ from ..errors import ModelIntegrityError, ProviderError
 from ..machine.cuda import check_cuda
 from ..machine.devices import CPU, CUDA, check_precision, parse_devices, providers
 from ..machine.threads import thread_count
-from .cuda.binding import BoundRunner
 from .cuda.memory import CudaMemory, HostMemory, Memory
 from .cuda.placement import OF_SHAPES, Graphs, graphs_verdict, placement
 from .failures import explain, is_out_of_memory, load_failure, reason
 from .locks import DEVICE
-from .pipeline import Profile
+from .profile import Profile
 
 _GPU_WHEEL = "'onnxruntime-gpu[cuda,cudnn]'"
 
@@ -71,8 +70,8 @@ class Session:
         ``"fp32"``; on CUDA also ``"tf32"``, the same numbers multiplied in TF32, and ``"fp16"``,
         for a model that has float16 inside.
     graphs
-        Whether `runner` replays batches as CUDA graphs: ``"auto"`` where the model allows, True
-        always (an error where it cannot), False never.
+        Whether batches are replayed as CUDA graphs: ``"auto"`` where the model allows, True always
+        (an error where it cannot), False never.
 
     Attributes
     ----------
@@ -226,14 +225,6 @@ class Session:
     def metadata(self) -> dict[str, str]:
         """The model file's own metadata."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
-
-    def runner(self) -> Session | BoundRunner:
-        """What one worker thread runs batches with.
-
-        On the CPU this session, which threads may share; on CUDA a `BoundRunner`, with memory of
-        its own on the device.
-        """
-        return self if self.device == "cpu" else BoundRunner(self)
 
     def run(
         self,

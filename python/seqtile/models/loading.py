@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import ModelCardError, ModelIntegrityError, ModelNotFoundError, PrecisionError
 from ..execution.cuda.placement import Graphs
 from ..execution.engine import Engine
+from ..execution.limits import LIMITS, Limits
 from ..execution.session import Session
 from ..machine.devices import check_precision
 from ..sequences.batch import Alphabet
@@ -38,6 +39,7 @@ def load(
     precision: str = "fp32",
     graphs: Graphs = "auto",
     input: InputSpec | None = None,
+    limits: Limits = LIMITS,
 ) -> Predictor:
     """Load a model and prove that it is the one its card describes.
 
@@ -63,6 +65,8 @@ def load(
         error, False never.
     input
         For a third-party ``.onnx``: how it wants its sequences.
+    limits
+        Sizes of what is taken at once; see `seqtile.execution.limits`. Results do not depend on it.
 
     Raises
     ------
@@ -90,7 +94,12 @@ def load(
     if device == "auto" and precision != "fp32":
         device = "cpu" if precision == "int8" else "cuda"
     open_engine = partial(
-        Engine, device=device, threads=threads, precision=precision, graphs=graphs
+        Engine,
+        device=device,
+        threads=threads,
+        precision=precision,
+        graphs=graphs,
+        limits=limits,
     )
     path = Path(name_or_path)
     if path.suffix == ".onnx" and precision != "fp32":

@@ -14,7 +14,9 @@ from ..errors import ModelIntegrityError, ShapeError
 from ..execution.batching import Batches, BatchSize
 from ..execution.engine import Engine
 from ..execution.executor import Arrays, Execution, Outputs
-from ..execution.pipeline import Lane, Profile, ordered
+from ..execution.limits import Limits
+from ..execution.pipeline import Lane, ordered
+from ..execution.profile import Profile
 from ..fasta.reader import FastaSource
 from .card import ModelCard
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
@@ -22,8 +24,6 @@ from .prediction import Prediction, PredictionBlock
 from .streams import Stream, fasta_pieces, image_reader, item_pieces, pieces_of
 
 __all__ = ["Prediction", "Predictor"]
-
-_PIECE = 8  # of an array in memory a lane takes at most so many batches at a time
 
 EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predictor.predict` does not
 
@@ -78,6 +78,11 @@ class Predictor:
         self._input = takes
         self._extra = [n for n in engine.inputs if n != takes.name]
         self._execution = Execution(engine, takes, f"{sha256[:16]} {engine.key}")
+
+    @property
+    def limits(self) -> Limits:
+        """Sizes of what is taken at once."""
+        return self.engine.limits
 
     @property
     def takes(self) -> Literal["sequences", "images"]:
@@ -238,7 +243,9 @@ class Predictor:
         share = -(-len(batch) // (2 * self.threads))  # a lane's, so that all have work
 
         def piece(item: tuple[int, ...]) -> int:
-            return min(_PIECE * batches.largest(item), max(batches.size(item), share))
+            return min(
+                self.limits.chunk_batches * batches.largest(item), max(batches.size(item), share)
+            )
 
         profile = Profile() if profile is None else profile
         chunks = self._input.chunks(batch, piece, Labels())
@@ -453,7 +460,15 @@ class Predictor:
         wanted = (EMBEDDING,) if embed else self.outputs
         batches, lanes = self.batches(batch_size), self.engine.lanes
         return Stream(
-            self._execution, self._input, lanes, batches, wanted, values, profile, self.device
+            self._execution,
+            self._input,
+            lanes,
+            batches,
+            wanted,
+            values,
+            profile,
+            self.device,
+            self.limits,
         )
 
     def refuse_no_embedding(self) -> None:

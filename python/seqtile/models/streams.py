@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ..errors import IMAGE_FAILURES
 from ..execution.batching import Batches
 from ..execution.executor import Execution
-from ..execution.pipeline import Lane, Profile, Runner, ordered
+from ..execution.limits import Limits
+from ..execution.pipeline import Lane, Runner, ordered
+from ..execution.profile import Profile
 from ..fasta.reader import FastaInput, FastaSource
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .prediction import PredictionBlock, joined
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "Stream", "fasta_pieces", "image_reader", "item_pieces", "pieces_of"]
 
 T = TypeVar("T")
-
-_RECORDS, _IMAGES = 1024, 8  # that a lane takes at a time, at least
-_CPU_EXTENT, _CUDA_EXTENT = 1 << 22, 1 << 25  # letters or pixels of items in memory, at most
 
 
 @dataclass
@@ -122,6 +121,8 @@ class Stream:
         Where to count the time of each stage.
     device
         Where it runs.
+    limits
+        How much a lane takes at a time.
     """
 
     execution: Execution
@@ -132,6 +133,7 @@ class Stream:
     values: Mapping[str, Mapping[str, float]]
     profile: Profile | None
     device: str
+    limits: Limits
 
     @property
     def piece(self) -> int:
@@ -139,16 +141,18 @@ class Stream:
         if self.batches.asked != "auto":
             return self.batches.asked
         if isinstance(self.takes, SequenceInput):
-            return max(_RECORDS, self.batches.largest((self.takes.length or 1,)))
+            return max(self.limits.chunk_records, self.batches.largest((self.takes.length or 1,)))
         height, width = self.takes.shape if isinstance(self.takes, ImageInput) else (None, None)
-        return self.batches.largest((height, width)) if height and width else _IMAGES
+        return (
+            self.batches.largest((height, width)) if height and width else self.limits.chunk_images
+        )
 
     @property
     def extent(self) -> float:
         """After how many letters or pixels a lane takes no more items, unless it was said."""
         if self.batches.asked != "auto":
             return math.inf
-        return _CPU_EXTENT if self.device == "cpu" else _CUDA_EXTENT
+        return self.limits.cpu_extent if self.device == "cpu" else self.limits.cuda_extent
 
     def answers(
         self,

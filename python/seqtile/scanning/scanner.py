@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from .. import _core
 from ..errors import AlphabetError, FastaParseError, IntervalError, ShapeError
 from ..execution.batching import BatchSize
-from ..execution.pipeline import Lane, Profile, ordered
+from ..execution.pipeline import Lane, ordered
+from ..execution.profile import Profile
 from ..fasta.contigs import open_contigs
 from ..fasta.faidx import Fasta
 from ..fasta.reader import FastaSource
@@ -36,10 +37,6 @@ __all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
 Strand: TypeAlias = Literal["+", "-", "both"]
 Interval: TypeAlias = tuple[str, int, int]
 
-# What a lane takes at a time: some MB of letters, at most a second of work for a small model.
-_PIECE_WINDOWS, _MOST_WINDOWS = 1 << 13, 1 << 16
-_PIECE_BASES = 1 << 22
-_BLOCK_BASES = 1 << 16
 _NOTHING = np.empty(0, np.uint8)
 
 
@@ -187,8 +184,11 @@ class Scan:
         """Letters of consecutive windows; every interval has a piece, if of no window."""
         batch = self._batches.largest((self.window,))
         small = self.batch_size == "auto" and self.predictor.device == "cpu"
-        most = _PIECE_WINDOWS if small else min(max(_PIECE_WINDOWS, batch), _MOST_WINDOWS)
-        size = max(1, min(most, _PIECE_BASES // self.stride))
+        limits = self.predictor.limits
+        most = limits.scan_windows
+        if not small:
+            most = min(max(most, batch), limits.scan_most_windows)
+        size = max(1, min(most, limits.scan_bases // self.stride))
         for interval in self._intervals:
             windows = self._window_range(interval)
             for begin in range(windows.start, max(windows.stop, windows.start + 1), size):
@@ -266,7 +266,7 @@ class Scan:
     def _reduced(self, interval: Interval, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
         chrom, start, end = interval
         windows = self._window_range(interval)
-        how = getattr(_core.Reduce, str(self.reduce))
+        how, block = getattr(_core.Reduce, str(self.reduce)), self.predictor.limits.block_bases
         scores, kept_from, base = np.empty(0, np.float32), windows.start, start
         for piece in pieces:
             self._count(piece)
@@ -275,8 +275,8 @@ class Scan:
             scores = np.concatenate([scores, piece.scores])
             is_last = piece.windows.stop == windows.stop
             stop = end if is_last else min(end, piece.windows.stop * self.stride)
-            for first in range(base, stop, _BLOCK_BASES):
-                base = min(first + _BLOCK_BASES, stop)
+            for first in range(base, stop, block):
+                base = min(first + block, stop)
                 values = np.empty(base - first, np.float32)
                 _core.reduce_windows(
                     scores, kept_from, self.window, self.stride, first, how, values

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import IMAGE_FAILURES, ImageError
-from ..execution.pipeline import Profile
+from ..execution.profile import Profile
 from ..machine.cuda_libraries import runtime_wheels
 from ..models.predictor import Predictor
 from ..outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest

@@ -11,20 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import OutOfMemoryError, ProviderError, SeqtileError
 from ..failures import reason
+from ..limits import LIMITS, Limits
 from ..locks import DEVICE
-from ..pipeline import Profile
+from ..profile import Profile
+from ..session import Session
 from .bucketing import Bucketing, Key, Shape
 from .memory import Block
-
-if TYPE_CHECKING:
-    from ..session import Session
 
 __all__ = ["BoundRunner"]
 
@@ -32,13 +31,6 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-# A bucket gets a captured session of its own when it has run so often, a last batch or an odd image
-# not, and computed for so many seconds: about what the capture costs.
-_RUNS_BEFORE_CAPTURE = 3
-_SECONDS_BEFORE_CAPTURE = 0.5
-_BUCKETS = 8
-# Runs until a replay is certain: onnxruntime takes one or two in the ordinary way, then captures.
-_RUNS_TO_REPLAY = 4
 # How far a replay may be from the run it replays, as part of the largest value.
 _SAME = 1e-2
 
@@ -72,6 +64,8 @@ class BoundRunner:
     fixed
         Give each bucket that is used again a session with its shapes fixed, as CUDA graphs need.
         Default: where graphs are on, once a bucket has computed for about as long as that takes.
+    limits
+        How many buckets to keep, and when to capture one.
 
     Attributes
     ----------
@@ -84,13 +78,16 @@ class BoundRunner:
         An input or output that is no tensor of numbers; no memory or stream to be had.
     """
 
-    def __init__(self, session: Session, *, fixed: bool | None = None) -> None:
+    def __init__(
+        self, session: Session, *, fixed: bool | None = None, limits: Limits = LIMITS
+    ) -> None:
+        self._limits = limits
         self._owner = session
         self._bucketing = Bucketing(session.inputs, session.outputs, session.source)
         self.graphs = session.graphs
         self._fixed = self.graphs == "on" if fixed is None else fixed
         insisted = fixed or session.graphs_wanted is True
-        self._patience = 0.0 if insisted else _SECONDS_BEFORE_CAPTURE
+        self._patience = 0.0 if insisted else limits.capture_s
         self._buckets: OrderedDict[Key, _Bucket] = OrderedDict()
         self._staging: dict[str, NDArray[np.uint8]] = {}
         self._lock = threading.Lock()
@@ -204,7 +201,7 @@ class BoundRunner:
             results = self._run_in_bucket(feeds, rows, key, profile)
         self._bucketing.largest = max(self._bucketing.largest, rows)
         bucket = self._buckets[key]
-        due = bucket.runs >= _RUNS_BEFORE_CAPTURE and bucket.seconds >= self._patience
+        due = bucket.runs >= self._limits.capture_runs and bucket.seconds >= self._patience
         if self._fixed and not bucket.fixed and (capture or due):
             self._fix(key, bucket)
         return results
@@ -226,7 +223,7 @@ class BoundRunner:
         with DEVICE.shared():
             bucket = self._buckets.pop(key, None)
             if bucket is None:
-                while len(self._buckets) >= _BUCKETS:
+                while len(self._buckets) >= self._limits.buckets:
                     self._buckets.popitem(last=False)
                 bucket = self._guarded(lambda: self._open(key, self._owner.handle, {}))
             # Until it has run it is in no table: one that failed is dropped with its memory.
@@ -338,7 +335,7 @@ class BoundRunner:
                     for name, array in zip(names, expected, strict=True)
                 ]
             self._send(bucket)
-            for _ in range(_RUNS_TO_REPLAY):
+            for _ in range(self._limits.replays):
                 bucket.session.run_with_iobinding(bucket.binding)
                 if not all(map(_same, self._fetch(bucket, names, rows), expected)):
                     raise ProviderError("its replay gives other numbers")

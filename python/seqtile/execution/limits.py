@@ -1,0 +1,114 @@
+"""Every size of execution, in one place, with what it was chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LIMITS", "Limits"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken at once, kept, or tried. Results do not depend on it.
+
+    The batch sizes were measured with ``jund-cnn-seq`` on 2 cores
+    (``benches/bench_predict.py::test_batch_size``) and on one H100 and one H200
+    (``benches/gpu.py``); the others bound memory, and say by how much.
+
+    Attributes
+    ----------
+    cpu_batch, cuda_batch
+        Items of a batch before anything is measured.
+    cpu_batches, cuda_batches
+        Sizes that are tried. On 2 cores the rate differs by 10 % between 64 and 512, and falls
+        below; a GPU gains up to 32,768.
+    cpu_letters, cuda_letters
+        Letters of a batch of long sequences, at most: 128 KB fit into a core's cache.
+    cpu_pixels, cuda_pixels
+        Pixels of a batch of images, at most. A U-Net needs about 1 KB of activations a pixel: 256
+        MB on the CPU, 32 GB on a GPU, where it is halved if that is not there.
+    cpu_scales, cuda_scales
+        Numbers of images that are tried, as powers of two of what those pixels make.
+    timed_batches
+        Batches of each size that are timed; the first is not counted.
+    gain
+        How many times faster than the first another size must be. What is timed beside other work
+        scatters by about 2 %.
+    cuda_lanes
+        Lanes of a CUDA device: one copies in and another out while a third computes.
+    ahead
+        Chunks per lane that may wait, read or computed, for the caller.
+    patience_s
+        Seconds that closing waits for a lane that hangs on its input.
+    chunk_batches
+        Of an array in memory a lane takes at most so many batches at a time.
+    chunk_records, chunk_images
+        Records of a file, and images of unknown size, that a lane takes at a time: reading costs a
+        tenth of a microsecond a letter, so that less than 1,024 records is felt.
+    cpu_extent, cuda_extent
+        Letters or pixels after which a lane takes no more items of a stream: 4 and 32 MB a lane.
+    scan_windows, scan_most_windows
+        Windows of a scan that a lane takes at a time: at most a second of work for a small model
+        on the CPU; a large batch takes more, up to the second.
+    scan_bases
+        Bases that these windows cover, at most: 4 MB a lane, whatever the stride.
+    block_bases
+        Bases of a `ScanBlock` of reduced scores.
+    cpu_tile_pixels, cuda_tile_pixels
+        Pixels of tiles that a lane takes at a time.
+    open_images
+        Images that are open at once: each holds its decoder's memory and a file descriptor.
+    contrast_rows
+        Rows of an image that are read together where only its grey levels are counted.
+    scaled_rows
+        Rows that are scaled together: numpy first makes indices of 8 bytes a pixel.
+    buckets
+        Shapes of batches that a lane on CUDA keeps memory for.
+    capture_runs, capture_s
+        A bucket is captured as a CUDA graph when it has run so often, a last batch or an odd image
+        not, and computed for so many seconds: about what the capture costs.
+    replays
+        Runs until a replay is certain: onnxruntime takes one or two in the ordinary way first.
+    """
+
+    cpu_batch: int = 128
+    cuda_batch: int = 8192
+    cpu_batches: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    cuda_batches: tuple[int, ...] = (512, 2048, 8192, 32_768)
+    cpu_letters: int = 1 << 17
+    cuda_letters: int = 1 << 25
+    cpu_pixels: int = 1 << 18
+    cuda_pixels: int = 1 << 25
+    cpu_scales: tuple[int, ...] = (-3, -2, -1, 0)
+    cuda_scales: tuple[int, ...] = (-4, -2, 0, 1)
+    timed_batches: int = 5
+    gain: float = 1.03
+
+    cuda_lanes: int = 3
+    ahead: int = 2
+    patience_s: float = 0.7
+
+    chunk_batches: int = 8
+    chunk_records: int = 1024
+    chunk_images: int = 8
+    cpu_extent: int = 1 << 22
+    cuda_extent: int = 1 << 25
+
+    scan_windows: int = 1 << 13
+    scan_most_windows: int = 1 << 16
+    scan_bases: int = 1 << 22
+    block_bases: int = 1 << 16
+
+    cpu_tile_pixels: int = 1 << 20
+    cuda_tile_pixels: int = 1 << 25
+    open_images: int = 32
+    contrast_rows: int = 256
+    scaled_rows: int = 16
+
+    buckets: int = 8
+    capture_runs: int = 3
+    capture_s: float = 0.5
+    replays: int = 4
+
+
+LIMITS = Limits()
