@@ -305,12 +305,13 @@ COLOUR_CARD = dataclasses.replace(
 )
 
 
-def image_model(path: Path) -> Path:
+def image_model(path: Path, *, counts: bool = False) -> Path:
     """Grey levels (batch, height, width) to ``mask``: means of 3 x 3 pixels, 0 outside, of 0..1.
 
-    ``marker`` is its square.
+    ``marker`` is its square; or, where it ``counts``, the batch's number of images / 100.
     """
     constants = {
+        "hundred": np.array(100, np.float32),
         "channel": np.array([1], np.int64),
         "kernel": np.full((1, 1, 3, 3), 1 / (9 * 255), np.float32),
     }
@@ -319,8 +320,18 @@ def image_model(path: Path) -> Path:
         helper.make_node("Unsqueeze", ["float", "channel"], ["grey"]),
         helper.make_node("Conv", ["grey", "kernel"], ["mean"], pads=[1, 1, 1, 1]),
         helper.make_node("Squeeze", ["mean", "channel"], ["mask"]),
-        helper.make_node("Mul", ["mask", "mask"], ["marker"]),
+        helper.make_node("Mul", ["mask", "mask"], ["square"]),
     ]
+    if counts:
+        nodes += [
+            helper.make_node("Shape", ["image"], ["shape"]),
+            helper.make_node("Shape", ["image"], ["batch"], start=0, end=1),
+            helper.make_node("Cast", ["batch"], ["number"], to=TensorProto.FLOAT),
+            helper.make_node("Div", ["number", "hundred"], ["share"]),
+            helper.make_node("Expand", ["share", "shape"], ["marker"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Identity", ["square"], ["marker"]))
     axes = ["batch", "height", "width"]
     inputs = [helper.make_tensor_value_info("image", TensorProto.UINT8, axes)]
     outputs = [
@@ -337,13 +348,14 @@ def image_mean(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (np.sum(parts, 0) / 9 / 255).astype(np.float32)
 
 
-def image_folder(folder: Path) -> Path:
+def image_folder(folder: Path, *, counts: bool = False) -> Path:
     """The model folder of `image_model`."""
     folder.mkdir()
-    image_model(folder / "model.onnx")
+    image_model(folder / "model.onnx", counts=counts)
     images = np.random.default_rng(1).integers(0, 256, (8, 8, 12), np.uint8)
     mask = np.stack([image_mean(image) for image in images])
-    return _finish(folder, IMAGE_CARD, image=images, mask=mask, marker=mask * mask)
+    marker = np.full_like(mask, len(images) / 100) if counts else mask * mask
+    return _finish(folder, IMAGE_CARD, image=images, mask=mask, marker=marker)
 
 
 def colour_folder(folder: Path) -> Path:

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqtile
 from seqtile import Predictor, scale
-from seqtile.errors import ImageError, ShapeError
-from seqtile.execution.executor import Execution
+from seqtile.errors import IMAGE_FAILURES, ImageError, ShapeError
+from seqtile.execution.limits import Limits
 from seqtile.execution.profile import Profile
+from seqtile.segmenting.labelled_image import FailedImage, LabelledImage
 from seqtile.segmenting.labelling import label_objects
 from seqtile.segmenting.options import SegmentOptions
-from seqtile.segmenting.segmentation import Work, segmented
+from seqtile.segmenting.segmentation import segmented
 from tests.python.models import IMAGE_CARD, colour_folder, image_folder, image_mean, model_folder
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return seqtile.load(image_folder(tmp_path_factory.mktemp("models") / "cells"), device="cpu")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return image_folder(tmp_path_factory.mktemp("models") / "cells")
+
+
+@pytest.fixture(scope="module")
+def cells(folder: Path) -> Predictor:
+    return seqtile.load(folder, device="cpu")
 
 
 def blobs(height: int, width: int, seed: int = 0, kind: type = np.uint8) -> np.ndarray:
@@ -123,58 +132,147 @@ def test_less_overlap_than_the_receptive_field_needs_shows(cells: Predictor) -> 
     assert np.abs(found.probabilities["mask"] - whole(image)[0]).max() > 0.01
 
 
-def test_tiles_of_many_images_go_together(
-    cells: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-    run = Execution.run_batch
-    monkeypatch.setattr(
-        Execution, "run_batch", lambda self, c, *rest: calls.append(len(c)) or run(self, c, *rest)
-    )
+def test_tiles_of_many_images_go_together(tmp_path: Path) -> None:
+    counting = seqtile.load(image_folder(tmp_path / "cells", counts=True), device="cpu")
     images = [blobs(16 + 4 * (i % 2), 20, i) for i in range(20)]
-    works = [Work(image, cells, SegmentOptions()) for image in images]
-    found = list(segmented(cells, works))
-    assert 8 <= len(calls) < len(images)
-    assert max(calls) >= 3
-    assert found == works
-    for image, work in zip(images, works, strict=True):
-        np.testing.assert_array_equal(work.labels.rows(0, len(image)), whole(image)[1])
-        work.close()
+    together = []
+    for image, found in zip(
+        images, segmented(counting, images, SegmentOptions(), keep=True), strict=True
+    ):
+        with labelled(found):
+            np.testing.assert_allclose(found.probabilities["mask"], whole(image)[0], atol=1e-6)
+            (number,) = np.unique(found.probabilities["marker"])
+            together.append(round(float(number) * 100))
+    batches = round(sum(1 / number for number in together))
+    assert 8 <= batches < len(images)
+    assert max(together) >= 3
 
 
-class Broken(Work):
-    """An image that cannot be read."""
-
-    def strips(self) -> Iterator[np.ndarray]:
-        raise ImageError("x.png", "broken")
+def labelled(found: LabelledImage | FailedImage) -> LabelledImage:
+    assert isinstance(found, LabelledImage), found
+    return found
 
 
-@pytest.mark.parametrize("kind", [Work, Broken])
-def test_few_images_are_open_at_a_time(kind: type[Work], cells: Predictor) -> None:
-    opened: list[Work] = []
+@pytest.mark.parametrize("pixels", [1, 1 << 9, 1 << 20])
+def test_tiles_of_many_images_give_what_each_gives(folder: Path, pixels: int) -> None:
+    few = seqtile.load(folder, device="cpu", limits=Limits(cpu_tile_pixels=pixels, open_images=9))
+    images = [blobs(13 + 11 * (i % 3), 20 + i, i) for i in range(12)]
+    options = SegmentOptions(tile=12)
+    for image, found in zip(images, segmented(few, images, options), strict=True):
+        with labelled(found):
+            np.testing.assert_array_equal(found.labels.rows(0, len(image)), whole(image)[1])
+            np.testing.assert_array_equal(found.image.read(), image)
 
-    def works() -> Iterator[Work]:
+
+def test_progress_counts_the_pixels_of_tiles(folder: Path) -> None:
+    few = seqtile.load(folder, device="cpu", limits=Limits(cpu_tile_pixels=1))
+    seen: list[int] = []
+    images = [blobs(20, 20), blobs(8, 30)]
+    for found in segmented(few, images, SegmentOptions(tile=12), progress=seen.append):
+        labelled(found).close()
+    sizes = [SegmentOptions(tile=12).plan(IMAGE_CARD, *image.shape) for image in images]
+    assert seen[-1] == sum(len(plan) * plan.size[0] * plan.size[1] for plan in sizes)
+    assert seen == sorted(set(seen))
+    assert len(seen) == sum(map(len, sizes))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_few_images_are_open_at_a_time(broken: bool, cells: Predictor) -> None:
+    asked = 0
+
+    def images() -> Iterator[np.ndarray | str]:
+        nonlocal asked
         for seed in range(200):
-            opened.append(kind(blobs(8, 8, seed), cells, SegmentOptions()))
-            yield opened[-1]
+            asked += 1
+            yield "no-such-image.png" if broken else blobs(8, 8, seed)
 
     ahead = 0
-    for count, work in enumerate(segmented(cells, works(), failures=(ImageError,)), 1):
-        ahead = max(ahead, len(opened) - count + 1)
-        work.close()
+    found = segmented(cells, images(), SegmentOptions(), failures=IMAGE_FAILURES)
+    for count, image in enumerate(found, 1):
+        ahead = max(ahead, asked - count + 1)
+        assert isinstance(image, FailedImage) == broken
+        if isinstance(image, LabelledImage):
+            image.close()
     assert count == 200
     assert 2 <= ahead <= 64
 
 
+def open_files(folder: Path) -> list[str]:
+    """Names of this folder's files that this process has open."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    files = [Path(os.path.realpath(link)) for link in links]
+    return sorted(file.name for file in files if file.parent == folder.resolve())
+
+
+def tiff(path: Path, image: np.ndarray) -> Path:
+    tifffile.imwrite(path, image, tile=(16, 16), compression="deflate")
+    return path
+
+
+def damage(path: Path) -> None:
+    """Make the last tile one that cannot be decoded; who has the file open sees it, too."""
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        offset, count = page.dataoffsets[-1], page.databytecounts[-1]
+    with path.open("r+b") as content:
+        content.seek(offset)
+        content.write(bytes(count))
+
+
+def test_an_image_that_is_damaged_on_the_way_does_not_end_the_others(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Some strips of it have been through the model when the last one cannot be decoded."""
+    careful = seqtile.load(folder, device="cpu", threads=1, limits=Limits(cpu_tile_pixels=1))
+    images = [tiff(tmp_path / f"{i}.tif", blobs(400, 16, i)) for i in range(3)]
+    options = SegmentOptions(tile=16)
+    tiles = len(options.plan(IMAGE_CARD, 400, 16))
+    expected = [seqtile.segment(careful, image).labels for image in images]
+
+    def progress(pixels: int) -> None:
+        if pixels == (tiles + 3) * 16 * 16:
+            damage(images[1])
+
+    found = segmented(careful, images, options, failures=IMAGE_FAILURES, progress=progress)
+    for i, image in enumerate(found):
+        if isinstance(image, LabelledImage):
+            with image:
+                np.testing.assert_array_equal(image.labels.rows(0, 400), expected[i])
+        else:
+            assert i == 1
+            assert image.name == str(images[1])
+            assert isinstance(image.error, ImageError)
+    assert i == 2
+    assert open_files(tmp_path) == []
+
+
+def test_no_file_stays_open_behind_who_takes_no_more(cells: Predictor, tmp_path: Path) -> None:
+    images = [tiff(tmp_path / f"{i}.tif", blobs(40, 40, i)) for i in range(60)]
+    found = segmented(cells, images, SegmentOptions(tile=16))
+    with labelled(next(found)):
+        assert len(open_files(tmp_path)) > 1
+    found.close()
+    assert open_files(tmp_path) == []
+
+
+def test_an_error_that_is_no_image_s_ends_all_and_closes_them(
+    cells: Predictor, tmp_path: Path
+) -> None:
+    images = [tiff(tmp_path / f"{i}.tif", blobs(40, 40, i)) for i in range(9)]
+    found = segmented(cells, [*images, tmp_path / "none.tif"], SegmentOptions())
+    with pytest.raises(FileNotFoundError, match=r"none\.tif"):
+        deque((labelled(image).close() for image in found), maxlen=0)
+    assert open_files(tmp_path) == []
+
+
 def test_the_first_image_counts_as_read(cells: Predictor) -> None:
-    class Slow(Work):
-        def strips(self) -> Iterator[np.ndarray]:
-            time.sleep(0.05)
-            yield from super().strips()
+    def images() -> Iterator[np.ndarray]:
+        time.sleep(0.05)
+        yield blobs(8, 8)
 
     profile = Profile()
-    for work in segmented(cells, [Slow(blobs(8, 8), cells, SegmentOptions())], profile=profile):
-        work.close()
+    for found in segmented(cells, images(), SegmentOptions(), profile=profile):
+        labelled(found).close()
     assert profile.seconds["read"] >= 0.05
     assert profile.verdict() == "feed-limited"
 
@@ -182,17 +280,14 @@ def test_the_first_image_counts_as_read(cells: Predictor) -> None:
 def test_an_interrupt_while_an_image_is_read_stays_one(cells: Predictor) -> None:
     reading, go_on = threading.Event(), threading.Event()
 
-    class Slow(Work):
-        def strips(self) -> Iterator[np.ndarray]:
-            reading.set()
-            go_on.wait(10)
-            return iter(())
+    def images() -> Iterator[np.ndarray]:
+        yield from [blobs(8, 8)] * 100
+        reading.set()
+        go_on.wait(10)
 
-    kinds = [Work] * 100 + [Slow]
-    works = [kind(blobs(8, 8), cells, SegmentOptions()) for kind in kinds]
-    found = segmented(cells, works)
+    found = segmented(cells, images(), SegmentOptions())
     while not reading.is_set():
-        next(found).close()
+        labelled(next(found)).close()
     with pytest.raises(KeyboardInterrupt):
         found.throw(KeyboardInterrupt)
     go_on.set()

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from ..execution.profile import Profile
 from ..machine.cuda_libraries import runtime_wheels
 from ..models.predictor import Predictor
 from ..outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest
+from .labelled_image import FailedImage, LabelledImage
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
 from .options import SegmentOptions
 from .overlay import Overlay
-from .segmentation import Work, card_of, segmented
+from .segmentation import card_of, segmented
 
 __all__ = [
     "FORMATS",
@@ -148,36 +149,31 @@ def segment_files(
     for image in images:
         for target in targets(image):
             check_format(target)
-    works = (Work(image, predictor, options) for image in images)
     started = time.perf_counter()
-    for work in segmented(
-        predictor,
-        works,
-        options.batch_size,
-        failures=IMAGE_FAILURES,
-        progress=progress,
-        profile=profile,
+    for found in segmented(
+        predictor, images, options, failures=IMAGE_FAILURES, progress=progress, profile=profile
     ):
-        with work:
-            try:
-                report = _written(work, targets(Path(work.name)))
-            except IMAGE_FAILURES as error:
-                report = SegmentReport(work.name, error=_line(error))
+        if isinstance(found, FailedImage):
+            report = SegmentReport(found.name, error=_line(found.error))
+        else:
+            with found:
+                try:
+                    report = _written(found, targets(Path(found.name)), predictor.threads)
+                except IMAGE_FAILURES as error:
+                    report = SegmentReport(found.name, error=_line(error))
         now = time.perf_counter()
-        yield SegmentReport(**{**asdict(report), "seconds": now - started})
+        yield replace(report, seconds=now - started)
         started = now
 
 
-def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
+def _written(found: LabelledImage, targets: Sequence[Path], threads: int) -> SegmentReport:
     """Write the files of one image."""
-    if work.error is not None:
-        return SegmentReport(work.name, error=_line(work.error))
     kinds = {check_format(target): target for target in targets}
-    image, labels = work.image, work.labels
-    table = ObjectTable(labels.count, pixel_size=work.pixel_size)
+    image, labels = found.image, found.labels
+    table = ObjectTable(labels.count, pixel_size=found.pixel_size)
     overlay = None
     if "overlay" in kinds:
-        overlay = Overlay((image.height, image.width), levels=work.levels)
+        overlay = Overlay((image.height, image.width), levels=found.levels)
     step = max(1, _STRIP_PIXELS // image.width)
     for first in range(0, image.height, step):
         stop = min(first + step, image.height)
@@ -190,24 +186,24 @@ def _written(work: Work, targets: Sequence[Path]) -> SegmentReport:
         for target in targets:
             path, kind = files.path_for(target), check_format(target)
             if kind == "labels":
-                size = work.pixel_size
-                write_label_tiff(path, labels, target=target, pixel_size=size, threads=work.threads)
+                size = found.pixel_size
+                write_label_tiff(path, labels, target=target, pixel_size=size, threads=threads)
             elif kind == "outlines":
-                write_geojson(path, labels, target=target, columns=columns, scale=work.scale)
+                write_geojson(path, labels, target=target, columns=columns, scale=found.scale)
             elif kind == "table":
                 write_objects(path, target, columns)
             elif overlay is not None:
                 overlay.write(path, target=target)
     areas = columns["area"]
     return SegmentReport(
-        work.name,
+        found.name,
         image.height,
         image.width,
         labels.count,
         float(np.median(areas)) if len(areas) else 0.0,
         float(areas.sum()) / (image.height * image.width),
         outputs=tuple(map(str, targets)),
-        sha256=sha256_of(work.name),
+        sha256=sha256_of(found.name),
     )
 
 

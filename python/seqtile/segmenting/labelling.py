@@ -84,8 +84,8 @@ class StripLabeller(Closing):
     """Labels an image that comes as strips of rows; the result is that of `label_objects`.
 
     Memory is that of the strips, of a few numbers per object and of 8 bytes per row. Labels go to a
-    temporary file, as runs. A context manager: leaving it removes the file, and with it the
-    `LabelMap`.
+    temporary file, as runs, which the `LabelMap` reads. A context manager: leaving it removes the
+    file, and so does closing the map.
 
     Parameters
     ----------
@@ -213,10 +213,10 @@ class StripLabeller(Closing):
             self._grown.close()
 
 
-class LabelMap:
+class LabelMap(Closing):
     """The labels of an image, read row by row from the labeller's temporary file.
 
-    May be asked from several threads.
+    May be asked from several threads, until it or the labeller is closed.
 
     Attributes
     ----------
@@ -267,6 +267,10 @@ class LabelMap:
         step = rows or max(1, _STRIP_PIXELS // self.shape[1])
         for top in range(0, self.shape[0], step):
             yield top, self.rows(top, min(top + step, self.shape[0]))
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._rows.close()
 
 
 class _Areas:
