@@ -16,8 +16,8 @@ import pytest
 
 import seqtile
 from benches.compare import peers, record, speed_ratio
+from seqtile.commands.tables import write_predictions
 from seqtile.models.prediction import PredictionBlock
-from seqtile.models.tables import write_predictions
 
 BLOCK = 8192
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .commands import bench as bench_cli
-from .commands import verbs as commands
+from .commands import predict as commands
 
 __all__ = ["main"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import seqtile
+from seqtile.commands.tables import TableError, read_inputs
 from seqtile.errors import AlphabetError, ModelIntegrityError, ShapeError
-from seqtile.models.tables import TableError, read_inputs
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.models import model_folder, rich_folder

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 import seqtile
 from seqtile import ModelCard, _core, decode
+from seqtile.commands.tables import write_predictions
 from seqtile.errors import OutputError, ShapeError
 from seqtile.fasta.reader import FastaInput
 from seqtile.models.card import TensorSpec
 from seqtile.models.prediction import Outputs, PredictionBlock
 from seqtile.models.rows import Rows
-from seqtile.models.tables import write_predictions
 from seqtile.sequences.batch import Names
 from tests.python.models import CARD
 

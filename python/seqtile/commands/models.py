@@ -16,7 +16,7 @@ from ..machine.devices import ON_CPU
 from ..models.card import Metric, ModelCard, Segmentation
 from ..models.certificate import Certificate
 from ..models.zoo import card, list_models, model_folder, read_card
-from .diagnosis_text import print_diagnosis
+from .doctor import print_diagnosis
 from .progress import progress
 
 if TYPE_CHECKING:  # both import onnxruntime, whose lack doctor tells

@@ -31,7 +31,7 @@ def one_line(error: Exception) -> str:
 
 def list_models(options: argparse.Namespace) -> int:
     """List the shipped models."""
-    from . import show
+    from . import models as show
 
     show.models(as_json=options.json)
     return 0
@@ -39,7 +39,7 @@ def list_models(options: argparse.Namespace) -> int:
 
 def show_model(options: argparse.Namespace) -> int:
     """Print one model's card."""
-    from . import show
+    from . import models as show
 
     show.model(options.name, as_json=options.json)
     return 0
@@ -47,7 +47,7 @@ def show_model(options: argparse.Namespace) -> int:
 
 def verify_models(options: argparse.Namespace) -> int:
     """Check models against their checksums and golden outputs."""
-    from . import show
+    from . import models as show
 
     return show.verify(options.names)
 
@@ -83,8 +83,8 @@ def _batch_size(options: argparse.Namespace) -> Any:
 def predict(options: argparse.Namespace) -> int:
     """Predict or embed what a FASTA file or images hold."""
     from ..execution.profile import Profile
-    from ..models.tables import read_inputs, write_predictions
     from .progress import progress
+    from .tables import read_inputs, write_predictions
 
     for source in options.sources:
         _refuse_overwrite(source, [options.output])
@@ -154,7 +154,7 @@ def scan(options: argparse.Namespace) -> int:
     """Score windows along sequences."""
     from ..scanning.report import Checksum, write_scan
     from ..scanning.scanner import scan
-    from . import show
+    from . import models as show
 
     _refuse_overwrite(options.fasta, [*options.output, options.plot or ""])
     predictor = _load(options)
@@ -254,7 +254,7 @@ def motifs(options: argparse.Namespace) -> int:
 def doctor(options: argparse.Namespace) -> int:
     """Say what runs on this machine."""
     from ..doctor import diagnose
-    from . import show
+    from . import models as show
 
     diagnosis = diagnose(options.device)
     show.diagnosis(diagnosis, as_json=options.json)

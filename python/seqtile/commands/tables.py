@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SeqtileError
+from ..models.card import ModelCard
+from ..models.prediction import PredictionBlock
+from ..models.rows import Rows
 from ..outputs import AtomicOutputs, output_errors
-from .card import ModelCard
-from .prediction import PredictionBlock
-from .rows import Rows
 
 __all__ = ["TableError", "read_inputs", "write_predictions"]
 
