@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from benches.compare import record, speed_ratio
-from seqtile.motifs.matching import best_match, known_motifs
+from seqtile.motifs.known import known_motifs
+from seqtile.motifs.matching import best_match
 from seqtile.motifs.motif import Motif
 
 COPIES, DECOYS = 3, 40

@@ -46,6 +46,13 @@ def shown(name: str) -> str:
     return repr(name if len(name) <= 80 else f"{name[:77]}...")
 
 
+def one_line(error: Exception) -> str:
+    """An error's text on one line; the system's errors as file and reason."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class AlphabetError(SeqtileError, ValueError):
     """A byte that may not stand in a sequence of this alphabet.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ __all__ = [
     "check_suffix",
     "check_target",
     "output_errors",
+    "refuse_overwrite",
     "require",
     "sha256_of",
     "write_manifest",
@@ -89,6 +90,13 @@ def check_target(target: Path) -> None:
         raise OutputError(f"{target}: is a device or a pipe, expected a file name")
     if not os.access(folder, os.W_OK):
         raise OutputError(f"{target}: the folder {folder} is not writable")
+
+
+def refuse_overwrite(source: str, targets: Iterable[str]) -> None:
+    """Raise `ValueError` if one of the targets is the input; ``"-"`` and no name are not."""
+    for target in targets:
+        if target not in ("", "-") and os.path.realpath(target) == os.path.realpath(source):
+            raise ValueError(f"{target}: the output would overwrite the input")
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seqtile.motifs.matching import Motif
+from seqtile.motifs.motif import Motif
 
 HEAD = "MEME version 5\n\nALPHABET= ACGT\n\n"
 

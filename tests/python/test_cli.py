@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_version_and_help() -> None:
     text = succeed("--help")
     assert [verb for verb in VERBS if f"\n    {verb} " in text] == VERBS
     assert "--stride" in succeed("scan", "--help")
+
+
+def test_the_verbs_start_fast() -> None:
+    """Their arguments import nothing that computes, draws or reads images."""
+    code = (
+        "import contextlib, io, sys; from seqtile import cli\n"
+        "for verb in cli.VERBS:\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        cli.main([verb, '--help'])\n"
+        "slow = {'onnxruntime', 'torch', 'matplotlib', 'pyarrow', 'cv2', 'tifffile', 'pyvips'}\n"
+        "print(sorted(slow & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def test_debug_shows_the_traceback() -> None:

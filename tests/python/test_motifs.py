@@ -10,15 +10,10 @@ import pytest
 from Bio import motifs as bio
 
 from seqtile import MotifParseError, ShapeError
-from seqtile.motifs.matching import (
-    KNOWN_DNA,
-    Motif,
-    best_match,
-    known_motifs,
-    read_meme,
-    similarity,
-    write_meme,
-)
+from seqtile.motifs.known import KNOWN_DNA, known_motifs
+from seqtile.motifs.matching import best_match, similarity
+from seqtile.motifs.meme import read_meme, write_meme
+from seqtile.motifs.motif import Motif
 from tests.python.command import names
 from tests.python.motif_examples import HEAD, in_noise, random_motif
 

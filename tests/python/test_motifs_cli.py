@@ -11,9 +11,11 @@ import pytest
 from Bio import motifs as bio
 
 import seqtile
-from seqtile.commands.motifs import compare, pick, recognised
+from seqtile.motifs.known import compare, pick, recognised
 from seqtile.motifs.logos import draw_logos
-from seqtile.motifs.matching import Motif, is_recognised, read_meme, similarity, write_meme
+from seqtile.motifs.matching import is_recognised, similarity
+from seqtile.motifs.meme import read_meme, write_meme
+from seqtile.motifs.motif import Motif
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
 from tests.python.motif_examples import HEAD, in_noise, random_motif

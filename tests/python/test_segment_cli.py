@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 import seqtile
-from seqtile.commands.segment import Targets
+from seqtile.commands.segment_targets import Targets
 from tests.python.command import SEQTILE
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder

@@ -22,8 +22,8 @@ from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
 from seqtile import reverse_complement  # noqa: E402
-from seqtile.commands.motifs import compare, recognised  # noqa: E402
-from seqtile.motifs.matching import read_meme  # noqa: E402
+from seqtile.motifs.known import compare, recognised  # noqa: E402
+from seqtile.motifs.meme import read_meme  # noqa: E402
 from training.tasks.liver import train as train_liver  # noqa: E402
 from training.tasks.liver.networks import CourseCNN, EnhancerCNN, EnsembleCNN, Liver  # noqa: E402
 from training.tasks.liver.task import Config, Task, augmented  # noqa: E402

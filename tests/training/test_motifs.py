@@ -13,8 +13,10 @@ import onnx  # noqa: E402
 from torch import nn  # noqa: E402
 
 from seqtile import one_hot, reverse_complement  # noqa: E402
-from seqtile.commands.motifs import compare, recognised  # noqa: E402
-from seqtile.motifs.matching import Motif, read_meme, similarity  # noqa: E402
+from seqtile.motifs.known import compare, recognised  # noqa: E402
+from seqtile.motifs.matching import similarity  # noqa: E402
+from seqtile.motifs.meme import read_meme  # noqa: E402
+from seqtile.motifs.motif import Motif  # noqa: E402
 from training.lab import motifs  # noqa: E402
 
 ACGT = np.frombuffer(b"ACGT", np.uint8)

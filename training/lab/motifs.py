@@ -19,7 +19,8 @@ from torch import nn
 from torch.nn import functional
 
 from seqtile import one_hot, reverse_complement
-from seqtile.motifs.matching import Alphabet, Motif, write_meme
+from seqtile.motifs.meme import write_meme
+from seqtile.motifs.motif import Alphabet, Motif
 
 _ROWS = 512  # sequences convolved at a time
 

@@ -1,4 +1,4 @@
-"""``seqtile bench``: arguments, and what follows from them."""
+"""``seqtile bench``: throughput and latency of models."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..outputs import AtomicOutputs, check_suffix, check_target, output_errors, require
+from .model_options import add_foreign_options, input_spec
 
 if TYPE_CHECKING:  # the command line starts without them
     from rich.console import Console
@@ -80,9 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="golden: the model's own examples; random; or letters of a FASTA file",
     )
     how.add_argument("--seed", type=int, default=0, help="of inputs and arrivals (default: 0)")
-    foreign = parser.add_argument_group("a third-party .onnx file")
-    foreign.add_argument("--input-layout", choices=["NCL", "NLC", "bytes"], help="of its input")
-    foreign.add_argument("--alphabet", help="its channels' letters (default: dna)")
+    add_foreign_options(parser)
     out = parser.add_argument_group("output")
     out.add_argument("--json", metavar="FILE", default="", help="write all figures; - to print")
     out.add_argument("--plot", metavar="PNG", help="draw latency against throughput")
@@ -110,8 +111,6 @@ def run(options: argparse.Namespace) -> int:
     SeqtileError, ValueError, ImportError
         A model, device, precision, engine, shape or file that does not work.
     """
-    from ..outputs import check_suffix, check_target, require
-
     try:
         plan, bar = _plan(options), _bar(options)
     except ValueError as error:
@@ -147,15 +146,9 @@ def run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> Plan:
     from ..bench.plan import Plan, Rate
     from ..bench.warm_up import WarmUpRule
-    from ..models.inputs import InputSpec
 
     if not 0 <= options.warm_up < float("inf"):
         raise ValueError(f"--warm-up must be 0 or more, not {options.warm_up:g}")
-    spec = None
-    if options.input_layout:
-        spec = InputSpec(layout=options.input_layout, alphabet=options.alphabet or "dna")
-    elif options.alphabet:
-        raise ValueError("--alphabet goes with --input-layout, for a third-party .onnx file")
     shapes = [
         *_list("--length", options.length, lambda text: (int(text),)),
         *_list("--size", options.size, _size),
@@ -176,7 +169,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         rule=WarmUpRule(most_s=options.warm_up),
         data=options.data,
         seed=options.seed,
-        spec=spec,
+        spec=input_spec(options),
     )
 
 
@@ -274,7 +267,6 @@ def _document(plan: Plan, bench: Any, rows: list[Row]) -> Document:
 
 def _write(document: Document, comparison: Comparison | None, options: argparse.Namespace) -> None:
     from ..bench.plot import draw_bench
-    from ..outputs import AtomicOutputs, output_errors
 
     content = document.to_dict()
     if comparison is not None:
@@ -297,7 +289,7 @@ def _judge(comparison: Comparison, bar: float, options: argparse.Namespace) -> i
     from ..bench.report import say_slower
 
     def say(line: str) -> None:
-        print(f"seqtile: error: {line}", file=sys.stderr)  # noqa: T201
+        print(f"seqtile: error: {line}", file=sys.stderr)
 
     slower, vague = comparison.slower(bar), comparison.undecided
     for row in slower:

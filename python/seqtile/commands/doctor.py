@@ -1,7 +1,8 @@
-"""``seqtile doctor`` on the terminal: what was found, in the order in which things are needed."""
+"""``seqtile doctor``: what runs on this machine, in the order in which things are needed."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -10,16 +11,41 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ..doctor import Diagnosis
+from ..doctor import Diagnosis, diagnose
+from .printing import print_json
 
-__all__ = ["print_diagnosis"]
+__all__ = ["add_arguments", "run"]
 
 _NAMES = 12  # columns of the names
 _WHEELS = "/site-packages/"
 _PROVIDERS = {"CUDAExecutionProvider": "CUDA", "CPUExecutionProvider": "the CPU"}
 
 
-def print_diagnosis(found: Diagnosis) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``doctor``."""
+    parser.add_argument(
+        "--device", default="auto", help="what must work: auto, cpu, cuda, cuda:N, cuda:N,M"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine the installation; the exit status is 1 if the device does not work.
+
+    Raises
+    ------
+    ValueError
+        No such device.
+    """
+    found = diagnose(options.device)
+    if options.json:
+        print_json(found.to_dict())
+    else:
+        _print_diagnosis(found)
+    return 0 if found.works else 1
+
+
+def _print_diagnosis(found: Diagnosis) -> None:
     """Sections of named rows, then the problems and the command that mends them.
 
     Rows are folded to a terminal's width; in a pipe each is one line. The command is never folded,

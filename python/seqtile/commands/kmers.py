@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,18 +16,78 @@ import numpy as np
 from .. import _core
 from ..errors import AlphabetError
 from ..fasta.reader import Record, read_fasta
-from ..outputs import AtomicOutputs, check_suffix, output_errors
+from ..machine.threads import thread_count
+from ..outputs import AtomicOutputs, check_suffix, output_errors, refuse_overwrite
 from ..sequences.kmer_table import KmerTable, kmer_letters
 from ..sequences.kmers import KmerCounter
+from .printing import print_json
+from .progress import progress
 
-__all__ = ["Counted", "count_files", "print_counted", "write_tables"]
+__all__ = ["add_arguments", "run"]
 
 _BATCH_LETTERS = 1 << 22  # counted in one call: records may be short
 _ROWS = 1 << 20  # of a table written at a time
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``kmers``."""
+    parser.add_argument("fasta", nargs="+", help="FASTA, plain or gzip; - for standard input")
+    parser.add_argument("-k", type=int, required=True, metavar="K", help="letters, 1 to 32")
+    parser.add_argument(
+        "--canonical", action="store_true", help="a k-mer and its reverse complement count as one"
+    )
+    parser.add_argument("--threads", type=int, help="CPU threads (default: what the job may use)")
+    parser.add_argument("--top", type=int, default=10, help="most frequent to list (default: 10)")
+    parser.add_argument(
+        "--histogram", action="store_true", help="print how many k-mers occur how often instead"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=".tsv, .parquet or .npz; - for tab-separated on standard output; repeatable",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Count, write the table, print the totals.
+
+    Raises
+    ------
+    AlphabetError, FastaParseError
+        A byte that is no nucleotide letter; a file that is no FASTA.
+    ValueError
+        An option out of its range, a suffix that is not known, an output that is an input.
+    ImportError
+        Parquet without pyarrow.
+    OutputError
+        A file that cannot be written.
+    """
+    for source in options.fasta:
+        refuse_overwrite(source, options.output)
+    for output in options.output:
+        if output != "-":
+            check_suffix(Path(output), _FORMATS)
+    if options.top < 0:
+        raise ValueError(f"top must not be negative, not {options.top}")
+    with progress("bases", None, quiet=options.quiet) as advance:
+        counted = _count_files(
+            options.fasta,
+            options.k,
+            canonical=options.canonical,
+            threads=thread_count(options.threads),
+            advance=advance,
+        )
+    _write_tables(counted.table, options.output)
+    _print_counted(counted, options)
+
+
 @dataclass(frozen=True)
-class Counted:
+class _Counted:
     """The k-mers of some files.
 
     Attributes
@@ -46,21 +106,21 @@ class Counted:
     seconds: float
 
 
-def count_files(
+def _count_files(
     sources: Sequence[str],
     k: int,
     *,
     canonical: bool,
     threads: int,
-    progress: Callable[[int], object],
-) -> Counted:
+    advance: Callable[[int], object],
+) -> _Counted:
     """Count the k-mers of all records of all files, about 4 million letters at a time.
 
     Parameters
     ----------
     sources
         Paths of FASTA files, ``"-"`` for standard input.
-    progress
+    advance
         Called with the number of letters counted.
 
     Raises
@@ -87,9 +147,9 @@ def count_files(
                 ) from None
             sequences += len(batch)
             letters += sum(len(record.sequence) for record in batch)
-            progress(letters)
+            advance(letters)
     table = counter._table(release=True)
-    return Counted(table, sequences, letters, time.perf_counter() - started)
+    return _Counted(table, sequences, letters, time.perf_counter() - started)
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
@@ -105,22 +165,7 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def check_outputs(outputs: Sequence[str]) -> None:
-    """Refuse an output whose format is not known or cannot be written here.
-
-    Raises
-    ------
-    ValueError
-        A suffix other than ``.tsv``, ``.parquet`` and ``.npz``.
-    ImportError
-        Parquet without pyarrow.
-    """
-    for output in outputs:
-        if output != "-":
-            check_suffix(Path(output), _FORMATS)
-
-
-def write_tables(table: KmerTable, outputs: Sequence[str]) -> None:
+def _write_tables(table: KmerTable, outputs: Sequence[str]) -> None:
     """Write a table to files by their suffixes, all of them or none; ``"-"`` is standard output.
 
     ``.tsv``: k-mer, tab, count. ``.parquet``: kmer (string), code, count (uint64). ``.npz``: codes,
@@ -186,34 +231,29 @@ _FORMATS: dict[str, Callable[[KmerTable, BinaryIO], None]] = {
 }
 
 
-def print_counted(
-    counted: Counted, *, top: int, histogram: bool, outputs: Sequence[str], as_json: bool
-) -> None:
+def _print_counted(counted: _Counted, options: argparse.Namespace) -> None:
     """Print the totals and the most frequent k-mers, or the abundance histogram.
 
-    Data goes to standard output, unless the table itself was written there. With ``histogram`` it
+    Data goes to standard output, unless the table itself was written there. With ``--histogram`` it
     is a line per count (count, tab, number of different k-mers) and the totals go to standard
     error.
     """
-    out = sys.stderr if "-" in outputs else sys.stdout
-    if as_json:
-        content = _to_dict(counted, top=top, histogram=histogram, outputs=outputs)
-        print(json.dumps(content, indent=2), file=out)
+    out = sys.stderr if "-" in options.output else sys.stdout
+    if options.json:
+        print_json(_to_dict(counted, options), out)
         return
-    lines = _summary(counted, outputs)
-    if histogram:
-        print(*lines, sep="\n", file=sys.stderr)  # noqa: T201
+    lines = _summary(counted, options.output)
+    if options.histogram:
+        print(*lines, sep="\n", file=sys.stderr)
         counts, sizes = counted.table.histogram()
         rows = zip(counts.tolist(), sizes.tolist(), strict=True)
         out.write("".join(f"{count}\t{size}\n" for count, size in rows))
         return
-    print(*lines, *_top_lines(counted.table, top), sep="\n", file=out)
+    print(*lines, *_top_lines(counted.table, options.top), sep="\n", file=out)
 
 
-def _to_dict(
-    counted: Counted, *, top: int, histogram: bool, outputs: Sequence[str]
-) -> dict[str, Any]:
-    table, best = counted.table, counted.table.top(top)
+def _to_dict(counted: _Counted, options: argparse.Namespace) -> dict[str, Any]:
+    table, best = counted.table, counted.table.top(options.top)
     content: dict[str, Any] = {
         "k": table.k,
         "canonical": table.canonical,
@@ -226,15 +266,15 @@ def _to_dict(
             {"kmer": kmer, "count": count}
             for kmer, count in zip(best.strings(), best.counts.tolist(), strict=True)
         ],
-        "outputs": list(outputs),
+        "outputs": list(options.output),
     }
-    if histogram:
+    if options.histogram:
         counts, sizes = table.histogram()
         content["histogram"] = np.stack([counts, sizes], axis=1).tolist()
     return content
 
 
-def _summary(counted: Counted, outputs: Sequence[str]) -> list[str]:
+def _summary(counted: _Counted, outputs: Sequence[str]) -> list[str]:
     table = counted.table
     rate = counted.letters / counted.seconds / 1e6 if counted.seconds else 0
     return [

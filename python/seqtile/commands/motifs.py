@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from ..errors import ModelNotFoundError
 from ..models.zoo import model_folder
-from ..motifs.matching import (
-    Match,
-    Motif,
-    best_match,
-    is_recognised,
-    known_motifs,
-    read_meme,
-    write_meme,
-)
-from ..outputs import AtomicOutputs, output_errors
+from ..motifs.known import Matched, compare, labelled, pick
+from ..motifs.logos import draw_logos, require_logos
+from ..motifs.matching import Match, is_recognised
+from ..motifs.meme import read_meme, write_meme
+from ..motifs.motif import Motif
+from ..outputs import AtomicOutputs, output_errors, refuse_overwrite
+from .printing import print_json, print_table, table
 
-__all__ = ["compare", "motif_file", "pick", "print_motifs", "recognised", "write_outputs"]
+__all__ = ["add_arguments", "run"]
 
-FILE = "motifs.meme"
-_DRAWN = 12
-
-Matched = tuple[Motif, Match | None]
+_FILE = "motifs.meme"
+_WIDTH = 120  # of a table that goes to no terminal
 
 
-def motif_file(model: str) -> Path:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``motifs``."""
+    parser.add_argument("model", help="a shipped model's name, a model folder, or a MEME file")
+    parser.add_argument("--against", metavar="MEME", help="known motifs (default: a few)")
+    parser.add_argument("--top", type=int, default=20, help="rows, 0 for all (default: 20)")
+    parser.add_argument("--plot", metavar="PNG", help="draw logos of the best motifs")
+    parser.add_argument("--meme", metavar="FILE", help="write the motifs, named by their matches")
+    parser.add_argument("--json", action="store_true", help="print all motifs as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Name a network's filters.
+
+    Raises
+    ------
+    ModelNotFoundError
+        No such model, or one without motifs.
+    MotifParseError
+        A file that is no MEME file.
+    ValueError
+        Motifs of another alphabet, an option out of its range, an output that is the input.
+    ImportError
+        Logos without matplotlib or logomaker.
+    OutputError
+        A file that cannot be written.
+    """
+    if options.top < 0:
+        raise ValueError(f"top must not be negative, not {options.top}")
+    if options.plot:
+        require_logos(f"{options.plot}: drawing logos")
+    source = _motif_file(options.model)
+    refuse_overwrite(str(source), [options.plot or "", options.meme or ""])
+    pairs = compare(read_meme(source), options.against)
+    title = f"{options.model}: motifs of the first convolution, height in bits"
+    _write_outputs(pairs, meme=options.meme, plot=options.plot, title=title)
+    _print_motifs(pairs, options.model, top=options.top, as_json=options.json)
+
+
+def _motif_file(model: str) -> Path:
     """The MEME file of a shipped model, a model folder, or the path itself if it is a file.
 
     Raises
@@ -45,60 +73,15 @@ def motif_file(model: str) -> Path:
     if path.is_file() and path.suffix != ".onnx":
         return path
     folder = path if path.is_dir() else path.parent if path.is_file() else model_folder(model)
-    if not (folder / FILE).is_file():
+    if not (folder / _FILE).is_file():
         raise ModelNotFoundError(
-            f"{model}: its folder has no {FILE}; networks with a first convolution over letters, "
+            f"{model}: its folder has no {_FILE}; networks with a first convolution over letters, "
             "trained here, have one"
         )
-    return folder / FILE
+    return folder / _FILE
 
 
-def compare(motifs: Sequence[Motif], against: str | None) -> list[Matched]:
-    """Each motif with the known one that it is most like: recognised ones, then by likeness.
-
-    Parameters
-    ----------
-    against
-        MEME file of known motifs; None for the few that seqtile knows.
-
-    Raises
-    ------
-    MotifParseError
-        A file that is no MEME file.
-    ValueError
-        Motifs of another alphabet.
-    """
-    if not motifs:
-        return []
-    known = known_motifs(motifs[0].alphabet) if against is None else read_meme(against)
-    pairs = [(motif, best_match(motif, known)) for motif in motifs]
-    return sorted(pairs, key=_order)
-
-
-def _order(pair: Matched) -> tuple[bool, float]:
-    return not is_recognised(*pair), -pair[1].similarity if pair[1] else 0.0
-
-
-def recognised(pairs: Sequence[Matched]) -> dict[str, Matched]:
-    """The best motif of each known one, by its name, the most alike first."""
-    best: dict[str, Matched] = {}
-    for motif, match in pairs:
-        if match and is_recognised(motif, match):
-            best.setdefault(match.target.name, (motif, match))
-    return best
-
-
-def pick(pairs: Sequence[Matched], count: int = _DRAWN) -> list[Matched]:
-    """The motifs to draw: the best of each known one, then the most informative unlike any."""
-    chosen = list(recognised(pairs).values())[:count]
-    rest: list[Matched] = [
-        (motif, None) for motif, match in pairs if not is_recognised(motif, match)
-    ]
-    rest.sort(key=lambda pair: -pair[0].information)
-    return chosen + rest[: count - len(chosen)]
-
-
-def write_outputs(
+def _write_outputs(
     pairs: Sequence[Matched], *, meme: str | None, plot: str | None, title: str
 ) -> None:
     """Write the motifs as a MEME file, and logos of the best of them as PNG, both or none.
@@ -116,36 +99,14 @@ def write_outputs(
         if meme:
             target = files.path_for(Path(meme))
             with output_errors(meme):
-                write_meme(target, [_labelled(*pair) for pair in pairs])
+                write_meme(target, [labelled(*pair) for pair in pairs])
         if plot:
-            from ..motifs.logos import draw_logos
-
             target = files.path_for(Path(plot))
             with output_errors(plot):
                 draw_logos(target, pick(pairs), title)
 
 
-def check_outputs(plot: str | None) -> None:
-    """Refuse a picture that cannot be drawn here, before any work.
-
-    Raises
-    ------
-    ImportError
-        A library is missing; names the command that mends it.
-    """
-    if plot:
-        from ..motifs.logos import require_logos
-
-        require_logos(f"{plot}: drawing logos")
-
-
-def _labelled(motif: Motif, match: Match | None) -> Motif:
-    if match is None or not is_recognised(motif, match):
-        return motif
-    return dataclasses.replace(motif, label="_".join(match.target.name.split()))
-
-
-def print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bool) -> None:
+def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bool) -> None:
     """A row per motif: consensus, sites, information content, best known match.
 
     Parameters
@@ -156,25 +117,14 @@ def print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bo
         Rows of the table; 0 for all. JSON has all.
     """
     if as_json:
-        print(json.dumps([_to_dict(*pair) for pair in pairs], indent=2))  # noqa: T201
+        print_json([_to_dict(*pair) for pair in pairs])
         return
-    table = Table(
-        "filter",
-        "consensus",
-        "sites",
-        "bits",
-        "known",
-        "similarity",
-        "recognised",
-        box=None,
-        pad_edge=False,
-    )
-    for column in table.columns[2:4]:
-        column.justify = "right"
-    table.columns[5].justify = "right"
+    rows = table("filter", "consensus", "sites", "bits", "known", "similarity", "recognised")
+    for place in (2, 3, 5):
+        rows.columns[place].justify = "right"
     for motif, match in pairs[: top or None]:
         known = f"{match.target.name} {match.target.consensus} ({match.strand})" if match else ""
-        table.add_row(
+        rows.add_row(
             motif.name,
             motif.consensus,
             f"{motif.nsites:,}",
@@ -184,8 +134,8 @@ def print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bo
             "yes" if is_recognised(motif, match) else "",
         )
     left = f", the {top} most like a known one" if 0 < top < len(pairs) else ""
-    print(f"{source}: {len(pairs)} motifs{left}")  # noqa: T201
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    print(f"{source}: {len(pairs)} motifs{left}")
+    print_table(rows, width=_WIDTH)
 
 
 def _to_dict(motif: Motif, match: Match | None) -> dict[str, Any]:

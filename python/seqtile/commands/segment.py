@@ -1,126 +1,101 @@
-"""``seqtile segment``: where the files go, and what is printed."""
+"""``seqtile segment``: find objects in images."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from ..errors import OutputError
-from ..execution.profile import Profile
 from ..images.reading import find_images
-from ..models.predictor import Predictor
-from ..outputs import check_target
-from ..segmenting.files import (
-    FORMATS,
-    SegmentReport,
-    check_format,
-    earlier_images,
-    segment_files,
-    write_segment_manifest,
-)
-from ..segmenting.options import SegmentOptions
+from .model_options import add_model_options, batch_size, load_model, print_profile
 
-__all__ = ["Targets", "print_report", "run"]
+if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
+    from ..execution.profile import Profile
+    from ..models.predictor import Predictor
+    from ..segmenting.files import SegmentReport
 
-_NAMES = {"labels": "labels", "outlines": "outlines", "table": "objects", "overlay": "overlay"}
+__all__ = ["add_arguments", "run"]
 
 
-class Targets:
-    """The files to write for each image.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``segment``."""
+    add_model_options(parser)
+    parser.add_argument("images", nargs="+", help="image files, folders or patterns")
+    parser.add_argument(
+        "-o",
+        "--output",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="of a single image: .tif (labels), .geojson, .csv, .parquet, .png (overlay); "
+        "repeatable",
+    )
+    parser.add_argument(
+        "-d", "--folder", metavar="DIR", help="write NAME.labels.tif and so on of each image there"
+    )
+    parser.add_argument(
+        "--formats",
+        default="tif,geojson,csv,png",
+        metavar="LIST",
+        help="what to write to the folder (default: tif,geojson,csv,png)",
+    )
+    parser.add_argument(
+        "--skip-done", action="store_true", help="leave out images whose files are in the folder"
+    )
+    parser.add_argument("--tile", type=int, default=1024, help="side in pixels (default: 1024)")
+    parser.add_argument("--overlap", type=int, help="in pixels (default: what makes it exact)")
+    parser.add_argument("--level", type=int, default=0, help="of a pyramid (default: 0, all)")
+    parser.add_argument("--invert", action="store_true", help="dark objects on bright ground")
+    parser.add_argument(
+        "--percentiles",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="of grey levels, that become black and white (default: the model's)",
+    )
+    parser.add_argument("--mask-threshold", type=float, metavar="P", help="default: the model's")
+    parser.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
+    parser.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
 
-    Parameters
-    ----------
-    images
-        All image files.
-    outputs
-        Files of a single image.
-    folder, formats
-        A folder for the files of all images, and their suffixes without dots.
+
+def run(options: argparse.Namespace) -> int:
+    """Segment, write, print a line per image; the exit status is 1 if an image failed.
 
     Raises
     ------
-    ValueError
-        Files for several images, a folder and files at once, an unknown format, one given twice,
-        an output that would overwrite an input, two images whose files would have one name.
-    OutputError
-        A folder that is missing, cannot be made or written.
+    SeqtileError, ValueError, TypeError, OSError, ImportError
+        A model, device, output or option that does not work.
     """
+    from ..execution.profile import Profile
+    from .printing import print_json
+    from .progress import progress
 
-    def __init__(
-        self,
-        images: Sequence[Path],
-        outputs: Sequence[str],
-        folder: Path | None,
-        formats: str,
-    ) -> None:
-        if outputs and folder:
-            raise ValueError("give files (-o) or a folder (-d), not both")
-        if outputs and len(images) > 1:
-            raise ValueError(
-                f"-o is for a single image, here are {len(images)}: give a folder with -d"
-            )
-        self._outputs = [Path(output) for output in outputs]
-        self._folder = folder
-        names = [name.strip().removeprefix(".").lower() for name in formats.split(",")]
-        self._suffixes = [f".{name}" for name in names] if folder else []
-        kinds: set[str] = set()
-        for name, suffix in zip(names, self._suffixes, strict=False):
-            if suffix not in FORMATS:
-                known = ", ".join(known.removeprefix(".") for known in FORMATS)
-                raise ValueError(f"--formats: expected some of {known}, not {name!r}")
-            kind = check_format(Path(f"--formats{suffix}"))
-            if kind in kinds:
-                raise ValueError(f"--formats: {kind} twice")
-            kinds.add(kind)
-        for i, output in enumerate(self._outputs):
-            check_format(output)
-            check_target(output)
-            if os.path.realpath(output) in map(os.path.realpath, self._outputs[:i]):
-                raise ValueError(f"{output}: given twice")
-        owner: dict[str, Path] = {os.path.realpath(image): image for image in images}
-        for image in images:
-            for target in self(image):
-                other = owner.setdefault(os.path.realpath(target), image)
-                if other is not image or os.path.realpath(target) == os.path.realpath(image):
-                    raise ValueError(f"{target}: {image} would overwrite what is of {other}")
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise OutputError(f"{folder}: cannot make the folder: {error.strerror}") from error
-            check_target(folder / "x")
-
-    def __call__(self, image: Path) -> list[Path]:
-        """The files of one image."""
-        if self._folder is None:
-            return self._outputs
-        return [
-            self._folder / f"{image.stem}.{_NAMES[FORMATS[suffix]]}{suffix}"
-            for suffix in self._suffixes
-        ]
-
-    @property
-    def manifest(self) -> Path | None:
-        """The file that says how the others were made, None where there are none."""
-        if self._folder is not None:
-            return self._folder / "segment.manifest.json"
-        if not self._outputs:
-            return None
-        return self._outputs[0].with_name(f"{self._outputs[0].name}.manifest.json")
+    predictor = load_model(options)
+    profile = Profile()
+    with progress("pixels", None, quiet=options.quiet) as advance:
+        reports = _segment(predictor, options, advance, profile)
+    print_profile(options, profile)
+    if options.json:
+        content: dict[str, Any] = {"model": predictor.name, "device": predictor.device}
+        print_json(content | {"images": [report.to_dict() for report in reports]})
+    else:
+        print(*_lines(predictor, reports), sep="\n")
+    return 1 if any(report.error for report in reports) else 0
 
 
-def run(
+def _segment(
     predictor: Predictor,
     options: argparse.Namespace,
-    progress: Callable[[int], object],
+    advance: Callable[[int], object],
     profile: Profile,
 ) -> list[SegmentReport]:
-    """Segment what the command line asks for."""
+    from ..segmenting.files import earlier_images, segment_files, write_segment_manifest
+    from ..segmenting.options import SegmentOptions
+    from .segment_targets import Targets
+
     images = find_images(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
@@ -133,7 +108,7 @@ def run(
         mask_threshold=options.mask_threshold,
         marker_threshold=options.marker_threshold,
         min_area=options.min_area,
-        batch_size="auto" if options.batch_size is None else options.batch_size,
+        batch_size=batch_size(options),
     )
     earlier: list[dict[str, Any]] = []
     if options.skip_done:
@@ -144,53 +119,38 @@ def run(
     reports: list[SegmentReport] = []
     try:
         for report in segment_files(
-            predictor, images, targets, chosen, progress=progress, profile=profile
+            predictor, images, targets, chosen, progress=advance, profile=profile
         ):
             reports.append(report)
             if report.error:
-                print(f"seqtile: error: {report.error}", file=sys.stderr)  # noqa: T201
+                print(f"seqtile: error: {report.error}", file=sys.stderr)
     finally:  # what is done is done, if the rest is not
         if targets.manifest is not None and reports:
             write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier, profile)
     return reports
 
 
-def print_report(
-    predictor: Predictor,
-    reports: Sequence[SegmentReport],
-    *,
-    as_json: bool,
-    file: TextIO | None = None,
-) -> None:
+def _lines(predictor: Predictor, reports: Sequence[SegmentReport]) -> Iterator[str]:
     """The summary: an image a line."""
-    if as_json:
-        content: dict[str, Any] = {"model": predictor.name, "device": predictor.device}
-        _print([json.dumps(content | {"images": [r.to_dict() for r in reports]}, indent=2)], file)
-        return
     threads = f" ({predictor.threads} threads)" if predictor.device == "cpu" else ""
-    lines = [f"{predictor.name} on {predictor.device}{threads}"]
+    yield f"{predictor.name} on {predictor.device}{threads}"
     for report in (r for r in reports if not r.error):
-        lines.append(
+        yield (
             f"{report.image}: {report.height:,} x {report.width:,} pixels, "
             f"{report.objects:,} objects, median {report.median_area:,.0f} pixels, "
             f"{report.covered:.1%} covered"
         )
-        lines += [f"  wrote {output}" for output in report.outputs]
+        for output in report.outputs:
+            yield f"  wrote {output}"
     seconds = sum(r.seconds for r in reports)
     pixels = sum(r.height * r.width for r in reports)
     rate = f", {pixels / 1e6 / seconds:,.1f} Mpixels/s" if seconds else ""
     failed = sum(bool(r.error) for r in reports)
-    lines.append(
+    yield (
         f"{_count(len(reports) - failed, 'image')}, {sum(r.objects for r in reports):,} objects "
         f"in {seconds:.1f} s{rate}" + (f"; {failed} failed" if failed else "")
     )
-    _print(lines, file)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _print(lines: Iterable[str], file: TextIO | None) -> None:
-    for line in lines:
-        print(line, file=file or sys.stdout)

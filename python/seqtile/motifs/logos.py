@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..outputs import require
-from .matching import Match, Motif
+from .matching import Match
+from .motif import Motif
 
 __all__ = ["draw_logos", "require_logos"]
 

@@ -1,4 +1,4 @@
-"""Sequence motifs: matrices of letter probabilities, MEME files, likeness of two motifs."""
+"""How alike two motifs are, and when one may be called by the other's name."""
 
 from __future__ import annotations
 
@@ -9,22 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .meme import read_meme, write_meme
-from .motif import Alphabet, Motif
+from .motif import Motif
 
-__all__ = [
-    "KNOWN_DNA",
-    "KNOWN_RNA",
-    "Alphabet",
-    "Match",
-    "Motif",
-    "best_match",
-    "is_recognised",
-    "known_motifs",
-    "read_meme",
-    "similarity",
-    "write_meme",
-]
+__all__ = ["Match", "best_match", "is_recognised", "similarity"]
 
 
 @dataclass(frozen=True)
@@ -130,46 +117,3 @@ def is_recognised(motif: Motif, match: Match | None) -> bool:
         return False
     covered = motif.bits[max(0, match.offset) : match.offset + len(match.target)]
     return float(covered.sum()) >= 0.4 * match.target.information
-
-
-# Consensus of factors that networks on human sequences find again and again, as JASPAR has them.
-KNOWN_DNA: dict[str, str] = {
-    "HNF4A": "CAAAGTCC",
-    "FOXA": "TGTTTAC",
-    "GATA": "AGATAA",
-    "AP-1": "TGASTCA",
-    "CREB": "TGACGTCA",
-    "CTCF": "CCASYAGRKGGCR",
-    "E-box": "CACGTG",
-    "HNF1": "GTTAATNATTAA",
-    "CEBP": "TTRCGCAA",
-    "ETS": "ACCGGAAGT",
-    "SP/KLF": "GGGGCGGGG",
-    "NRF1": "TGCGCATGCGC",
-    "RUNX": "TGTGGTTT",
-    "IRF": "GAAANTGAAA",
-    "NF-kB": "GGGRNNYYCC",
-    "EBF1": "TCCCNNGGGA",
-    "OCT": "ATGCAAAT",
-    "SOX": "CCTTTGTT",
-    "TEAD": "ACATTCCA",
-    "MEF2": "CTAAAAATAG",
-    "NFI": "TTGGCNNNNNGCCAA",
-}
-# Of RNA: Ray et al., Nature 499 (2013), and for PUM Galgano et al., PLoS ONE 3 (2008).
-KNOWN_RNA: dict[str, str] = {
-    "RBFOX": "UGCAUG",
-    "PUM": "UGUANAUA",
-    "QKI": "ACUAAY",
-    "ELAVL": "UUUUUUU",
-    "PTBP": "UUUCUUU",
-    "HNRNPA": "UAGGGA",
-    "SRSF1": "GGAGGA",
-    "PCBP": "CCCUCCC",
-}
-
-
-def known_motifs(alphabet: Alphabet = "dna") -> list[Motif]:
-    """A few well-known motifs to compare with, made of their consensus."""
-    known = KNOWN_DNA if alphabet == "dna" else KNOWN_RNA
-    return [Motif.from_consensus(n, text, alphabet=alphabet) for n, text in known.items()]

@@ -30,10 +30,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqtile.commands.motifs import compare, pick, recognised
 from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.motifs.known import compare, pick, recognised
 from seqtile.motifs.logos import draw_logos
-from seqtile.motifs.matching import Motif, write_meme
+from seqtile.motifs.meme import write_meme
+from seqtile.motifs.motif import Motif
 
 from ...export import export
 from ...lab import command, motifs, report

@@ -1,0 +1,27 @@
+"""JSON and tables on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_json", "print_table", "table"]
+
+
+def print_json(content: Any, file: TextIO | None = None) -> None:
+    """Plain JSON types, indented; to standard output where no file is given."""
+    print(json.dumps(content, indent=2), file=file)
+
+
+def table(*columns: str) -> Table:
+    """A table without lines, for rows of text."""
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def print_table(rows: Table, *, width: int) -> None:
+    """A table as wide as the terminal, or ``width`` where there is none."""
+    Console(width=None if sys.stdout.isatty() else width).print(rows)
