@@ -36,7 +36,7 @@ ARROWS = {
     "machine": set(),
     "sequences": set(),
     "fasta": {"sequences"},
-    "regions": {"fasta"},
+    "regions": set(),
     "motifs": {"sequences"},
     "images": set(),
     "execution": {"machine"},

@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "AlphabetError",
+    "BedParseError",
     "BenchFileError",
     "ContigNotFoundError",
     "EngineMismatchError",
@@ -21,6 +22,7 @@ __all__ = [
     "ModelIntegrityError",
     "ModelNotFoundError",
     "MotifParseError",
+    "OutOfMemoryError",
     "OutputError",
     "PrecisionError",
     "ProviderError",
@@ -79,6 +81,24 @@ class AlphabetError(SeqtileError, ValueError):
         where = f"record {shown(record)}" if record else f"sequence {index}"
         what = repr(chr(byte)) if 32 < byte < 127 else f"byte 0x{byte:02X}"
         super().__init__(f"{where}, position {position}: expected {expected}, found {what}")
+
+
+class BedParseError(SeqtileError, ValueError):
+    """A file that is no BED file, or a broken one.
+
+    Attributes
+    ----------
+    path
+        The file.
+    line
+        1-based number of the line, 0 where no line is to blame.
+    """
+
+    def __init__(self, path: str, message: str, *, line: int = 0) -> None:
+        self.path = path
+        self.line = line
+        where = path + (f", line {line}" if line else "")
+        super().__init__(f"{where}: {message}")
 
 
 class BenchFileError(SeqtileError, ValueError):

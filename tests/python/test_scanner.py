@@ -20,11 +20,11 @@ from seqtile import Fasta, InputSpec, Predictor, scan
 from seqtile.errors import (
     AlphabetError,
     ContigNotFoundError,
-    FastaParseError,
     IntervalError,
     ShapeError,
 )
-from seqtile.scanning.scanner import Interval, Scan, read_bed
+from seqtile.regions.intervals import Interval
+from seqtile.scanning.scanner import Scan
 from tests.python.models import counts_model, motif_model, motif_score
 from tests.python.oracle import (
     Tracks,
@@ -268,47 +268,9 @@ def test_regions_of_a_bed_file(motif: Predictor, genome: Path, tmp_path: Path) -
     lines += [f"{c}\t{s}\t{e}\tname\t0\t+" for c, s, e in REGIONS]
     bed = tmp_path / "regions.bed"
     bed.write_text("\r\n".join(lines))
-    assert read_bed(bed) == REGIONS
-    packed = tmp_path / "regions.bed.gz"
-    packed.write_bytes(gzip.compress(bed.read_bytes()))
-    assert read_bed(packed) == REGIONS
     work = scan(motif, genome, regions=bed)
     check_rows(block_rows(work), block_rows(scan(motif, genome, regions=REGIONS)))
     assert work.regions == f"6 from {bed}"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "the BED file holds no interval"),
-        ("# nothing\n", "the BED file holds no interval"),
-        ("mixed\t1\t5\nmixed 7\n", "line 2: expected chrom, start and end, found 'mixed 7'"),
-        ("mixed\tone\t5\n", "line 1: expected chrom, start and end"),
-        ("mixed\t5\t5\n", "line 1: expected 0 <= start < end"),
-        ("mixed\t-1\t5\n", "line 1: expected 0 <= start < end"),
-        (">chr\nACGT\n", "line 1: expected chrom, start and end, found '>chr'"),
-    ],
-)
-def test_bad_bed(text: str, message: str, tmp_path: Path) -> None:
-    bed = tmp_path / "regions.bed"
-    bed.write_text(text)
-    with pytest.raises(FastaParseError, match=f"regions.bed(, |: ){message}"):
-        read_bed(bed)
-
-
-def test_binary_bed(tmp_path: Path) -> None:
-    bed = tmp_path / "regions.bed"
-    bed.write_bytes(b"\x89PNG\xff\x00")
-    with pytest.raises(FastaParseError, match="expected a BED file, found a binary one"):
-        read_bed(bed)
-
-
-@pytest.mark.parametrize("damage", [slice(0, -9), slice(0, 12)])
-def test_truncated_bed(damage: slice, tmp_path: Path) -> None:
-    bed = tmp_path / "regions.bed.gz"
-    bed.write_bytes(gzip.compress(b"mixed\t1\t5\n" * 99)[damage])
-    with pytest.raises(FastaParseError, match="regions.bed.gz: damaged gzip file"):
-        read_bed(bed)
 
 
 def test_region_outside(motif: Predictor, genome: Path) -> None:

@@ -7,22 +7,19 @@ bases around the window's centre, so that a dense track has neither gaps nor ove
 
 from __future__ import annotations
 
-import gzip
 import itertools
 import math
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..errors import AlphabetError, FastaParseError, IntervalError, ShapeError
+from ..errors import AlphabetError, ShapeError
 from ..execution.batching import BatchSize
 from ..execution.pipeline import Lane, ordered
 from ..execution.profile import Profile
@@ -30,12 +27,13 @@ from ..fasta.contigs import open_contigs
 from ..fasta.faidx import Fasta
 from ..fasta.reader import FastaSource
 from ..models.predictor import Predictor
+from ..regions.bed import read_bed
+from ..regions.intervals import Interval, joined
 from ..sequences.sequence import reverse_complement
 
-__all__ = ["Interval", "Scan", "ScanBlock", "read_bed", "scan"]
+__all__ = ["Scan", "ScanBlock", "scan"]
 
 Strand: TypeAlias = Literal["+", "-", "both"]
-Interval: TypeAlias = tuple[str, int, int]
 
 _NOTHING = np.empty(0, np.uint8)
 
@@ -293,7 +291,7 @@ def scan(
     window: int | None = None,
     stride: int = 1,
     strand: Strand = "both",
-    regions: str | PathLike[str] | Iterable[Interval] | None = None,
+    regions: str | PathLike[str] | Iterable[tuple[str, int, int]] | None = None,
     reduce: Literal["mean", "max"] | None = None,
     max_n: int = 0,
     batch_size: BatchSize = "auto",
@@ -342,7 +340,7 @@ def scan(
         A parameter out of range.
     ShapeError
         A window the model does not take; a first output of more than one number.
-    FastaParseError, FastaIndexError
+    FastaParseError, FastaIndexError, BedParseError
         A broken FASTA or BED file.
     ContigNotFoundError, IntervalError
         A region outside the sequences.
@@ -363,9 +361,9 @@ def scan(
         regions = read_bed(regions)
     contigs = fasta if isinstance(fasta, Fasta) else open_contigs(fasta, observe)
     if regions is None:
-        intervals = [(name, 0, length) for name, length in contigs.lengths.items()]
+        intervals = [Interval(name, 0, length) for name, length in contigs.lengths.items()]
     else:
-        intervals = _merge(regions, contigs)
+        intervals = joined(regions, contigs)
     return Scan(
         predictor,
         contigs,
@@ -405,61 +403,3 @@ def _check_window(predictor: Predictor, window: int | None) -> int:
             f"{predictor.name} has the shape {shape}"
         )
     return length
-
-
-def read_bed(path: str | PathLike[str]) -> list[Interval]:
-    """Intervals of a BED file (its first three columns), plain or gzip.
-
-    Raises
-    ------
-    FastaParseError
-        A line that is no interval; carries path and line. `FileNotFoundError` if there is no file.
-    """
-    name = fspath(path)
-    opener = gzip.open if Path(path).suffix == ".gz" else open
-    intervals: list[Interval] = []
-    try:
-        with opener(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                text = line.rstrip("\r\n")
-                if not text.strip() or text.startswith(("#", "track", "browser")):
-                    continue
-                try:
-                    chrom, start, end = text.split("\t" if "\t" in text else None)[:3]
-                    interval = (chrom, int(start), int(end))
-                except ValueError:
-                    raise FastaParseError(
-                        name, f"expected chrom, start and end, found {text[:60]!r}", line=number
-                    ) from None
-                if not 0 <= interval[1] < interval[2]:
-                    raise FastaParseError(
-                        name, f"expected 0 <= start < end, found {text[:60]!r}", line=number
-                    )
-                intervals.append(interval)
-    except UnicodeDecodeError:
-        raise FastaParseError(name, "expected a BED file, found a binary one") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise FastaParseError(name, f"damaged gzip file: {error}") from None
-    if not intervals:
-        raise FastaParseError(name, "the BED file holds no interval")
-    return intervals
-
-
-def _merge(regions: Iterable[Interval], fasta: Fasta) -> list[Interval]:
-    """Regions checked, sorted in the order of the FASTA file, overlapping ones joined."""
-    places = {name: i for i, name in enumerate(fasta)}
-    merged: list[Interval] = []
-    checked = []
-    for chrom, start, end in regions:
-        length = len(fasta[chrom])
-        if not 0 <= start < end <= length:
-            raise IntervalError(
-                f"region {chrom}:{start}-{end} is outside the sequence of {length} bases"
-            )
-        checked.append((chrom, start, end))
-    for chrom, start, end in sorted(checked, key=lambda r: (places[r[0]], *r[1:])):
-        if merged and merged[-1][0] == chrom and start <= merged[-1][2]:
-            merged[-1] = (chrom, merged[-1][1], max(end, merged[-1][2]))
-        else:
-            merged.append((chrom, start, end))
-    return merged

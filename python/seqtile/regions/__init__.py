@@ -1,0 +1,1 @@
+"""Intervals of sequences, and the files that list them."""
