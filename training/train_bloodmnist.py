@@ -1,7 +1,6 @@
-"""`python -m training.train_bloodmnist` is `python -m training.tasks.bloodmnist.train`."""
+"""`python -m training.train_bloodmnist` is `python -m training bloodmnist`."""
 
-from .lab import command
-from .tasks.bloodmnist.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("bloodmnist")

@@ -1,7 +1,6 @@
-"""`python -m training.train_codon` is `python -m training.tasks.codon.train`."""
+"""`python -m training.train_codon` is `python -m training codon`."""
 
-from .lab import command
-from .tasks.codon.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("codon")

@@ -1,7 +1,6 @@
-"""`python -m training.train_dna_binding` is `python -m training.tasks.dna_binding.train`."""
+"""`python -m training.train_dna_binding` is `python -m training dna_binding`."""
 
-from .lab import command
-from .tasks.dna_binding.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("dna_binding")

@@ -1,7 +1,6 @@
-"""`python -m training.train_jund` is `python -m training.tasks.jund.train`."""
+"""`python -m training.train_jund` is `python -m training jund`."""
 
-from .lab import command
-from .tasks.jund.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("jund")

@@ -1,7 +1,6 @@
-"""`python -m training.train_jund_accessibility`: see `training.tasks.jund_accessibility`."""
+"""`python -m training.train_jund_accessibility` is `python -m training jund_accessibility`."""
 
-from .lab import command
-from .tasks.jund_accessibility.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("jund_accessibility")

@@ -1,7 +1,6 @@
-"""`python -m training.train_liver` is `python -m training.tasks.liver.train`."""
+"""`python -m training.train_liver` is `python -m training liver`."""
 
-from .lab import command
-from .tasks.liver.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("liver")

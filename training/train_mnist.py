@@ -1,7 +1,6 @@
-"""`python -m training.train_mnist` is `python -m training.tasks.mnist.train`."""
+"""`python -m training.train_mnist` is `python -m training mnist`."""
 
-from .lab import command
-from .tasks.mnist.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("mnist")

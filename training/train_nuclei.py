@@ -1,7 +1,6 @@
-"""`python -m training.train_nuclei` is `python -m training.tasks.nuclei.train`."""
+"""`python -m training.train_nuclei` is `python -m training nuclei`."""
 
-from .lab import command
-from .tasks.nuclei.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("nuclei")

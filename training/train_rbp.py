@@ -1,7 +1,6 @@
-"""`python -m training.train_rbp` is `python -m training.tasks.rbp.train`."""
+"""`python -m training.train_rbp` is `python -m training rbp`."""
 
-from .lab import command
-from .tasks.rbp.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("rbp")

@@ -1,7 +1,6 @@
-"""`python -m training.train_rbp_multi` is `python -m training.tasks.rbp_multi.train`."""
+"""`python -m training.train_rbp_multi` is `python -m training rbp_multi`."""
 
-from .lab import command
-from .tasks.rbp_multi.train import main
+from .__main__ import main
 
 if __name__ == "__main__":
-    command.run(main)
+    main("rbp_multi")

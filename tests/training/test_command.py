@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
+import runpy
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 
+from seqtile import list_models
+from training import __main__ as entry
 from training.lab import command
 
 
@@ -70,11 +74,63 @@ def test_training_fields_say_how(tmp_path: Path) -> None:
     json.dumps(fields)
 
 
-def test_an_error_is_one_line(monkeypatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/x/train_toy.py"])
-
+def test_an_error_is_one_line() -> None:
     def main() -> None:
         raise ValueError("no such thing")
 
-    with pytest.raises(SystemExit, match=r"^train_toy: error: no such thing$"):
-        command.run(main)
+    with pytest.raises(SystemExit, match=r"^toy: error: no such thing$"):
+        command.run(main, "toy")
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[tuple[str, list[str]]]:
+    """The tasks that are started, and what they are told; none is trained."""
+    found: list[tuple[str, list[str]]] = []
+    for task in entry.TASKS:
+        train = importlib.import_module(f"training.tasks.{task}.train")
+        monkeypatch.setattr(train, "main", lambda given, task=task: found.append((task, given)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "task", "given"),
+    [
+        (["mnist", "--smoke"], "mnist", ["--smoke"]),
+        (["liver-enhancer-cnn", "--export"], "liver", ["--export"]),
+        (["jund-lstm", "--seed", "3"], "jund_accessibility", ["--model", "lstm", "--seed", "3"]),
+        (["rbp-multi"], "rbp_multi", []),
+        (["bloodmnist-cnn"], "bloodmnist", ["--model", "cnn"]),
+    ],
+)
+def test_a_task_or_a_model_is_trained(arguments, task, given, started, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["training", *arguments])
+    entry.main()
+    assert started == [(task, given)]
+
+
+def test_every_shipped_model_has_a_task(started, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["training"])
+    for name in list_models():
+        entry.main(name)
+    assert len(started) == len(list_models())
+
+
+def test_every_task_has_its_old_name(started, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train", "--smoke"])
+    for task in entry.TASKS:
+        runpy.run_module(f"training.train_{task}", run_name="__main__")
+    assert started == [(task, ["--smoke"]) for task in entry.TASKS]
+
+
+def test_without_a_name_all_are_listed(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["training"])
+    entry.main()
+    said = capsys.readouterr().out
+    for task, models in entry.TASKS.items():
+        assert f"\n{task} " in said
+        assert ", ".join(models) in said
+    monkeypatch.setattr("sys.argv", ["training", "mnits"])
+    with pytest.raises(SystemExit) as error:
+        entry.main()
+    assert error.value.code == 2
+    assert "no task or model 'mnits'; there are" in capsys.readouterr().err

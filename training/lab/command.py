@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 import platform
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +90,10 @@ def parse(
     ValueError
         A device that is not there.
     """
-    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    task = kind.__module__.split(".")[-2:][0]  # training.tasks.<task>.data
+    parser = argparse.ArgumentParser(
+        prog=f"python -m training {task}", description=(description or "").splitlines()[0]
+    )
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         flag = f"--{field.name.replace('_', '-')}"
         hint = field.metadata.get("help")
@@ -174,10 +176,9 @@ def _processor() -> str:
     return names[0] if names else f"{platform.machine()} CPU"
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a script; what a user can mend ends as one line on standard error, with status 1."""
+def run(main: Callable[[], object], name: str) -> None:
+    """Run a command; what a user can mend ends as one line on standard error, with status 1."""
     try:
         main()
     except (SeqtileError, ValueError) as error:
-        script = Path(sys.argv[0]).stem
-        raise SystemExit(f"{script}: error: {error}") from error
+        raise SystemExit(f"{name}: error: {error}") from error

@@ -162,7 +162,3 @@ def main(arguments: list[str] | None = None) -> None:
         bloodmnist_report.export_model(
             task, network, result, name, metrics, baselines, files, options
         )
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -432,7 +432,3 @@ def told(table: Table, truth: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         }
         for codon, residue in truth.items()
     }
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -399,7 +399,3 @@ def ship(
         motif_letters=task.train[task.train.bound > 0.5].letters,
     )
     print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -133,7 +133,3 @@ def main(arguments: list[str] | None = None) -> None:
             motif_letters=task.train.letters[::10],
         )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -198,7 +198,3 @@ def main(arguments: list[str] | None = None) -> None:
             motif_letters=None if config.model == "mlp" else task.train.letters[::10],
         )
         print(f"wrote {options.exported / name}, sha256 {card.sha256}")
-
-
-if __name__ == "__main__":
-    command.run(main)

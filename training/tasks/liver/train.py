@@ -404,7 +404,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
             files=[runs / name for name in names if (runs / name).exists()],
         )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
-
-
-if __name__ == "__main__":
-    command.run(main)

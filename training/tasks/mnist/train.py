@@ -121,7 +121,3 @@ def main(arguments: list[str] | None = None) -> None:
     )
     if options.export:
         write_model(task, result, network, metrics, base, folder, options)
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -131,7 +131,3 @@ def main(arguments: list[str] | None = None) -> None:
     nuclei_report.show_examples(files[2], answers, settings)
     if options.export:
         nuclei_card.export_model(task, network, result, settings, metrics, base, files, options)
-
-
-if __name__ == "__main__":
-    command.run(main)

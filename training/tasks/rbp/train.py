@@ -152,7 +152,3 @@ def main(arguments: list[str] | None = None) -> None:
     files = rbp_report.pictures(task, network, result, name, folder, options)
     if options.export:
         rbp_report.export_model(task, network, result, name, metrics, baselines, files, options)
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -306,7 +306,3 @@ def main(arguments: list[str] | None = None) -> None:
             motif_letters=task.probes.letters[task.train[::10]],
         )
         print(f"wrote {options.exported / NAME}, sha256 {card.sha256}")
-
-
-if __name__ == "__main__":
-    command.run(main)
