@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 
 from training.lab.source import DataError
 from training.tasks.bloodmnist import data
@@ -136,38 +136,37 @@ def official(path: Path, **changed: np.ndarray) -> Path:
     return path
 
 
-def test_the_official_file(cache: Path, tmp_path: Path, monkeypatch) -> None:
+def test_the_official_file(cache: Path, tmp_path: Path, serve, monkeypatch) -> None:
     """Downloaded once, checked by MD5, read like the rebuild."""
     path = official(tmp_path / "official.npz")
-    md5 = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setitem(data.CHECKSUMS, "official", f"md5:{md5}")
-    fetch = data.fetch
-    asked = []
-    monkeypatch.setattr(data, "fetch", lambda to: (asked.append(to), fetch(to, path.as_uri())))
+    checksum = f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+    monkeypatch.setitem(data.CHECKSUMS, "official", checksum)
+    monkeypatch.setattr(data, "_URL", f"{serve(tmp_path)}/official.npz?download=1")
     for split in ("train", "valid", "test"):
         cells = data.load(split, "official")  # type: ignore[arg-type]
+        path.unlink(missing_ok=True)
         assert np.bincount(cells.labels).tolist() == COUNTS[split]
         assert cells.images.max() == 1
-    assert asked == [cache / "bloodmnist.npz"]
+    assert [p.name for p in cache.iterdir()] == ["bloodmnist.npz"]
 
 
-def test_another_file_at_the_official_address(cache: Path, tmp_path: Path, monkeypatch) -> None:
-    path = official(tmp_path / "other.npz", test_labels=np.zeros((3, 1), np.uint8))
-    to = tmp_path / "bloodmnist.npz"
-    with pytest.raises(DataError, match="md5 is .*, expected 7053d0359d879ad8a5505303e11de1dc"):
-        data.fetch(to, path.as_uri())
-    assert not to.exists()
-    with pytest.raises(DataError, match="cannot download"):
-        data.fetch(to, (tmp_path / "nothing").as_uri())
+def test_another_file_at_the_official_address(
+    cache: Path, tmp_path: Path, serve, monkeypatch
+) -> None:
+    path = tmp_path / "other.npz"
+    monkeypatch.setattr(data, "_URL", f"{serve(tmp_path)}/other.npz")
+    with pytest.raises(DataError, match="cannot download .*404"):
+        data.load("test", "official")
+    official(path, test_labels=np.zeros((3, 1), np.uint8))
+    with pytest.raises(DataError, match="cannot download .*expected md5:7053d0359d879ad8a55053"):
+        data.load("test", "official")
+    assert list(cache.iterdir()) == []
     md5 = hashlib.md5(path.read_bytes()).hexdigest()
     monkeypatch.setitem(data.CHECKSUMS, "official", f"md5:{md5}")
-    data.fetch(data.cache_folder("bloodmnist") / to.name, path.as_uri())
     with pytest.raises(DataError, match=r"test has the shapes \(3421, 28, 28, 3\) and \(3, 1\)"):
         data.load("test", "official")
     path.write_bytes(b"not a zip file")
-    monkeypatch.setitem(
-        data.CHECKSUMS, "official", f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
-    )
-    data.fetch(cache / to.name, path.as_uri())
+    md5 = hashlib.md5(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(data.CHECKSUMS, "official", f"md5:{md5}")
     with pytest.raises(DataError, match="not the file of images"):
         data.load("test", "official")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 joblib = pytest.importorskip("joblib", reason="fetching data needs joblib")
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 
-from training.lab.source import DataError, cache_folder, check_content, download, local_copy  # noqa: E402
+from training.lab.source import DataError  # noqa: E402
 from training.tasks.jund import data as jund  # noqa: E402
 
 FILES = ("train_with_sequence", "train_all_labels", "valid", "test")
@@ -116,16 +113,6 @@ def test_tampered_copy(local: Path, tmp_path: Path, monkeypatch, file, column, l
         load()
 
 
-def test_check_content() -> None:
-    # sha256sum of the bytes 01 02 03.
-    digest = "039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81"
-    check_content("x", digest, np.array([1, 2], np.uint8), np.array([3], np.uint8))
-    strided = np.array([[1, 9], [2, 9], [3, 9]], np.uint8)[:, 0]
-    check_content("x", digest, strided)
-    with pytest.raises(DataError, match=f"^x: sha256 is .*, expected {digest}"):
-        check_content("x", digest, np.array([3, 2, 1], np.uint8))
-
-
 def test_folder_without_the_set(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("SEQTILE_DATA", str(tmp_path))
     with pytest.raises(DataError, match="SEQTILE_DATA is .*jund_chr22 is no folder"):
@@ -135,21 +122,6 @@ def test_folder_without_the_set(tmp_path: Path, monkeypatch) -> None:
         jund.load("valid")
     with pytest.raises(DataError, match=r"jund_chr22: no train_all_labels\.npz"):
         jund.load_labels()
-
-
-def test_places(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert cache_folder("toy") == tmp_path / "x" / "seqtile" / "toy"
-    assert (tmp_path / "x" / "seqtile" / "toy").is_dir()
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder("toy") == tmp_path / ".cache" / "seqtile" / "toy"
-    monkeypatch.setenv("SEQTILE_DATA", str(tmp_path / "x" / "seqtile"))
-    assert local_copy("toy") == tmp_path / "x" / "seqtile" / "toy"
-    monkeypatch.setenv("SEQTILE_DATA", "")
-    assert local_copy("toy") is None
-    monkeypatch.delenv("SEQTILE_DATA")
-    assert local_copy("toy") is None
 
 
 # --- the book's files
@@ -172,8 +144,8 @@ def write_shards(book: Path, split: str, codes, labels, weights, starts, dtype) 
 
 
 @pytest.fixture(scope="module")
-def book(data_root: Path, tmp_path_factory) -> str:
-    """URL of the book's folder, rebuilt: of train the sequences that we lack are random bases."""
+def book(data_root: Path, tmp_path_factory) -> Path:
+    """The book's folder, rebuilt: of train the sequences that we lack are random bases."""
     folder = tmp_path_factory.mktemp("book")
     local = {}
     for file in FILES:
@@ -188,7 +160,7 @@ def book(data_root: Path, tmp_path_factory) -> str:
         names = write_shards(folder, split, *columns, np.float16 if split == "train" else float)
         lines += [f"{name} {value}" for name, value in zip(names, data["a"], strict=True)]
     (folder / "accessibility.txt").write_text("\n".join(lines) + "\n\n")
-    return folder.as_uri()
+    return folder
 
 
 def assert_same(one: jund.Segments | jund.Labels, other: jund.Segments | jund.Labels) -> None:
@@ -196,12 +168,13 @@ def assert_same(one: jund.Segments | jund.Labels, other: jund.Segments | jund.La
         np.testing.assert_array_equal(values, getattr(other, column), err_msg=column)
 
 
-def test_fetched_is_the_local_copy(book: str, local: Path, cache: Path, monkeypatch) -> None:
+def test_fetched_is_the_local_copy(
+    book: Path, local: Path, cache: Path, serve, monkeypatch
+) -> None:
     """All of it, from an empty cache to arrays; the second load downloads nothing."""
-    fetch = jund.fetch
-    monkeypatch.setattr(jund, "fetch", functools.partial(fetch, url=book))
+    monkeypatch.setattr(jund, "_URL", serve(book))
     fetched = {split: jund.load(split) for split in ("valid", "test", "train")}
-    monkeypatch.setattr(jund, "fetch", None)
+    monkeypatch.setattr(jund, "_URL", "http://nowhere.invalid")
     labels = jund.load_labels()
     assert_same(jund.load("valid"), fetched["valid"])
     assert sorted(p.name for p in cache.iterdir()) == sorted(f"{file}.npz" for file in FILES)
@@ -229,9 +202,8 @@ def make_tiny_book(folder: Path) -> Path:
     return folder
 
 
-def test_fetched_content_is_checked(tmp_path: Path, cache: Path, monkeypatch) -> None:
-    url = make_tiny_book(tmp_path / "book").as_uri()
-    monkeypatch.setattr(jund, "fetch", functools.partial(jund.fetch, url=url))
+def test_fetched_content_is_checked(tmp_path: Path, cache: Path, serve, monkeypatch) -> None:
+    monkeypatch.setattr(jund, "_URL", serve(make_tiny_book(tmp_path / "book")))
     for load in (lambda: jund.load("valid"), lambda: jund.load("train"), jund.load_labels):
         with pytest.raises(DataError, match="sha256"):
             load()
@@ -255,77 +227,18 @@ def half_a_file(path: Path) -> None:
         "test_dataset/shard-0-ids.joblib",
     ],
 )
-def test_failed_fetch_leaves_nothing(tmp_path: Path, file: str, damage: Callable) -> None:
+def test_failed_fetch_leaves_nothing(
+    tmp_path: Path, serve, monkeypatch, file: str, damage: Callable
+) -> None:
     book, folder = make_tiny_book(tmp_path / "book"), tmp_path / "cache"
     folder.mkdir()
     damage(book / file)
     message = f"cannot download .*{file}" if damage is no_file else "not the book's files"
+    monkeypatch.setattr(jund, "_URL", serve(book))
     with pytest.raises(DataError, match=message):
-        jund.fetch(folder, book.as_uri())
+        jund.fetch(folder)
     assert list(folder.iterdir()) == []
     # Nothing stands in the way of the next attempt.
-    jund.fetch(folder, make_tiny_book(tmp_path / "again").as_uri())
+    monkeypatch.setattr(jund, "_URL", serve(make_tiny_book(tmp_path / "again")))
+    jund.fetch(folder)
     assert sorted(p.stem for p in folder.iterdir()) == sorted(FILES)
-
-
-# --- download
-
-
-@pytest.fixture
-def server() -> Iterator[Callable[[bytes], str]]:
-    """Gives the URL of a server that says these bytes once, whatever it is asked."""
-    sockets, threads = [], []
-
-    def serve(answer: bytes) -> str:
-        listening = socket.create_server(("127.0.0.1", 0))
-        sockets.append(listening)
-
-        def talk() -> None:
-            connection, _ = listening.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(answer)
-
-        threads.append(threading.Thread(target=talk))
-        threads[-1].start()
-        return f"http://127.0.0.1:{listening.getsockname()[1]}/file"
-
-    yield serve
-    for thread in threads:
-        thread.join(10)
-    for listening in sockets:
-        listening.close()
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        OK + b"Content-Length: 5\r\n\r\nACGTA",
-        OK + b"Connection: close\r\n\r\nACGTA",  # the length unknown
-        OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nACGTA\r\n0\r\n\r\n",
-    ],
-)
-def test_download(tmp_path: Path, server, answer) -> None:
-    download(server(answer), tmp_path / "file")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"ACGTA")]
-
-
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone", "404"),
-        (OK + b"Content-Length: 100\r\n\r\nACGTA", "5 of 100 bytes came"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nACG", "IncompleteRead"),
-        (b"what?\r\n\r\n", "what"),
-        (b"", "closed"),
-    ],
-)
-def test_failed_download_leaves_the_old_file(tmp_path: Path, server, answer, message) -> None:
-    (tmp_path / "file").write_bytes(b"old")
-    url = server(answer)
-    with pytest.raises(DataError, match=rf"cannot download {url}: .*{message}"):
-        download(url, tmp_path / "file")
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("file", b"old")]

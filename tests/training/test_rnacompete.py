@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("tqdm", reason="fetching data needs tqdm")
+pytest.importorskip("pooch", reason="fetching data needs pooch")
 
 from training.lab.source import DataError
 from training.tasks.rbp import data as rnacompete
@@ -169,52 +170,58 @@ def test_raw_values_are_cut_at_a_high_percentile() -> None:
 # --- subsets from their repositories
 
 
-def repository(folder: Path, a1: str, a2: str, b: str) -> list[str]:
-    folder.mkdir()
-    urls = []
-    for name, text in (("a1", a1), ("a2", a2), ("b", b)):
-        (folder / name).write_text(text)
-        urls.append((folder / name).as_uri())
-    return urls
+@pytest.fixture
+def repository(tmp_path: Path, serve, monkeypatch) -> Callable[..., None]:
+    """Makes these texts the three files of a protein's subset."""
+
+    def publish(protein: str, *texts: str) -> None:
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        names = ("a1", "a2", "b")
+        for name, text in zip(names, texts, strict=True):
+            (folder / name).write_text(text)
+        address = serve(folder)
+        urls = tuple(f"{address}/{name}" for name in names)
+        monkeypatch.setitem(rnacompete._FILES, protein, urls)
+
+    return publish
 
 
-def test_fetched_is_the_local_copy(local: Path, cache: Path, tmp_path: Path, monkeypatch) -> None:
+def test_fetched_is_the_local_copy(
+    local: Path, cache: Path, tmp_path: Path, repository, monkeypatch
+) -> None:
     """The repositories' files, made again from the local copy, from an empty cache to arrays."""
     parts: dict[str, list[str]] = {}
     with gzip.open(local / "RNCMPT00001_A1CF_subset.tsv.gz", "rt") as file:
         for line in list(file)[1:]:
             sequence, _, part, value = line.split()
             parts.setdefault(part, []).append(f" {float(value):.6f} {sequence}\n")
-    urls = repository(tmp_path / "repository", *("".join(lines) for lines in parts.values()))
-    fetch = functools.partial(rnacompete.fetch_subset, urls=urls)
-    monkeypatch.setattr(rnacompete, "fetch_subset", fetch)
+    repository("A1CF", *("".join(lines) for lines in parts.values()))
     fetched = rnacompete.load("A1CF")
     assert [p.name for p in cache.iterdir()] == ["RNCMPT00001_A1CF_subset.tsv.gz"]
-    monkeypatch.setattr(rnacompete, "fetch_subset", None)  # not asked again
+    shutil.rmtree(tmp_path / "repository")  # not asked again
     assert len(rnacompete.load("A1CF")) == 120_000
     monkeypatch.setenv("SEQTILE_DATA", str(local.parent))
     for name, values in vars(rnacompete.load("A1CF")).items():
         np.testing.assert_array_equal(values, getattr(fetched, name), err_msg=name)
 
 
-def test_fetched_content_is_checked(cache: Path, tmp_path: Path, monkeypatch) -> None:
-    row = "0.5 AGAACC\n"
-    urls = repository(tmp_path / "repository", row, row, row)
-    fetch = functools.partial(rnacompete.fetch_subset, urls=urls)
-    monkeypatch.setattr(rnacompete, "fetch_subset", fetch)
+def test_fetched_content_is_checked(cache: Path, repository) -> None:
+    repository("ANKHD1", *["0.5 AGAACC\n"] * 3)
     with pytest.raises(DataError, match="rnacompete ANKHD1: sha256"):
         rnacompete.load("ANKHD1")
 
 
 @pytest.mark.parametrize("broken", ["x AGAACC\n", "0.5\n", "0.5 AGA ACC\n", "0.5 AGÅ\n"])
-def test_failed_fetch_leaves_nothing(tmp_path: Path, broken: str) -> None:
+def test_failed_fetch_leaves_nothing(tmp_path: Path, repository, broken: str) -> None:
     folder = tmp_path / "cache"
     folder.mkdir()
-    urls = repository(tmp_path / "repository", "0.5 AGAACC\n", broken, "0.5 AGAACC\n")
+    repository("A1CF", "0.5 AGAACC\n", broken, "0.5 AGAACC\n")
     with pytest.raises(DataError, match=r"a2: not lines of intensity and sequence"):
-        rnacompete.fetch_subset(folder, "A1CF", urls)
-    with pytest.raises(DataError, match="cannot download"):
-        rnacompete.fetch_subset(folder, "A1CF", [urls[0], urls[0], urls[0] + "x"])
+        rnacompete.fetch_subset(folder, "A1CF")
+    (tmp_path / "repository" / "a2").unlink()
+    with pytest.raises(DataError, match="cannot download .*a2: 404"):
+        rnacompete.fetch_subset(folder, "A1CF")
     assert list(folder.iterdir()) == []
 
 

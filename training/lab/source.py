@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.request
-from http.client import HTTPException
+import sys
 from pathlib import Path
 
 import numpy as np
+import pooch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from seqtile.errors import SeqtileError
 
@@ -38,31 +37,49 @@ def local_copy(name: str) -> Path | None:
 
 def cache_folder(name: str) -> Path:
     """Folder of a data set in the user's cache (``$XDG_CACHE_HOME/seqtile/<name>``)."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(root) / "seqtile" / name
+    folder = Path(pooch.os_cache("seqtile")) / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def download(url: str, path: Path) -> None:
-    """Fetch a file, with a progress bar; it appears under its name when it is whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+def download(url: str, path: Path, checksum: str | None = None) -> None:
+    """Fetch a file with a progress bar; it appears under its name when it is whole.
+
+    Parameters
+    ----------
+    checksum
+        SHA-256 of the file, or ``md5:`` and its MD5; None where any file will do and the caller
+        checks what it holds. A file that is there and will do is not fetched again.
+
+    Raises
+    ------
+    DataError
+        The file cannot be had, or is not that of the checksum; names the address.
+    """
+    pooch.get_logger().setLevel("WARNING")
+    http = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), chunk_size=1 << 20, timeout=60)
     try:
-        with urllib.request.urlopen(url, timeout=60) as response, partial.open("wb") as file:
-            total = int(response.headers.get("Content-Length") or 0) or None
-            with tqdm(
-                total=total, unit="B", unit_scale=True, desc=path.name, leave=False, disable=None
-            ) as bar:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    bar.update(len(block))
-            if total is not None and file.tell() != total:  # `read` takes a cut for the end
-                raise OSError(f"{file.tell()} of {total} bytes came")
-        partial.replace(path)
-    except (OSError, HTTPException) as error:
+        pooch.retrieve(url, checksum, path.name, path.parent, downloader=http)
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot download {url}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def check_file(path: Path, checksum: str) -> None:
+    """Compare a file's checksum, as `download` takes it, with the expected one.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or they differ; names the file.
+    """
+    kind, _, expected = checksum.rpartition(":")
+    kind = kind or "sha256"
+    try:
+        digest = pooch.file_hash(str(path), alg=kind)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    if digest != expected:
+        raise DataError(f"{path}: {kind} is {digest}, expected {expected}")
 
 
 def check_content(what: str, expected: str, *arrays: NDArray[np.generic]) -> None:

@@ -18,7 +18,6 @@ Two editions, of the same classes and the same number of images per class and sp
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lab.source import DataError, cache_folder, download, local_copy
+from ...lab.source import DataError, cache_folder, check_file, download, local_copy
 
 NAME = "pbc_bloodmnist28"
 EDITIONS = ("rebuild", "official")
@@ -102,7 +101,7 @@ def load(split: Split, edition: Edition = "rebuild") -> Cells:
     if split not in _KEYS:
         raise ValueError(f"split must be one of {sorted(_KEYS)}, not {split!r}")
     path = _path(edition)
-    _check(path, CHECKSUMS[edition])
+    check_file(path, CHECKSUMS[edition])
     try:
         with np.load(path, allow_pickle=False) as content:
             images = content[f"{_KEYS[split]}_images"]
@@ -117,8 +116,7 @@ def load(split: Split, edition: Edition = "rebuild") -> Cells:
 def _path(edition: Edition) -> Path:
     if edition == "official":
         path = cache_folder("bloodmnist") / _FILES[edition]
-        if not path.exists():
-            fetch(path)
+        download(_URL, path, CHECKSUMS[edition])
         return path
     if edition != "rebuild":
         raise ValueError(f"edition must be one of {list(EDITIONS)}, not {edition!r}")
@@ -132,26 +130,3 @@ def _path(edition: Edition) -> Path:
     if not path.exists():
         raise DataError(f"{folder}: no {path.name}")
     return path
-
-
-def _check(path: Path, expected: str) -> None:
-    kind = expected.partition(":")[0]
-    digest = hashlib.new(kind, path.read_bytes(), usedforsecurity=False).hexdigest()
-    if f"{kind}:{digest}" != expected:
-        raise DataError(f"{path}: {kind} is {digest}, expected {expected.partition(':')[2]}")
-
-
-def fetch(path: Path, url: str = _URL) -> None:
-    """Download the official file; one of another checksum is not kept.
-
-    Raises
-    ------
-    DataError
-        It cannot be had, or is another file.
-    """
-    download(url, path)
-    try:
-        _check(path, CHECKSUMS["official"])
-    except DataError:
-        path.unlink()
-        raise

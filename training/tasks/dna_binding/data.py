@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -32,7 +31,11 @@ _URL = (
     "1ad2bd398c844efce950c0c967f8aea8794e1f58/psets/ps3/data"
 )
 _MAIN, _SHIFTED = "dna_binding.csv", "test_dna.csv"
-_REMOTE = {_MAIN: "train_dna.csv", _SHIFTED: _SHIFTED}
+# The source's names, and SHA-256 of the files.
+_REMOTE = {
+    _MAIN: ("train_dna.csv", "b2a04550b65e8656007d5095d263f75a48267fda1632f3d9ad2bb3fc18104a4d"),
+    _SHIFTED: (_SHIFTED, "5e92479e2a962511041bae9770e1705f419b68923b6f67d6728147714933bd6b"),
+}
 # SHA-256 of the content: letters (uint8 ASCII) and labels (uint8).
 CHECKSUMS = {
     _MAIN: "6efd4b346185e6d7c6ba1d0b693e992db3831915ea710948b2131733606f0a6b",
@@ -124,12 +127,9 @@ def _read(file: str) -> Segments:
     folder = local_copy(NAME)
     if folder is None:
         folder = cache_folder(NAME)
-        if not (folder / file).exists():
-            fetch(folder, file)
-    return _parse(folder / file, file)
-
-
-def _parse(path: Path, file: str) -> Segments:
+        name, checksum = _REMOTE[file]
+        download(f"{_URL}/{name}", folder / file, checksum)
+    path = folder / file
     try:
         with path.open(newline="", encoding="ascii") as text:
             rows = [(row["seq"], row["bind"]) for row in csv.DictReader(text)]
@@ -142,20 +142,3 @@ def _parse(path: Path, file: str) -> Segments:
         raise DataError(f"{path}: not the course's table: {error!r}") from error
     check_content(f"{NAME} {file}", CHECKSUMS[file], letters, bound)
     return Segments(letters, bound.astype(np.float32), np.arange(len(bound)))
-
-
-def fetch(folder: Path, file: str, url: str | None = None) -> None:
-    """Download a file into ``folder``; one with another content leaves nothing there.
-
-    Raises
-    ------
-    DataError
-        The file cannot be had, or is not that of the checksum.
-    """
-    path = folder / f".{file}.fetched"
-    try:
-        download(f"{url or _URL}/{_REMOTE[file]}", path)
-        _parse(path, file)
-        path.replace(folder / file)
-    finally:
-        path.unlink(missing_ok=True)

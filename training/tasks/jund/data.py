@@ -149,7 +149,7 @@ def _open(file: str) -> Any:
         raise DataError(f"{folder}: no {file}") from None
 
 
-def fetch(folder: Path, url: str = _URL) -> None:
+def fetch(folder: Path) -> None:
     """Download the book's shards and rewrite them as compressed arrays in ``folder``.
 
     A failure leaves nothing there. The shards are pickles, read only from the pinned commit; `load`
@@ -166,17 +166,17 @@ def fetch(folder: Path, url: str = _URL) -> None:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
         work = Path(name)
         accessibility = work / "accessibility.txt"
-        download(f"{url}/accessibility.txt", accessibility)
+        download(f"{_URL}/accessibility.txt", accessibility)
         values = dict(line.split()[:2] for line in accessibility.read_text().splitlines() if line)
         for split in ("train", "valid", "test"):
             paths = {part: work / f"{split}-{part}.joblib" for part in ("X", "y", "w", "ids")}
             for part, path in paths.items():
-                download(f"{url}/{split}_dataset/shard-0-{part}.joblib", path)
+                download(f"{_URL}/{split}_dataset/shard-0-{part}.joblib", path)
             try:
                 shards = {part: joblib.load(path) for part, path in paths.items()}
                 _rewrite(work, split, shards, values)
             except Exception as error:  # whatever a broken pickle raises
-                raise DataError(f"{url}, {split}: not the book's files: {error!r}") from error
+                raise DataError(f"{_URL}, {split}: not the book's files: {error!r}") from error
         for path in work.glob("*.npz"):
             path.replace(folder / path.name)
 

