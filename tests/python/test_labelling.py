@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from seqtile import OutputError, ShapeError
+from seqtile.execution.limits import Limits
 from seqtile.models.card import Segmentation
 from seqtile.segmenting.label_rows import LabelRows, runs_of
 from seqtile.segmenting.labelling import LabelMap, StripLabeller, label_objects
@@ -97,9 +98,7 @@ def rows_in_any_order(labels: LabelMap) -> None:
     for begin, stop in [(3, 9), (0, 1), (8, 12), (11, 12)]:
         np.testing.assert_array_equal(labels.rows(begin, stop), whole[begin:stop])
         np.testing.assert_array_equal(labels.runs(begin, stop).pixels(), whole[begin:stop])
-    tops, parts = zip(*labels.strips(5), strict=True)
-    assert tops == (0, 5, 10)
-    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert list(labels.spans()) == [(0, 5), (5, 10), (10, 12)]
     for begin, stop in [(-1, 2), (2, 2), (3, 13), (5, 4)]:
         with pytest.raises(IndexError, match=r"must lie in \[0, 12\)"):
             labels.rows(begin, stop)
@@ -156,36 +155,34 @@ def test_any_strips_give_the_labels_of_the_whole(
     mask, marker, settings = scene
     cuts = sorted(data.draw(st.lists(st.integers(0, len(mask)), max_size=8)))
     whole = label_objects(mask, marker, settings)
-    rows = data.draw(st.integers(1, 12))
-    with pytest.MonkeyPatch.context() as patch:  # pixels grown at a time: these rows, or reach
-        patch.setattr("seqtile.segmenting.labelling._STRIP_PIXELS", rows * mask.shape[1])
-        threads = data.draw(st.integers(1, 3))
-        labels = in_strips(mask, marker, settings, cuts, threads=threads)
+    rows = data.draw(st.integers(1, 12))  # that are grown at a time, or reach
+    limits = Limits(strip_pixels=rows * mask.shape[1])
+    threads = data.draw(st.integers(1, 3))
+    labels = in_strips(mask, marker, settings, cuts, threads=threads, limits=limits)
     np.testing.assert_array_equal(labels, whole)
 
 
 @pytest.mark.parametrize("reach", [0, 2])
 def test_a_label_map_gives_its_rows_in_any_order(reach: int) -> None:
     mask = smooth((12, 30), 1, 0)
-    with StripLabeller(30, Segmentation(reach=reach)) as labeller:
+    limits = Limits(strip_pixels=5 * 30)
+    with StripLabeller(30, Segmentation(reach=reach), limits=limits) as labeller:
         labeller.add(mask, mask)
         rows_in_any_order(labeller.finish())
 
 
-def test_label_files_spill_to_the_folder_and_are_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("seqtile.segmenting.label_rows._IN_MEMORY", 100)
+def test_label_files_spill_to_the_folder_and_are_removed(tmp_path: Path) -> None:
+    limits = Limits(label_bytes=100)
     mask, marker = smooth((40, 40), 0, 1), smooth((40, 40), 0, 2)
     settings = Segmentation(reach=3)
     expected = label_objects(mask, marker, settings)
-    labels = in_strips(mask, marker, settings, [10, 20, 30], folder=tmp_path)
+    labels = in_strips(mask, marker, settings, [10, 20, 30], folder=tmp_path, limits=limits)
     np.testing.assert_array_equal(labels, expected)
     assert list(tmp_path.iterdir()) == []
     # That it goes there: where there is no such folder, it cannot.
     with (
         pytest.raises(OutputError, match=r"temporary file in .*gone: cannot write: No such file"),
-        StripLabeller(40, settings, folder=tmp_path / "gone") as labeller,
+        StripLabeller(40, settings, folder=tmp_path / "gone", limits=limits) as labeller,
     ):
         labeller.add(mask, marker)
 
@@ -231,14 +228,12 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-import seqtile.segmenting.overlay
 from seqtile.models.card import Segmentation
 from seqtile.segmenting.labelling import StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable, write_objects
 from seqtile.segmenting.overlay import Overlay
 
-seqtile.segmenting.overlay._LONGEST = 500  # both heights are reduced to this
 folder, strips = Path(sys.argv[1]), int(sys.argv[2])
 y, x = np.mgrid[:500, :2000]
 mask = ((np.sin(y / 5) * np.sin(x / 7) + 1) / 2).astype(np.float32)
@@ -247,8 +242,10 @@ with StripLabeller(2000, Segmentation(marker_threshold=0.8, reach=6), folder=fol
     for _ in range(strips):
         labeller.add(mask, mask)
     labels = labeller.finish()
-    table, overlay = ObjectTable(labels.count), Overlay(labels.shape)
-    for first, rows in labels.strips(500):
+    table = ObjectTable(labels.count)
+    overlay = Overlay(labels.shape, longest=500)  # both heights are reduced to this
+    for first in range(0, labels.shape[0], 500):
+        rows = labels.rows(first, first + 500)
         table.add(first, rows, image, mask)
         overlay.add(image, rows)
     write_label_tiff(folder / "a.tif", labels, threads=2)

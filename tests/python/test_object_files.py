@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from shapely.geometry import Point, shape
 from shapely.prepared import prep
 
 from seqtile import OutputError
+from seqtile.execution.limits import Limits
 from seqtile.models.card import Segmentation
 from seqtile.segmenting.labelling import LabelMap, StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
@@ -27,9 +29,10 @@ from seqtile.segmenting.objects import ObjectTable
 
 
 @contextmanager
-def label_map(mask: NDArray[Any]) -> Iterator[LabelMap]:
-    """Labels of the components of a mask."""
-    with StripLabeller(mask.shape[1], Segmentation()) as labeller:
+def label_map(mask: NDArray[Any], step: int = 1 << 20) -> Iterator[LabelMap]:
+    """Labels of the components of a mask, of which ``step`` rows are read at a time."""
+    limits = Limits(strip_pixels=step * mask.shape[1])
+    with StripLabeller(mask.shape[1], Segmentation(), limits=limits) as labeller:
         labeller.add(np.ascontiguousarray(mask, np.float32), None)
         yield labeller.finish()
 
@@ -78,12 +81,11 @@ def test_label_tiffs_can_be_read_back(tmp_path: Path, mask: NDArray[Any], dtype:
         assert page.get_resolution("MICROMETER") == pytest.approx((4, 2))
 
 
-def test_large_ones_are_big_tiffs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seqtile.segmenting.object_files._LARGEST_TIFF", 1 << 18)
+def test_large_ones_are_big_tiffs(tmp_path: Path) -> None:
     path = tmp_path / "labels.tiff"
     mask = noise((200, 300), 0.4)
     with label_map(mask) as labels:
-        write_label_tiff(path, labels)
+        write_label_tiff(path, labels, largest=1 << 18)
         expected = labels.rows(0, 200)
     with tifffile.TiffFile(path) as file:
         assert file.is_bigtiff
@@ -116,8 +118,7 @@ def test_outlines_hold_the_object_s_pixels_and_no_others(
 ) -> None:
     mask = noise((height, width), density, seed)
     path = tmp_path_factory.mktemp("outlines") / "a.geojson"
-    with label_map(mask) as labels, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seqtile.segmenting.object_files._STRIP_PIXELS", step * width)
+    with label_map(mask, step) as labels:
         write_geojson(path, labels)
         pixels = labels.rows(0, height)
     features = features_of(path)
@@ -136,32 +137,36 @@ def test_outlines_hold_the_object_s_pixels_and_no_others(
         assert all(holds(Point(x + 0.5, y + 0.5)) for y, x in zip(ys, xs, strict=True))
 
 
-def test_an_object_as_high_as_the_image_is_moved_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mask = np.ones((60, 8))
-    mask[:, 1::2] = 0
-    mask[0] = 1
-    mask[1:, 6] = [0, 1, 1] * 19 + [0, 1]  # small ones end beside it
-    mask[:, 5] = mask[:, 7] = 0
-    moved = []
+def comb(height: int, width: int) -> NDArray[np.bool_]:
+    """A comb as high as the image, beside whose teeth small objects end."""
+    mask = np.zeros((height, width), np.bool_)
+    mask[0] = mask[:, ::4] = True
+    mask[2::3, 2] = True
+    return mask
 
-    class Counting:
-        def __getattr__(self, name: str) -> Any:
-            if name == "concatenate":
-                return lambda parts: moved.append(sum(map(len, parts))) or np.concatenate(parts)
-            return getattr(np, name)
 
-    monkeypatch.setattr("seqtile.segmenting.object_files._STRIP_PIXELS", 2 * 8)
-    monkeypatch.setattr("seqtile.segmenting.object_files.np", Counting())
-    with label_map(mask) as labels:
+@pytest.mark.parametrize("step", [1, 2, 5, 100])
+def test_an_object_as_high_as_the_image_waits_for_its_end(tmp_path: Path, step: int) -> None:
+    with label_map(comb(60, 13), step) as labels:
         write_geojson(tmp_path / "a.geojson", labels)
         pixels = labels.rows(0, 60)
     features = features_of(tmp_path / "a.geojson")
     areas = {int(f["properties"]["name"]): shape(f["geometry"]).area for f in features}
     assert areas == {n: (pixels == n).sum() for n in range(1, pixels.max() + 1)}
-    assert len(areas) > 15
-    assert sum(moved) < 2 * sum((row[1:] != row[:-1]).sum() + 1 for row in pixels)
+    assert len(areas) == 21
+
+
+def test_an_object_as_high_as_the_image_is_moved_once(tmp_path: Path) -> None:
+    """Else the time of an image four times as high is sixteen times as long."""
+
+    def seconds(height: int) -> float:
+        with label_map(comb(height, 400), 1) as labels:
+            begin = time.thread_time()
+            write_geojson(tmp_path / "a.geojson", labels)
+            return time.thread_time() - begin
+
+    seconds(50)
+    assert seconds(1200) < 10 * seconds(300)
 
 
 def test_a_ring_and_a_pixel(tmp_path: Path) -> None:

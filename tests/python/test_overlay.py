@@ -68,18 +68,14 @@ def test_small_images_are_shown_twice_as_large(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("step", [1, 2, 5, 7, 300])
-def test_large_images_are_reduced_to_means(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, channels: int
-) -> None:
-    monkeypatch.setattr("seqtile.segmenting.overlay._LONGEST", 200)
-    monkeypatch.setattr("seqtile.segmenting.overlay._SHORT", 100)
+def test_large_images_are_reduced_to_means(tmp_path: Path, step: int, channels: int) -> None:
     rng = np.random.default_rng(0)
     shape = (304, 401)
     image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     image = image if channels == 3 else image[..., 0]
     labels = np.zeros(shape, np.uint32)
     labels[31:91, 61:121] = 1
-    out = drawn(tmp_path / "a.png", image, labels, step)
+    out = drawn(tmp_path / "a.png", image, labels, step, longest=200, shortest=100)
     assert out.shape == (102, 134, 3)  # by 3: the longer side at most 200
     wide = np.pad(image.reshape(*shape, -1), ((0, 2), (0, 1), (0, 0)), mode="edge")
     means = wide.reshape(102, 3, 134, 3, channels).mean(axis=(1, 3))

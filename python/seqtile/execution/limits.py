@@ -62,6 +62,15 @@ class Limits:
         Rows of an image that are read together where only its grey levels are counted.
     scaled_rows
         Rows that are scaled together: numpy first makes indices of 8 bytes a pixel.
+    strip_pixels
+        Pixels of an image that are labelled, measured, drawn or outlined at a time: 16 MB of
+        labels.
+    label_bytes
+        Bytes of an image's runs of labels that are kept in memory; more go to a temporary file.
+    tiff_bytes
+        Bytes of a TIFF's tiles that are compressed at a time.
+    table_rows
+        Rows of a table that are written at a time.
     buckets
         Shapes of batches that a lane on CUDA keeps memory for.
     capture_runs, capture_s
@@ -104,6 +113,10 @@ class Limits:
     open_images: int = 32
     contrast_rows: int = 256
     scaled_rows: int = 16
+    strip_pixels: int = 1 << 22
+    label_bytes: int = 1 << 24
+    tiff_bytes: int = 1 << 24
+    table_rows: int = 1 << 14
 
     buckets: int = 8
     capture_runs: int = 3

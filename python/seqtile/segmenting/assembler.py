@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closing import Closing
+from ..execution.limits import LIMITS, Limits
 from ..images.stitching import Stitcher
 from ..images.tiling import TilePlan
 from ..models.card import Segmentation
@@ -34,6 +35,8 @@ class Assembler(Closing):
         Keep the model's answers for the whole image.
     threads
         That stitch and label; their number does not change the result.
+    limits
+        As for `StripLabeller`.
 
     Attributes
     ----------
@@ -42,7 +45,13 @@ class Assembler(Closing):
     """
 
     def __init__(
-        self, plan: TilePlan, settings: Segmentation, *, keep: bool = False, threads: int = 1
+        self,
+        plan: TilePlan,
+        settings: Segmentation,
+        *,
+        keep: bool = False,
+        threads: int = 1,
+        limits: Limits = LIMITS,
     ) -> None:
         self.probabilities: dict[str, NDArray[np.float32]] = {}
         self._plan = plan
@@ -55,7 +64,7 @@ class Assembler(Closing):
         self._tiles: dict[str, NDArray[np.float32]] = {}
         self._rows: dict[str, NDArray[np.float32]] = {}
         self._stitchers: dict[str, Stitcher] = {}
-        self._labeller = StripLabeller(plan.shape[1], settings, threads=threads)
+        self._labeller = StripLabeller(plan.shape[1], settings, threads=threads, limits=limits)
 
     @property
     def is_whole(self) -> bool:

@@ -33,8 +33,6 @@ __all__ = [
     "write_segment_manifest",
 ]
 
-_STRIP_PIXELS = 1 << 22  # measured and drawn at a time
-
 # Suffix of an output file, and what is written.
 FORMATS = {
     ".tif": "labels",
@@ -158,7 +156,7 @@ def segment_files(
         else:
             with found:
                 try:
-                    report = _written(found, targets(Path(found.name)), predictor.threads)
+                    report = _written(found, targets(Path(found.name)), predictor)
                 except IMAGE_FAILURES as error:
                     report = SegmentReport(found.name, error=_line(error))
         now = time.perf_counter()
@@ -166,19 +164,18 @@ def segment_files(
         started = now
 
 
-def _written(found: LabelledImage, targets: Sequence[Path], threads: int) -> SegmentReport:
+def _written(found: LabelledImage, targets: Sequence[Path], predictor: Predictor) -> SegmentReport:
     """Write the files of one image."""
+    threads, limits = predictor.threads, predictor.limits
     kinds = {check_format(target): target for target in targets}
     image, labels = found.image, found.labels
     table = ObjectTable(labels.count, pixel_size=found.pixel_size)
     overlay = None
     if "overlay" in kinds:
         overlay = Overlay((image.height, image.width), levels=found.levels)
-    step = max(1, _STRIP_PIXELS // image.width)
-    for first in range(0, image.height, step):
-        stop = min(first + step, image.height)
-        runs, rows = labels.runs(first, stop), image.rows(first, stop)
-        table.add(first, runs, rows)
+    for begin, stop in labels.spans():
+        runs, rows = labels.runs(begin, stop), image.rows(begin, stop)
+        table.add(begin, runs, rows)
         if overlay is not None:
             overlay.add(rows, runs.pixels())
     columns = table.columns()
@@ -186,12 +183,18 @@ def _written(found: LabelledImage, targets: Sequence[Path], threads: int) -> Seg
         for target in targets:
             path, kind = files.path_for(target), check_format(target)
             if kind == "labels":
-                size = found.pixel_size
-                write_label_tiff(path, labels, target=target, pixel_size=size, threads=threads)
+                write_label_tiff(
+                    path,
+                    labels,
+                    target=target,
+                    pixel_size=found.pixel_size,
+                    threads=threads,
+                    limits=limits,
+                )
             elif kind == "outlines":
                 write_geojson(path, labels, target=target, columns=columns, scale=found.scale)
             elif kind == "table":
-                write_objects(path, target, columns)
+                write_objects(path, target, columns, limits=limits)
             elif overlay is not None:
                 overlay.write(path, target=target)
     areas = columns["area"]

@@ -6,6 +6,7 @@ A run is a label and the number of pixels of a row that have it side by side.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 from typing import IO, TYPE_CHECKING
@@ -13,14 +14,13 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from ..closing import Closing
+from ..execution.limits import LIMITS, Limits
 from ..outputs import output_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["LabelRows", "Runs", "runs_of"]
-
-_IN_MEMORY = 1 << 24  # bytes; what is larger goes to the disk
 
 
 class Runs:
@@ -78,6 +78,13 @@ class LabelRows(Closing):
         Pixels of a row.
     folder
         Where the file goes if it grows large; None for the system's folder for such files.
+    limits
+        Bytes of runs that are kept in memory, and pixels that are read at a time.
+
+    Attributes
+    ----------
+    step
+        Rows that are read at a time.
 
     Raises
     ------
@@ -85,11 +92,12 @@ class LabelRows(Closing):
         The file cannot be written: the disk is full.
     """
 
-    def __init__(self, width: int, folder: Path | None = None) -> None:
+    def __init__(self, width: int, folder: Path | None = None, limits: Limits = LIMITS) -> None:
         self.width = width
+        self.step = max(1, limits.strip_pixels // width)
         self._name = f"temporary file in {folder or tempfile.gettempdir()}"
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
-            _IN_MEMORY, dir=None if folder is None else str(folder)
+            limits.label_bytes, dir=None if folder is None else str(folder)
         )
         self._lock = Lock()
         self._runs = 0
@@ -99,6 +107,11 @@ class LabelRows(Closing):
 
     def __len__(self) -> int:
         return self._height
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """First row, and the one behind the last, of what is read at a time, from the top."""
+        for begin in range(0, len(self), self.step):
+            yield begin, min(begin + self.step, len(self))
 
     def append(self, runs: Runs) -> None:
         """Write the runs of the next rows."""

@@ -28,6 +28,7 @@ import numpy as np
 from .. import _core
 from ..closing import Closing
 from ..errors import ShapeError
+from ..execution.limits import LIMITS, Limits
 from ..models.card import Segmentation
 from .label_rows import LabelRows, Runs, runs_of
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["LabelMap", "StripLabeller", "label_objects"]
-
-_STRIP_PIXELS = 1 << 22  # grown or read at a time
 
 
 def label_objects(
@@ -75,8 +74,9 @@ def label_objects(
     out = np.empty(mask.shape, np.uint32)
     with StripLabeller(mask.shape[1], settings) as labeller:
         labeller.add(mask, marker)
-        for top, rows in labeller.finish().strips():
-            out[top : top + len(rows)] = rows
+        labels = labeller.finish()
+        for begin, stop in labels.spans():
+            out[begin:stop] = labels.rows(begin, stop)
     return out
 
 
@@ -97,6 +97,8 @@ class StripLabeller(Closing):
         For the temporary file; None for the system's folder for such files.
     threads
         Threads that grow strips side by side; their number does not change the result.
+    limits
+        Pixels of a strip, and bytes of labels that are kept in memory.
 
     Examples
     --------
@@ -110,7 +112,13 @@ class StripLabeller(Closing):
     """
 
     def __init__(
-        self, width: int, settings: Segmentation, *, folder: Path | None = None, threads: int = 1
+        self,
+        width: int,
+        settings: Segmentation,
+        *,
+        folder: Path | None = None,
+        threads: int = 1,
+        limits: Limits = LIMITS,
     ) -> None:
         if width < 1:
             raise ShapeError(f"width must be at least 1, not {width}")
@@ -120,7 +128,8 @@ class StripLabeller(Closing):
         )
         self._threads = threads
         self._folder = folder
-        self._rows = LabelRows(width, folder)
+        self._limits = limits
+        self._rows = LabelRows(width, folder, limits)
         self._grown: LabelRows | None = None
         self._marked: bool | None = None
 
@@ -147,7 +156,7 @@ class StripLabeller(Closing):
         if self._marked not in (None, core is not None):
             raise ShapeError("marker_rows must come with every strip or with none")
         self._marked = core is not None
-        step = max(1, _STRIP_PIXELS // width)
+        step = self._rows.step
         labels = np.empty((min(step, len(mask)), width), np.uint32)
         for top in range(0, len(mask), step):
             part = mask[top : top + step]
@@ -171,11 +180,12 @@ class StripLabeller(Closing):
         grows = bool(self._marked) and self._settings.reach > 0
         areas = _Areas()
         if not grows:
-            for runs in _strips(self._rows):
+            for begin, stop in self._rows.spans():
+                runs = self._rows.read(begin, stop)
                 runs.labels = numbers[_claimed(runs.labels)]
                 areas.add(runs)
             return LabelMap(self._rows, areas.final(self._settings.min_area)[numbers])
-        self._grown = LabelRows(self._rows.width, self._folder)
+        self._grown = LabelRows(self._rows.width, self._folder, self._limits)
         for runs in self._growth(numbers):
             areas.add(runs)
             self._grown.append(runs)
@@ -184,8 +194,8 @@ class StripLabeller(Closing):
 
     def _growth(self, numbers: NDArray[np.uint32]) -> Iterator[Runs]:
         """The strips, grown, in order."""
-        reach, height, width = self._settings.reach, len(self._rows), self._rows.width
-        step = max(reach, _STRIP_PIXELS // width, 1)
+        reach, height = self._settings.reach, len(self._rows)
+        step = max(reach, self._rows.step)
 
         def grow(top: int) -> Runs:
             bottom = min(top + step, height)
@@ -256,17 +266,9 @@ class LabelMap(Closing):
         """
         return self.runs(begin, stop).pixels()
 
-    def strips(self, rows: int | None = None) -> Iterator[tuple[int, NDArray[np.uint32]]]:
-        """All rows from top to bottom: the first row of each strip, and its labels.
-
-        Parameters
-        ----------
-        rows
-            Of a strip; the last may have fewer. None for some four million pixels.
-        """
-        step = rows or max(1, _STRIP_PIXELS // self.shape[1])
-        for top in range(0, self.shape[0], step):
-            yield top, self.rows(top, min(top + step, self.shape[0]))
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """First row, and the one behind the last, of what is read at a time, from the top."""
+        return self._rows.spans()
 
     def close(self) -> None:
         """Remove the temporary file."""
@@ -299,12 +301,6 @@ def _claimed(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Mask pixels of no object as background."""
     labels[labels == _core.UNCLAIMED] = 0
     return labels
-
-
-def _strips(rows: LabelRows) -> Iterator[Runs]:
-    step = max(1, _STRIP_PIXELS // rows.width)
-    for top in range(0, len(rows), step):
-        yield rows.read(top, min(top + step, len(rows)))
 
 
 def _checked(name: str, rows: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from ..execution.limits import LIMITS, Limits
 from ..outputs import output_errors
 from .label_rows import Runs
 from .labelling import LabelMap
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["write_geojson", "write_label_tiff"]
 
 _TILE = 256
-# The offsets of a plain TIFF have 32 bits; this leaves room for the directory.
-_LARGEST_TIFF = (1 << 32) - (1 << 25)
-_STRIP_PIXELS = 1 << 22  # outlined at a time
-_BUFFER = 1 << 24  # bytes of tiles that threads compress at a time
+# Bytes of pixels: the offsets of a plain TIFF have 32 bits, and the directory needs room, too.
+LARGEST_TIFF = (1 << 32) - (1 << 25)
 
 
 def write_label_tiff(
@@ -37,6 +36,8 @@ def write_label_tiff(
     target: Path | None = None,
     pixel_size: tuple[float, float] | None = None,
     threads: int = 1,
+    largest: int = LARGEST_TIFF,
+    limits: Limits = LIMITS,
 ) -> None:
     """Write labels as a TIFF of one grey channel.
 
@@ -55,6 +56,10 @@ def write_label_tiff(
         Height and width of a pixel in micrometres: becomes the resolution, in pixels per cm.
     threads
         That compress; their number does not change the file.
+    largest
+        Bytes of pixels, before they are compressed, from which on it is a BigTIFF.
+    limits
+        Bytes of tiles that are compressed at a time.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def write_label_tiff(
         options = {"resolution": (1e4 / across, 1e4 / down), "resolutionunit": "CENTIMETER"}
     with (
         output_errors(target or path),
-        tifffile.TiffWriter(path, bigtiff=padded > _LARGEST_TIFF) as file,
+        tifffile.TiffWriter(path, bigtiff=padded > largest) as file,
     ):
         file.write(
             _tiles(labels, dtype),
@@ -88,7 +93,7 @@ def write_label_tiff(
             metadata=None,
             software="seqtile",
             maxworkers=threads,
-            buffersize=_BUFFER,
+            buffersize=limits.tiff_bytes,
             **options,
         )
 
@@ -178,15 +183,12 @@ def _polygons(
     and only the strips from the first one of an object that ends are gone through: an object as
     high as the image is not moved with each strip.
     """
-    height, width = labels.shape
-    step = max(1, _STRIP_PIXELS // width)
     waiting: list[NDArray[np.int64]] = []
     began = np.zeros(labels.count + 1, np.int64)  # strip, of the objects that wait
     cut = np.empty(0, np.int64)  # the objects that wait
-    for strip, top in enumerate(range(0, height, step)):
-        bottom = min(top + step, height)
+    for strip, (top, bottom) in enumerate(labels.spans()):
         runs = _runs(labels.runs(top, bottom), top)
-        in_last = (runs[:, 1] == bottom - 1) & (bottom < height)
+        in_last = (runs[:, 1] == bottom - 1) & (bottom < labels.shape[0])
         before, cut = cut, np.unique(runs[in_last, 0])
         goes_on = np.zeros(labels.count + 1, np.bool_)
         goes_on[cut] = True

@@ -16,6 +16,7 @@ import numpy as np
 
 from .. import _core
 from ..errors import ShapeError
+from ..execution.limits import LIMITS, Limits
 from ..outputs import check_suffix, output_errors
 from .label_rows import Runs, runs_of
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["ObjectTable", "write_objects"]
 
 TABLE_SUFFIXES = (".csv", ".parquet")
-_CSV_ROWS = 1 << 14  # written at a time
 
 
 class ObjectTable:
@@ -227,7 +227,9 @@ def _suffixes(channels: int) -> list[str]:
     return [""] if channels == 1 else [f"_{c}" for c in range(channels)]
 
 
-def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+def write_objects(
+    path: Path, target: Path, columns: Mapping[str, NDArray[Any]], *, limits: Limits = LIMITS
+) -> None:
     """Write a table of objects.
 
     CSV has a header, commas, and numbers of at most 9 significant digits; Parquet has them in full.
@@ -240,6 +242,8 @@ def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]])
         Its final name: its suffix tells the format, and errors name it.
     columns
         Arrays of one length by name, as `ObjectTable.columns` gives them.
+    limits
+        Rows of CSV that are written at a time.
 
     Raises
     ------
@@ -262,6 +266,7 @@ def write_objects(path: Path, target: Path, columns: Mapping[str, NDArray[Any]])
             file.write(",".join(columns) + "\n")
             count = len(next(iter(columns.values())))
             form = ",".join("%d" if c.dtype.kind in "iu" else "%.9g" for c in columns.values())
-            for first in range(0, count, _CSV_ROWS):
-                part = [column[first : first + _CSV_ROWS].tolist() for column in columns.values()]
+            step = limits.table_rows
+            for first in range(0, count, step):
+                part = [column[first : first + step].tolist() for column in columns.values()]
                 file.writelines(form % row + "\n" for row in zip(*part, strict=True))

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Overlay"]
 
-_LONGEST = 4096  # pixels of the longer side
-_SHORT = 512  # an image whose longer side is shorter is shown at twice its size
 # Red, green, blue; seen on a dark ground, and on stained tissue, which is between red and blue.
 _COLOURS = ((255, 225, 0), (0, 240, 255), (70, 255, 50))
 
@@ -24,9 +22,9 @@ _COLOURS = ((255, 225, 0), (0, 240, 255), (70, 255, 50))
 class Overlay:
     """Draws outlines of objects on an image that comes strip by strip.
 
-    An image longer than 4,096 pixels is reduced by a whole factor, one shorter than 512 enlarged
-    twice. An outline is the object's own pixels that border on something else; three colours go
-    round, so that neighbours mostly differ.
+    An image that is too long is reduced by a whole factor, one that is short enlarged twice. An
+    outline is the object's own pixels that border on something else; three colours go round, so
+    that neighbours mostly differ.
 
     Parameters
     ----------
@@ -35,6 +33,10 @@ class Overlay:
     levels
         Grey levels shown as black and as white, of grey images and of those of more than 8 bits;
         None for the dtype's whole range.
+    longest
+        Pixels of the longer side of what is shown, at most.
+    shortest
+        An image whose longer side has fewer pixels is shown at twice its size.
 
     Attributes
     ----------
@@ -43,10 +45,15 @@ class Overlay:
     """
 
     def __init__(
-        self, shape: tuple[int, int], *, levels: tuple[float, float] | None = None
+        self,
+        shape: tuple[int, int],
+        *,
+        levels: tuple[float, float] | None = None,
+        longest: int = 4096,
+        shortest: int = 512,
     ) -> None:
-        longest = max(shape)
-        self.factor = -(-longest // _LONGEST) if longest >= _SHORT else 0.5
+        side = max(shape)
+        self.factor = -(-side // longest) if side >= shortest else 0.5
         self._step = max(1, int(self.factor))
         height, width = (-(-side // self._step) for side in shape)
         self._shape = shape

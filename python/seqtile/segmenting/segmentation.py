@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from ..execution.executor import Outputs
 from ..execution.pipeline import Lane, ordered
 from ..execution.profile import Profile
-from ..models.card import ModelCard, Segmentation
+from ..images.tiling import TilePlan
+from ..models.card import ModelCard
 from ..models.predictor import Predictor
 from .assembler import Assembler
 from .labelled_image import FailedImage, LabelledImage
@@ -172,6 +173,9 @@ def segmented(
                 first = stop
         return list(zip(chunk, answers, strict=True))
 
+    def assemble(plan: TilePlan) -> Assembler:
+        return Assembler(plan, settings, keep=keep, threads=threads, limits=limits)
+
     with ExitStack() as ends:
         ends.callback(_close, underway)
         chunks = _chunks(map(read, images), gathered, together)
@@ -180,7 +184,7 @@ def segmented(
         runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
         answered = ordered(_after(head, chunks), answer, runners, ahead=ahead, profile=profile)
         ends.callback(answered.close)
-        yield from _assembled(answered, underway, settings, keep, threads, progress)
+        yield from _assembled(answered, underway, assemble, progress)
 
 
 def _close(sources: set[TileSource]) -> None:
@@ -218,9 +222,7 @@ def _after(head: list[T], rest: Generator[T, None, None]) -> Generator[T, None, 
 def _assembled(
     answered: Iterable[_Answers],
     underway: set[TileSource],
-    settings: Segmentation,
-    keep: bool,
-    threads: int,
+    assemble: Callable[[TilePlan], Assembler],
     progress: Callable[[int], object],
 ) -> Iterator[LabelledImage | FailedImage]:
     """What is found, in order; takes the images from those under way."""
@@ -239,7 +241,7 @@ def _assembled(
                     continue
                 source = part.source
                 if assembler is None:
-                    assembler = Assembler(source.plan, settings, keep=keep, threads=threads)
+                    assembler = assemble(source.plan)
                 assembler.add(outputs)
                 if assembler.is_whole:
                     labels, kept = assembler.finish(), assembler.probabilities
