@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "../sequence.hpp"
+#include "sequence/sequence.hpp"
 
 namespace seqtile::bindings {
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sequence.hpp"
+#include "sequence/sequence.hpp"
 
 namespace seqtile::test {
 

@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <string>
 
-#include "bgzf_index.hpp"
-#include "bgzf_source.hpp"
+#include "fasta/bgzf_index.hpp"
+#include "fasta/bgzf_source.hpp"
 #include "fuzz.hpp"
 
 namespace seqtile {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <memory>
 
-#include "../parse.hpp"
-#include "faidx.hpp"
+#include "../fasta/parse.hpp"
+#include "fasta/faidx.hpp"
 #include "fuzz.hpp"
 
 namespace seqtile {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "../parse.hpp"
+#include "../fasta/parse.hpp"
 #include "fuzz.hpp"
 
 namespace seqtile {

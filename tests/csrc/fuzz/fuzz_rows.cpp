@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "fuzz.hpp"
-#include "rows.hpp"
+#include "text/rows.hpp"
 
 namespace seqtile {
 namespace {
