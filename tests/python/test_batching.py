@@ -6,18 +6,17 @@ import json
 import logging
 import pwd
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import seqtile
 from seqtile import Predictor
-from seqtile.errors import OutOfMemoryError, ProviderError
+from seqtile.errors import ProviderError
 from seqtile.execution.batching import Tuner, cache_file, tuner_for
 from tests.python.models import model_folder
+from tests.python.sessions import batch_sizes
 
 
 @pytest.fixture(autouse=True)
@@ -164,40 +163,33 @@ def test_auto_measures_real_work_and_answers_stay_the_same(own: Predictor) -> No
 # memory that runs out
 
 
-class Small:
-    """A runner on a device that has the memory for so many rows."""
-
-    def __init__(self, runner: Any, rows: int) -> None:
-        self.runner, self.rows = runner, rows
-        self.refused: list[int] = []
-
-    def run(self, feeds: Any, outputs: Sequence[str] | None = None, **options: Any) -> Any:
-        count = len(next(iter(feeds.values())))
-        if count > self.rows:
-            self.refused.append(count)
-            raise OutOfMemoryError("tiny: out of memory")
-        return self.runner.run(feeds, outputs, **options)
-
-
 @pytest.mark.parametrize("batch_size", ["auto", 100])
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_a_batch_too_large_is_halved(
-    own: Predictor, batch_size: int | str, lanes: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    batch_size: int | str,
+    lanes: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    own = seqtile.load(model_folder(tmp_path / "tiny"), device="cpu", threads=lanes)
     rng = np.random.default_rng(0)
     letters = np.frombuffer(b"ACGT", np.uint8)[rng.integers(0, 4, (3000, 12))]
     expected = own.predict(letters, batch_size=7)["probability"]
-    small = Small(own.engine.single, 20)
-    own.engine.__dict__["_lanes"] = [small] * lanes
+    sizes = batch_sizes(monkeypatch, most=20)
     with caplog.at_level(logging.WARNING):
         found = own.predict(letters, batch_size=batch_size)["probability"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert "out of memory; trying batches of" in caplog.text
-    assert len(small.refused) <= 4 * lanes  # 128 or 100, 64, 32, and other lanes at once
+    assert (
+        sum(size > 20 for size in sizes) <= 4 * lanes
+    )  # 128 or 100, 64, 32, and other lanes at once
 
 
-def test_a_single_item_too_large_is_an_error(own: Predictor) -> None:
-    own.engine.__dict__["_lanes"] = [Small(own.engine.single, 0)] * 2
+def test_a_single_item_too_large_is_an_error(
+    own: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_sizes(monkeypatch, most=0)
     with pytest.raises(ProviderError, match="out of memory") as caught:
         own.predict(["ACGTACGTACGT"] * 1000)
     assert isinstance(caught.value, MemoryError)

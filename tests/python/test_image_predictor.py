@@ -10,8 +10,8 @@ import pytest
 import seqtile
 from seqtile import Predictor
 from seqtile.errors import ShapeError
-from seqtile.execution.executor import Execution
 from tests.python.models import colour_folder, image_folder, image_mean, model_folder
+from tests.python.sessions import batch_sizes
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,7 @@ def test_sizes_may_be_mixed_one_after_another(grey: Predictor) -> None:
 
 
 def test_large_images_go_one_by_one(grey: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes = []
-    run = Execution.run_batch
-    monkeypatch.setattr(
-        Execution, "run_batch", lambda self, c, *rest: sizes.append(len(c)) or run(self, c, *rest)
-    )
+    sizes = batch_sizes(monkeypatch)
     grey.predict(np.zeros((3, 512, 516), np.uint8))
     grey.predict(np.zeros((9, 256, 256), np.uint8))
     assert sorted(sizes) == sorted([1, 1, 1, 4, 4, 1])

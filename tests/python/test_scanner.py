@@ -36,6 +36,7 @@ from tests.python.oracle import (
     scan_rows,
     write_fasta,
 )
+from tests.python.sessions import batch_sizes
 
 WINDOW = 12
 STRIDES = [1, 2, 5, 12, 30]
@@ -394,6 +395,18 @@ def test_a_scan_needs_one_number_per_window(genome: Path, tmp_path: Path) -> Non
 
 
 # memory and order of work
+
+
+def test_the_batch_size_is_what_memory_held(
+    motif: Predictor, genome: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = scanned(scan(motif, genome))
+    work = scan(motif, genome, batch_size=40)
+    assert work.batch_size == 40
+    batch_sizes(monkeypatch, most=11)
+    check_tracks(scanned(work), expected)
+    assert work.batch_size == 10
+    assert scan(motif, genome).batch_size == "auto"
 
 
 def test_blocks_are_computed_when_asked_for(

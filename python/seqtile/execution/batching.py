@@ -131,37 +131,31 @@ class Batches:
     asked
         Items of a batch, or ``"auto"``.
     tuner
-        By the shape of an item.
-
-    Attributes
-    ----------
-    asked
-        As given, or less where memory ran out.
+        By the shape of an item, for ``"auto"``.
     """
 
     def __init__(self, asked: BatchSize, tuner: Callable[[tuple[int, ...]], Tuner]) -> None:
-        self.asked = asked
+        self._fixed = None if isinstance(asked, str) else Tuner(asked, (), lambda size: None)
+        if self._fixed is not None:
+            self._fixed.found = self._fixed.start
         self._tuner = tuner
+
+    @property
+    def asked(self) -> BatchSize:
+        """As given, or less where memory ran out."""
+        return "auto" if self._fixed is None else self._fixed.size()
+
+    def of(self, item: tuple[int, ...]) -> Tuner:
+        """What tells the size for items of this shape."""
+        return self._fixed or self._tuner(item)
 
     def size(self, item: tuple[int, ...]) -> int:
         """Items of the next batch."""
-        return self._tuner(item).size() if self.asked == "auto" else self.asked
+        return self.of(item).size()
 
     def largest(self, item: tuple[int, ...]) -> int:
         """Most items of a batch."""
-        return self._tuner(item).largest if self.asked == "auto" else self.asked
-
-    def record(self, item: tuple[int, ...], size: int, seconds: float) -> None:
-        """A whole batch was run."""
-        if self.asked == "auto":
-            self._tuner(item).record(size, seconds)
-
-    def give_up(self, item: tuple[int, ...], size: int) -> None:
-        """A batch of this size was too much for the memory: no such ones any more."""
-        if self.asked == "auto":
-            self._tuner(item).give_up(size)
-        else:
-            self.asked = max(1, min(self.asked, size // 2))
+        return self.of(item).largest
 
 
 def cache_file() -> Path:

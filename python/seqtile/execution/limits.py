@@ -40,6 +40,9 @@ class Limits:
         Chunks per lane that may wait, read or computed, for the caller.
     patience_s
         Seconds that closing waits for a lane that hangs on its input.
+    idle_s
+        Seconds after which a thread for requests that has nothing to do ends: the next request
+        then waits 0.1 ms for another.
     chunk_batches
         Of an array in memory a lane takes at most so many batches at a time.
     chunk_records, chunk_images
@@ -96,6 +99,7 @@ class Limits:
     cuda_lanes: int = 3
     ahead: int = 2
     patience_s: float = 0.7
+    idle_s: float = 10.0
 
     chunk_batches: int = 8
     chunk_records: int = 1024

@@ -1,7 +1,7 @@
 """Stages that overlap: read and encode, compute, write; bounded, in order, timed.
 
-Each lane (a session's place to run) has a thread that takes the next piece of input, computes it
-and puts the answer into its place. Only one lane reads at a time, so that the input need not be
+Each lane (a session's place to run) has a thread that takes the next chunk of the input, computes
+it and puts the answer into its place. Only one lane reads at a time, so that the input need not be
 safe to share, and while one reads the others compute. The caller's thread takes the answers in the
 order of the input, and writes. What is ahead of the caller is bounded.
 """
@@ -78,17 +78,19 @@ class _Run(Generic[T, R]):
         runners: Sequence[Runner],
         ahead: int,
         profile: Profile,
+        patience_s: float,
     ) -> None:
         self.source = source
         self.work = work
         self.profile = profile
+        self.patience_s = patience_s
         self.limit = len(runners) * (1 + ahead)
         self.process = os.getpid()
         self.stop = threading.Event()
         self.changed = threading.Condition()
         self.reading = threading.Lock()
         self.reserved = 0  # places taken by lanes, read or not
-        self.read = 0  # pieces that were read
+        self.read = 0  # chunks that were read
         self.taken = 0  # answers that the caller has
         self.ended = False
         self.outcomes: dict[int, _Outcome[R]] = {}
@@ -108,7 +110,7 @@ class _Run(Generic[T, R]):
 
     def _lane(self, lane: Lane) -> None:
         try:
-            self._pieces(lane)
+            self._chunks(lane)
         finally:
             with self.changed:
                 self.alive -= 1
@@ -116,7 +118,7 @@ class _Run(Generic[T, R]):
             if last and hasattr(self.source, "close"):
                 self.source.close()
 
-    def _pieces(self, lane: Lane) -> None:
+    def _chunks(self, lane: Lane) -> None:
         clock, add = time.perf_counter, self.profile.add
         while True:
             begin = clock()
@@ -184,7 +186,7 @@ class _Run(Generic[T, R]):
         self.stop.set()
         with self.changed:
             self.changed.notify_all()
-        deadline = time.monotonic() + LIMITS.patience_s
+        deadline = time.monotonic() + self.patience_s
         for thread in self.threads:
             if thread is not threading.current_thread():  # as where a lane collects garbage
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -195,40 +197,43 @@ def ordered(
     work: Callable[[T, Lane], R],
     runners: Sequence[Runner],
     *,
-    ahead: int = 2,
+    ahead: int = LIMITS.ahead,
     profile: Profile | None = None,
+    patience_s: float = LIMITS.patience_s,
 ) -> Generator[R, None, None]:
-    """Work on pieces of an input in several lanes at once, and give the answers in their order.
+    """Work on chunks of an input in several lanes at once, and give the answers in their order.
 
     Parameters
     ----------
     source
-        Pieces; read from the lanes' threads, one at a time, when somebody has begun to take
+        Chunks; read from the lanes' threads, one at a time, when somebody has begun to take
         answers.
     work
-        Called with a piece and the `Lane` to run its batches on, in that lane's thread.
+        Called with a chunk and the `Lane` to run its batches on, in that lane's thread.
     runners
         One lane for each; the same one may stand there more than once.
     ahead
-        Pieces per lane that may wait, read or computed, for the caller.
+        Chunks per lane that may wait, read or computed, for the caller.
     profile
         Where to count the time of every stage.
+    patience_s
+        Seconds that closing waits for a lane that hangs on its input.
 
     Yields
     ------
-    Answers in the order of the pieces.
+    Answers in the order of the chunks.
 
     Raises
     ------
     RuntimeError
         Answers are taken in a process forked since the first.
     Exception
-        Whatever ``source`` or ``work`` raises: once, after the answers of the pieces before it.
+        Whatever ``source`` or ``work`` raises: once, after the answers of the chunks before it.
         Then, and when the iterator is closed, the lanes end after the batch they are at, and
         ``source`` is closed.
     """
     profile = Profile() if profile is None else profile
-    run = _Run(iter(source), work, runners, ahead, profile)
+    run = _Run(iter(source), work, runners, ahead, profile, patience_s)
     try:
         while (outcome := run.take()) is not None:
             if outcome.error is not None:

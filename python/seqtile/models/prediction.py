@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..execution.executor import Outputs
+from ..execution.rows import Outputs
 
 __all__ = ["Prediction", "PredictionBlock", "joined"]
 

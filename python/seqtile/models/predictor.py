@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any, Literal
@@ -13,15 +12,16 @@ from numpy.typing import NDArray
 from ..errors import ModelIntegrityError, ShapeError
 from ..execution.batching import Batches, BatchSize
 from ..execution.engine import Engine
-from ..execution.executor import Arrays, Execution, Outputs
+from ..execution.executor import Executor
 from ..execution.limits import Limits
-from ..execution.pipeline import Lane, ordered
+from ..execution.pipeline import Lane
 from ..execution.profile import Profile
+from ..execution.rows import Arrays, Outputs, Rows
 from ..fasta.reader import FastaSource
 from .card import ModelCard
-from .inputs import ImageInput, Labels, ModelInput, SequenceInput
+from .inputs import Chunk, ImageInput, Labels, ModelInput, SequenceInput
 from .prediction import Prediction, PredictionBlock
-from .streams import Stream, fasta_pieces, image_reader, item_pieces, pieces_of
+from .streams import Stream, chunks_of, fasta_chunks, image_reader, item_chunks
 
 __all__ = ["Prediction", "Predictor"]
 
@@ -41,6 +41,8 @@ class Predictor:
         Checksum of the model file.
     engine
         Its sessions.
+    executor
+        Runs rows that are known to be valid.
     device
         Where it runs: ``"cpu"``, ``"cuda"`` (the first one) or ``"cuda:N"``.
     precision
@@ -77,7 +79,14 @@ class Predictor:
         self.outputs = tuple(n for n in names if not (self.embeds and n == EMBEDDING))
         self._input = takes
         self._extra = [n for n in engine.inputs if n != takes.name]
-        self._execution = Execution(engine, takes, f"{sha256[:16]} {engine.key}")
+        self.executor = Executor(
+            engine,
+            takes.name,
+            takes.feed,
+            self.outputs,
+            batch=takes.batch,
+            key=f"{sha256[:16]} {engine.key}",
+        )
 
     @property
     def limits(self) -> Limits:
@@ -131,7 +140,7 @@ class Predictor:
         ValueError
             Neither ``"auto"`` nor a number from 1.
         """
-        return self._execution.batches(asked)
+        return self.executor.batches(asked)
 
     def predict(
         self,
@@ -218,8 +227,26 @@ class Predictor:
         names: tuple[str, ...],
         profile: Profile | None,
     ) -> Outputs:
+        def prepare(chunk: Chunk) -> tuple[list[Rows], NDArray[np.int64]]:
+            places, items = chunk
+            return [Rows(items, {n: values[places] for n, values in extra.items()})], places
+
+        def finish(
+            places: NDArray[np.int64], found: list[Outputs]
+        ) -> tuple[NDArray[np.int64], Outputs]:
+            return places, found[0]
+
+        share = -(-len(batch) // (2 * self.threads))  # a lane's, so that all have work
+
+        def size(item: tuple[int, ...]) -> int:
+            most = self.limits.chunk_batches * batches.largest(item)
+            return min(most, max(batches.size(item), share))
+
+        chunks = self._input.chunks(batch, size, Labels())
         results: Outputs = {}
-        for rows, outputs in self._runs(batch, batches, extra, names, profile):
+        for places, outputs in self.executor.map(
+            chunks, prepare, finish, names, batches=batches, profile=profile, peek=True
+        ):
             for name, values in outputs.items():
                 if name not in results:
                     results[name] = np.empty((len(batch), *values.shape[1:]), np.float32)
@@ -228,40 +255,8 @@ class Predictor:
                         f"{self.name}: the shape of output {name!r} depends on that of the input: "
                         "predict inputs of one size at a time, or with predict_iter"
                     )
-                results[name][rows] = values
+                results[name][places] = values
         return results or self._empty(names)
-
-    def _runs(
-        self,
-        batch: Any,
-        batches: Batches,
-        extra: Arrays,
-        names: tuple[str, ...],
-        profile: Profile | None,
-    ) -> Iterator[tuple[NDArray[np.int64], Outputs]]:
-        """Rows of a batch in memory and their outputs: in lanes if they are many."""
-        share = -(-len(batch) // (2 * self.threads))  # a lane's, so that all have work
-
-        def piece(item: tuple[int, ...]) -> int:
-            return min(
-                self.limits.chunk_batches * batches.largest(item), max(batches.size(item), share)
-            )
-
-        profile = Profile() if profile is None else profile
-        chunks = self._input.chunks(batch, piece, Labels())
-        with profile.stage("read"):
-            head = list(itertools.islice(chunks, 2))
-
-        def work(
-            chunk: tuple[NDArray[np.int64], NDArray[np.uint8]], lane: Lane
-        ) -> tuple[NDArray[np.int64], Outputs]:
-            rows, items = chunk
-            feeds = {name: array[rows] for name, array in extra.items()}
-            return rows, self._execution.run(items, feeds, names, lane, batches)
-
-        if len(head) < 2:  # one call of a session, of all threads
-            return (work(chunk, Lane(self.engine.single, profile)) for chunk in head)
-        return ordered(itertools.chain(head, chunks), work, self.engine.lanes, profile=profile)
 
     def run_batch(
         self,
@@ -284,12 +279,11 @@ class Predictor:
         -------
         dict from output name to float32 array of shape (n, ...).
         """
-        names = self.outputs if outputs is None else outputs
-        return self._execution.run_batch(items, extra or {}, names, Lane(self.engine.single))
+        return self.executor.run_batch(Rows(items, extra or {}), outputs)
 
     def run(self, items: NDArray[np.uint8], lane: Lane, batches: Batches) -> Outputs:
         """`outputs` of any number of items that are known to be valid, on a lane of `engine`."""
-        return self._execution.run(items, {}, self.outputs, lane, batches)
+        return self.executor.run(Rows(items), batches=batches, lane=lane)
 
     def predict_iter(
         self,
@@ -313,8 +307,8 @@ class Predictor:
         """
         self.refuse_extra()
         stream = self._stream(batch_size, {}, profile, embed=False)
-        pieces = item_pieces(items, stream.piece, stream.extent)
-        for block in stream.answers(pieces, lambda piece: piece):
+        chunks = item_chunks(items, stream.chunk, stream.extent)
+        for block in stream.answers(chunks, lambda chunk: chunk):
             yield from block.rows()
 
     def predict_fasta(
@@ -373,7 +367,7 @@ class Predictor:
         values = inputs or {}
         self._check_names(values)
         stream = self._stream(batch_size, values, profile, embed=embed)
-        yield from stream.answers(fasta_pieces(source, stream.piece), lambda piece: piece)
+        yield from stream.answers(fasta_chunks(source, stream.chunk), lambda chunk: chunk)
 
     def predict_images(
         self,
@@ -444,7 +438,7 @@ class Predictor:
         read = image_reader(Fitting(crop, resize), self.image_input, leave_out=failed is not None)
         self.refuse_extra()
         stream = self._stream(batch_size, {}, profile, embed=embed)
-        found = pieces_of(paths, stream.piece)
+        found = chunks_of(paths, stream.chunk)
         yield from stream.answers(found, read, failed or (lambda error: None))
 
     def _stream(
@@ -458,11 +452,10 @@ class Predictor:
         if embed:
             self.refuse_no_embedding()
         wanted = (EMBEDDING,) if embed else self.outputs
-        batches, lanes = self.batches(batch_size), self.engine.lanes
+        batches = self.batches(batch_size)
         return Stream(
-            self._execution,
+            self.executor,
             self._input,
-            lanes,
             batches,
             wanted,
             values,

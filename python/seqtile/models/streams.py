@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ..errors import IMAGE_FAILURES
 from ..execution.batching import Batches
-from ..execution.executor import Execution
+from ..execution.executor import Executor
 from ..execution.limits import Limits
-from ..execution.pipeline import Lane, Runner, ordered
 from ..execution.profile import Profile
+from ..execution.rows import Outputs, Rows
 from ..fasta.reader import FastaInput, FastaSource
 from .inputs import ImageInput, Labels, ModelInput, SequenceInput
 from .prediction import PredictionBlock, joined
@@ -26,13 +26,13 @@ from .prediction import PredictionBlock, joined
 if TYPE_CHECKING:
     from ..images.fitting import Fitting
 
-__all__ = ["Piece", "Stream", "fasta_pieces", "image_reader", "item_pieces", "pieces_of"]
+__all__ = ["Chunk", "Stream", "chunks_of", "fasta_chunks", "image_reader", "item_chunks"]
 
 T = TypeVar("T")
 
 
 @dataclass
-class Piece:
+class Chunk:
     """Some consecutive items of a stream.
 
     Attributes
@@ -53,42 +53,42 @@ class Piece:
     failures: list[Exception] = field(default_factory=list)
 
 
-def pieces_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def chunks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """So many items at a time."""
     left = iter(items)
-    while piece := list(itertools.islice(left, size)):
-        yield piece
+    while chunk := list(itertools.islice(left, size)):
+        yield chunk
 
 
-def item_pieces(items: Iterable[Any], most: int, extent: float) -> Iterator[Piece]:
+def item_chunks(items: Iterable[Any], most: int, extent: float) -> Iterator[Chunk]:
     """At most so many items at a time, fewer where they have that many letters or pixels."""
-    piece: list[Any] = []
+    chunk: list[Any] = []
     first = total = 0
     for item in items:
-        piece.append(item)
+        chunk.append(item)
         if isinstance(item, Sized):
             total += item.size if isinstance(item, np.ndarray) else len(item)
-        if len(piece) >= most or total >= extent:
-            yield Piece(piece, first=first)
-            first += len(piece)
-            piece, total = [], 0
-    if piece:
-        yield Piece(piece, first=first)
+        if len(chunk) >= most or total >= extent:
+            yield Chunk(chunk, first=first)
+            first += len(chunk)
+            chunk, total = [], 0
+    if chunk:
+        yield Chunk(chunk, first=first)
 
 
-def fasta_pieces(source: FastaSource, size: int) -> Iterator[Piece]:
+def fasta_chunks(source: FastaSource, size: int) -> Iterator[Chunk]:
     """At most so many records of a FASTA file at a time."""
     with FastaInput(source) as file:
         for batch in file.batches(least=size, most=size):
-            yield Piece(batch, batch.names)
+            yield Chunk(batch, batch.names)
 
 
 def image_reader(
     fitting: Fitting, wanted: ImageInput, *, leave_out: bool
-) -> Callable[[Sequence[str | PathLike[str]]], Piece]:
+) -> Callable[[Sequence[str | PathLike[str]]], Chunk]:
     """A function that reads image files; with ``leave_out`` those that cannot be are failures."""
 
-    def read(paths: Sequence[str | PathLike[str]]) -> Piece:
+    def read(paths: Sequence[str | PathLike[str]]) -> Chunk:
         images, names, failures = [], [], list[Exception]()
         for path in paths:
             try:
@@ -98,7 +98,7 @@ def image_reader(
                 if not leave_out:
                     raise
                 failures.append(error)
-        return Piece(images, names, failures=failures)
+        return Chunk(images, names, failures=failures)
 
     return read
 
@@ -109,8 +109,8 @@ class Stream:
 
     Attributes
     ----------
-    execution, takes, runners
-        The model, its first input, its lanes.
+    executor, takes
+        The model, and its first input.
     batches
         Sizes of batches.
     wanted
@@ -125,9 +125,8 @@ class Stream:
         How much a lane takes at a time.
     """
 
-    execution: Execution
+    executor: Executor
     takes: ModelInput
-    runners: Sequence[Runner]
     batches: Batches
     wanted: tuple[str, ...]
     values: Mapping[str, Mapping[str, float]]
@@ -136,7 +135,7 @@ class Stream:
     limits: Limits
 
     @property
-    def piece(self) -> int:
+    def chunk(self) -> int:
         """How many items a lane takes at a time: a batch, if it was said how large."""
         if self.batches.asked != "auto":
             return self.batches.asked
@@ -156,28 +155,36 @@ class Stream:
 
     def answers(
         self,
-        pieces: Iterable[T],
-        read: Callable[[T], Piece],
+        chunks: Iterable[T],
+        read: Callable[[T], Chunk],
         failed: Callable[[Exception], object] = lambda error: None,
     ) -> Iterator[PredictionBlock]:
         """Answers in the order of the items; ``failed`` gets the errors of those left out."""
 
-        def work(given: T, lane: Lane) -> tuple[list[PredictionBlock], list[Exception]]:
-            with lane.profile.stage("encode"):
-                piece = read(given)
-                batch = self.takes.batch_of(piece.items)
-                extra = {n: _column(n, values, piece.names) for n, values in self.values.items()}
-                labels = Labels(first=piece.first, names=piece.names)
-                chunks = list(self.takes.chunks(batch, lambda _: len(batch), labels))
-            parts = []
-            for rows, items in chunks:
-                feeds = {name: array[rows] for name, array in extra.items()}
-                outputs = self.execution.run(items, feeds, self.wanted, lane, self.batches)
-                parts.append((rows, outputs))
-            return list(joined(piece.names, len(batch), parts)), piece.failures
+        def prepare(given: T) -> tuple[list[Rows], tuple[Chunk, int, list[NDArray[np.int64]]]]:
+            chunk = read(given)
+            batch = self.takes.batch_of(chunk.items)
+            extra = {n: _column(n, values, chunk.names) for n, values in self.values.items()}
+            labels = Labels(first=chunk.first, names=chunk.names)
+            parts = list(self.takes.chunks(batch, lambda _: len(batch), labels))
+            rows = [
+                Rows(items, {name: values[places] for name, values in extra.items()})
+                for places, items in parts
+            ]
+            return rows, (chunk, len(batch), [places for places, _ in parts])
 
-        with closing(ordered(pieces, work, self.runners, profile=self.profile)) as found:
-            for blocks, failures in found:
+        def finish(
+            kept: tuple[Chunk, int, list[NDArray[np.int64]]], found: list[Outputs]
+        ) -> tuple[list[PredictionBlock], list[Exception]]:
+            chunk, count, places = kept
+            parts = zip(places, found, strict=True)
+            return list(joined(chunk.names, count, parts)), chunk.failures
+
+        answers = self.executor.map(
+            chunks, prepare, finish, self.wanted, batches=self.batches, profile=self.profile
+        )
+        with closing(answers):
+            for blocks, failures in answers:
                 for error in failures:
                     failed(error)
                 yield from blocks

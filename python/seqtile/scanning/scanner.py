@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from .. import _core
 from ..errors import AlphabetError, ShapeError
 from ..execution.batching import BatchSize
-from ..execution.pipeline import Lane, ordered
 from ..execution.profile import Profile
+from ..execution.rows import Outputs, Rows
 from ..fasta.contigs import open_contigs
 from ..fasta.faidx import Fasta
 from ..fasta.reader import FastaSource
@@ -40,7 +40,7 @@ _NOTHING = np.empty(0, np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class ScanBlock:
-    """Scores of consecutive pieces of one sequence.
+    """Scores of consecutive windows of one sequence.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class ScanBlock:
         return np.minimum(ends, self.end)
 
 
-class _Piece(NamedTuple):
+class _Chunk(NamedTuple):
     """Consecutive windows of an interval, and the letters they cover."""
 
     interval: Interval
@@ -88,7 +88,7 @@ class _Piece(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """Scores and strands of a piece's windows, and how many of them have none."""
+    """Scores and strands of a chunk's windows, and how many of them have none."""
 
     interval: Interval
     windows: range
@@ -102,7 +102,7 @@ class Scan:
 
     Attributes
     ----------
-    predictor, window, stride, strand, reduce, max_n, batch_size, regions
+    predictor, window, stride, strand, reduce, max_n, regions
         As given to `scan`, defaults filled in; of regions their number and source.
     fasta
         The sequences.
@@ -142,7 +142,6 @@ class Scan:
         self.max_n = max_n
         self.profile = profile
         self._batches = predictor.batches(batch_size)
-        self.batch_size = self._batches.asked
         self.regions = regions
         self._intervals = intervals
         self._offset = (window - stride) // 2
@@ -155,15 +154,25 @@ class Scan:
         self.short = {name: length for name, length in lengths.items() if length < window}
 
     def __iter__(self) -> Iterator[ScanBlock]:
-        scored = ordered(
-            self._pieces(), self._score, self.predictor.engine.lanes, profile=self.profile
+        scored = self.predictor.executor.map(
+            self._chunks(),
+            self._prepare,
+            self._finish,
+            (self._output,),
+            batches=self._batches,
+            profile=self.profile,
         )
         with closing(scored):
-            for interval, pieces in itertools.groupby(scored, key=lambda piece: piece.interval):
+            for interval, chunks in itertools.groupby(scored, key=lambda chunk: chunk.interval):
                 if self.reduce:
-                    yield from self._reduced(interval, pieces)
+                    yield from self._reduced(interval, chunks)
                 else:
-                    yield from self._plain(pieces)
+                    yield from self._plain(chunks)
+
+    @property
+    def batch_size(self) -> BatchSize:
+        """Windows per call of the model: as given, or less where memory ran out."""
+        return self._batches.asked
 
     def _window_range(self, interval: Interval) -> range:
         """The windows whose scores the bases of an interval need."""
@@ -178,8 +187,8 @@ class Scan:
         first = max(0, first)
         return range(first, max(first, min(count, last)))
 
-    def _pieces(self) -> Iterator[_Piece]:
-        """Letters of consecutive windows; every interval has a piece, if of no window."""
+    def _chunks(self) -> Iterator[_Chunk]:
+        """Letters of consecutive windows; every interval has a chunk, if of no window."""
         batch = self._batches.largest((self.window,))
         small = self.batch_size == "auto" and self.predictor.device == "cpu"
         limits = self.predictor.limits
@@ -193,61 +202,54 @@ class Scan:
                 part = range(begin, min(begin + size, windows.stop))
                 start, stop = part.start * self.stride, (part.stop - 1) * self.stride + self.window
                 letters = self.fasta.fetch(interval[0], start, stop) if part else _NOTHING
-                yield _Piece(interval, part, letters)
+                yield _Chunk(interval, part, letters)
 
-    def _score(self, piece: _Piece, lane: Lane) -> _Scored:
-        """Scores of a piece's windows, and the strand that gave them."""
-        windows, letters = piece.windows, piece.letters
-        unknown = np.empty(len(windows), np.uint32)
-        with lane.profile.stage("encode"):
-            refused = _core.unknown_counts(letters, self.window, self.stride, unknown)
+    def _prepare(self, chunk: _Chunk) -> tuple[Iterator[Rows], tuple[_Chunk, NDArray[np.int64]]]:
+        """The windows that have a score, on each strand wanted, and their numbers."""
+        unknown = np.empty(len(chunk.windows), np.uint32)
+        refused = _core.unknown_counts(chunk.letters, self.window, self.stride, unknown)
         if refused >= 0:
             expected = "a nucleotide letter (ACGTU or IUPAC)"
             raise AlphabetError(
-                windows.start * self.stride + refused,
-                int(letters[refused]),
+                chunk.windows.start * self.stride + refused,
+                int(chunk.letters[refused]),
                 expected=expected,
-                record=piece.interval[0],
+                record=chunk.interval[0],
             )
         chosen = np.flatnonzero(unknown <= self.max_n)
+        return self._rows(chunk.letters, chosen), (chunk, chosen)
+
+    def _rows(self, letters: NDArray[np.uint8], chosen: NDArray[np.int64]) -> Iterator[Rows]:
+        if not len(chosen):
+            return
+        for strand in "+-" if self.strand == "both" else self.strand:
+            text = letters if strand == "+" else reverse_complement(letters)
+            view = np.lib.stride_tricks.sliding_window_view(text, self.window)
+            view = view[:: self.stride] if strand == "+" else view[:: -self.stride]
+            yield Rows(view if len(chosen) == len(view) else view[chosen])
+
+    def _finish(self, kept: tuple[_Chunk, NDArray[np.int64]], found: list[Outputs]) -> _Scored:
+        """Scores of a chunk's windows, and the strand that gave them."""
+        (interval, windows, _), chosen = kept
         scores = np.full(len(windows), np.nan, np.float32)
         strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
-        if self.strand != "-":
-            scores[chosen] = self._predict(letters, chosen, lane)
-        if self.strand != "+":
-            minus = self._predict(reverse_complement(letters), chosen, lane, from_end=True)
-            if self.strand == "both":
-                better = minus > scores[chosen]
+        if found:
+            best, *minus = (outputs[self._output].reshape(len(chosen)) for outputs in found)
+            if minus:
+                better = minus[0] > best
                 strands[chosen[better]] = -1
-                minus = np.where(better, minus, scores[chosen])
-            scores[chosen] = minus
-        return _Scored(piece.interval, windows, scores, strands, len(windows) - len(chosen))
+                best = np.where(better, minus[0], best)
+            scores[chosen] = best
+        return _Scored(interval, windows, scores, strands, len(windows) - len(chosen))
 
-    def _predict(
-        self,
-        letters: NDArray[np.uint8],
-        chosen: NDArray[np.int64],
-        lane: Lane,
-        *,
-        from_end: bool = False,
-    ) -> NDArray[np.float32]:
-        if not len(chosen):
-            return np.empty(0, np.float32)
-        view = np.lib.stride_tricks.sliding_window_view(letters, self.window)
-        view = view[:: -self.stride] if from_end else view[:: self.stride]
-        if len(chosen) < len(view):
-            view = view[chosen]
-        outputs = self.predictor.run(view, lane, self._batches)
-        return outputs[self._output].reshape(len(chosen))
+    def _count(self, chunk: _Scored) -> None:
+        self.done_windows += len(chunk.windows)
+        self.unknown_windows += chunk.unknown
 
-    def _count(self, piece: _Scored) -> None:
-        self.done_windows += len(piece.windows)
-        self.unknown_windows += piece.unknown
-
-    def _plain(self, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
-        for piece in pieces:
-            self._count(piece)
-            (chrom, start, end), windows = piece.interval, piece.windows
+    def _plain(self, chunks: Iterable[_Scored]) -> Iterator[ScanBlock]:
+        for chunk in chunks:
+            self._count(chunk)
+            (chrom, start, end), windows = chunk.interval, chunk.windows
             first = windows.start * self.stride + self._offset
             after = windows.stop * self.stride + self._offset
             if windows:
@@ -257,22 +259,22 @@ class Scan:
                     min(end, after),
                     first,
                     self.stride,
-                    piece.scores,
-                    piece.strands,
+                    chunk.scores,
+                    chunk.strands,
                 )
 
-    def _reduced(self, interval: Interval, pieces: Iterable[_Scored]) -> Iterator[ScanBlock]:
+    def _reduced(self, interval: Interval, chunks: Iterable[_Scored]) -> Iterator[ScanBlock]:
         chrom, start, end = interval
         windows = self._window_range(interval)
         how, block = getattr(_core.Reduce, str(self.reduce)), self.predictor.limits.block_bases
         scores, kept_from, base = np.empty(0, np.float32), windows.start, start
-        for piece in pieces:
-            self._count(piece)
-            if not piece.windows:
+        for chunk in chunks:
+            self._count(chunk)
+            if not chunk.windows:
                 continue
-            scores = np.concatenate([scores, piece.scores])
-            is_last = piece.windows.stop == windows.stop
-            stop = end if is_last else min(end, piece.windows.stop * self.stride)
+            scores = np.concatenate([scores, chunk.scores])
+            is_last = chunk.windows.stop == windows.stop
+            stop = end if is_last else min(end, chunk.windows.stop * self.stride)
             for first in range(base, stop, block):
                 base = min(first + block, stop)
                 values = np.empty(base - first, np.float32)

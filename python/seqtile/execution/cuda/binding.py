@@ -20,6 +20,7 @@ from ...errors import OutOfMemoryError, ProviderError, SeqtileError
 from ..failures import reason
 from ..limits import LIMITS, Limits
 from ..locks import DEVICE
+from ..padding import padded
 from ..profile import Profile
 from ..session import Session
 from .bucketing import Bucketing, Key, Shape
@@ -229,7 +230,10 @@ class BoundRunner:
             # Until it has run it is in no table: one that failed is dropped with its memory.
             started = perf_counter()
             for name, host in bucket.hosts.items():
-                self._fill(host, feeds[name], self._bucketing.batched(name))
+                if self._bucketing.batched(name):
+                    padded(feeds[name], len(host), out=host)
+                else:
+                    host[...] = feeds[name]
             self._guarded(lambda: self._send(bucket))
             sent = perf_counter()
             self._guarded(lambda: bucket.session.run_with_iobinding(bucket.binding))
@@ -267,14 +271,6 @@ class BoundRunner:
             blocks[name] = self._memory.block(math.prod(known) * dtype.itemsize)
             binding.bind_output(name, *place, dtype, known, blocks[name].address)
         return _Bucket(session, binding, blocks, hosts, fixed)
-
-    @staticmethod
-    def _fill(host: NDArray[Any], feed: NDArray[Any], padded: bool) -> None:
-        if not padded:
-            host[...] = feed
-            return
-        host[: len(feed)] = feed
-        host[len(feed) :] = feed[0]
 
     def _send(self, bucket: _Bucket) -> None:
         for name, host in bucket.hosts.items():
