@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,6 @@ import pytest
 from PIL import Image
 
 from seqtile.errors import ImageError, IntervalError, SeqtileError, ShapeError
-from seqtile.images import raster as image_raster
 from seqtile.images.reading import find_images, open_image, read_image, to_channels, to_grey
 from tests.python.pictures import Array, encoded, picture
 
@@ -42,9 +42,9 @@ def by_vips(pixels: Array, suffix: str, **options: object) -> bytes:
     return bytes(pyvips.Image.new_from_array(pixels).write_to_buffer(suffix, **options))
 
 
-def check(path: Path, expected: Array) -> None:
+def check(path: Path, expected: Array, **options: int) -> None:
     """The file holds exactly these pixels, whole and by rows."""
-    with open_image(path) as image:
+    with open_image(path, **options) as image:
         assert (image.height, image.width) == expected.shape[:2]
         assert image.channels == (1 if expected.ndim == 2 else 3)
         assert (image.shape, image.dtype) == (expected.shape, expected.dtype)
@@ -88,33 +88,26 @@ LOSSLESS: dict[str, tuple[Callable[[], bytes], Array]] = {
 }
 
 
-@pytest.mark.parametrize("spooled", [False, True], ids=["memory", "file"])
+MEMORY_OR_FILE = pytest.mark.parametrize("in_memory", [1 << 24, 0], ids=["memory", "file"])
+
+
+@MEMORY_OR_FILE
 @pytest.mark.parametrize("name", LOSSLESS)
-def test_lossless(
-    name: str, spooled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if spooled:
-        monkeypatch.setattr(image_raster, "IN_MEMORY", 0)
+def test_lossless(name: str, in_memory: int, tmp_path: Path) -> None:
     write, expected = LOSSLESS[name]
     (tmp_path / name).write_bytes(write())
-    check(tmp_path / name, expected)
+    check(tmp_path / name, expected, in_memory=in_memory)
 
 
-@pytest.mark.parametrize("spooled", [False, True], ids=["memory", "file"])
+@MEMORY_OR_FILE
 @pytest.mark.parametrize(
     "options",
     [{"quality": 90}, {"quality": 90, "subsampling": 0}, {"quality": 40, "progressive": True}],
 )
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_jpeg_equals_opencv_and_pillow(
-    pixels: Array,
-    options: dict[str, int],
-    spooled: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pixels: Array, options: dict[str, int], in_memory: int, tmp_path: Path
 ) -> None:
-    if spooled:
-        monkeypatch.setattr(image_raster, "IN_MEMORY", 0)
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(pixels, "JPEG", **options))
     flags = cv2.IMREAD_COLOR_RGB if pixels.ndim == 3 else cv2.IMREAD_GRAYSCALE
@@ -122,7 +115,7 @@ def test_jpeg_equals_opencv_and_pillow(
     with Image.open(path) as image:
         np.testing.assert_array_equal(np.asarray(image), opencv)
     assert np.abs(opencv.astype(int) - pixels).mean() < 20  # the oracle holds this picture
-    check(path, opencv)
+    check(path, opencv, in_memory=in_memory)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -151,12 +144,11 @@ def test_one_pixel(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
 def test_a_large_image_goes_through_a_file_without_a_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(image_raster, "IN_MEMORY", 100)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
     path = tmp_path / "a.png"
     path.write_bytes(encoded(COLOUR, "PNG"))
-    image = open_image(path)
+    image = open_image(path, in_memory=100)
     np.testing.assert_array_equal(image.rows(5, 9), COLOUR[5:9])
     assert list((tmp_path / "scratch").iterdir()) == []
     path.unlink()
@@ -167,20 +159,21 @@ def test_a_large_image_goes_through_a_file_without_a_name(
 
 
 def test_no_room_for_the_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_raster, "IN_MEMORY", 0)
-    monkeypatch.setattr(image_raster.shutil, "disk_usage", lambda _: type("", (), {"free": 99}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": 99}))
     path = tmp_path / "a.png"
     path.write_bytes(encoded(COLOUR, "PNG"))
-    with open_image(path) as image, pytest.raises(ImageError, match=r"15,189 bytes.*TMPDIR"):
+    with (
+        open_image(path, in_memory=0) as image,
+        pytest.raises(ImageError, match=r"15,189 bytes.*TMPDIR"),
+    ):
         image.read()
 
 
-def test_a_disk_that_fills_up_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_raster, "IN_MEMORY", 0)
+def test_a_disk_that_fills_up_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(encoded(COLOUR, "PNG"))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with open_image(path) as image:
+    with open_image(path, in_memory=0) as image:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         try:
             with pytest.raises(ImageError, match=r"15,189 bytes.*File too large.*TMPDIR"):

@@ -23,7 +23,7 @@ from .file import ImageFile, Pixels, check_bomb, check_level, read_at
 if TYPE_CHECKING:
     import pyvips
 
-__all__ = ["open_raster", "raster_format"]
+__all__ = ["IN_MEMORY", "open_raster", "raster_format"]
 
 # First bytes and name of each format.
 SIGNATURES = {
@@ -34,7 +34,7 @@ SIGNATURES = {
     b"BM": "BMP",
 }
 KINDS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3}  # interpretations of libvips: channels
-# Images of more pixels are decoded to a file and read from it.
+# Pixels; an image of more is decoded to a file and read from it.
 IN_MEMORY = 1 << 24
 BMP_PLAIN = (0, 3)  # compressions without run lengths
 
@@ -44,26 +44,27 @@ def raster_format(head: bytes) -> str | None:
     return next((name for start, name in SIGNATURES.items() if head.startswith(start)), None)
 
 
-def open_raster(path: Path, kind: str, *, level: int = 0) -> ImageFile:
+def open_raster(path: Path, kind: str, *, level: int = 0, in_memory: int = IN_MEMORY) -> ImageFile:
     """Open an image of a known format; see `seqtile.images.reading.open_image`."""
     check_level(path, level, 1)
-    return BmpImage(path) if kind == "BMP" else VipsImage(path, kind)
+    return BmpImage(path) if kind == "BMP" else VipsImage(path, kind, in_memory)
 
 
 class VipsImage(ImageFile):
     """A PNG, JPEG or GIF.
 
-    The pixels are decoded once, when rows are first asked for: an image of up to 16 Mpixel into
-    memory, a larger one in order to a temporary file that has no name and goes with this object.
-    A progressive JPEG or an interlaced PNG is held in memory while it is decoded.
+    The pixels are decoded once, when rows are first asked for: an image of up to ``in_memory`` of
+    them into memory, a larger one in order to a temporary file that has no name and goes with this
+    object. A progressive JPEG or an interlaced PNG is held in memory while it is decoded.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, in_memory: int) -> None:
         require("pyvips", f"reading {kind} images", package="'pyvips[binary]'")
         import pyvips
 
         self._error: type[Exception] = pyvips.Error
         self._kind = kind
+        self._in_memory = in_memory
         load = getattr(pyvips.Image, f"{kind.lower()}load_source")
         try:
             with path.open("rb") as file:
@@ -120,7 +121,7 @@ class VipsImage(ImageFile):
         if image.bands not in (1, 3):
             image = image[0] if self.channels == 1 else image[0:3]
         try:
-            if self.height * self.width <= IN_MEMORY:
+            if self.height * self.width <= self._in_memory:
                 data = image.write_to_memory()
                 pixels: Pixels = np.frombuffer(data, self.dtype).reshape(self.shape)
                 pixels.flags.writeable = False

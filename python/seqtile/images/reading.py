@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ImageError, ShapeError
 from ..outputs import require
 from .file import ImageFile, Pixels
-from .raster import open_raster, raster_format
+from .raster import IN_MEMORY, open_raster, raster_format
 from .tiff import is_tiff, open_tiff
 
 __all__ = [
@@ -85,7 +85,9 @@ def _found(source: str) -> Iterator[Path]:
     yield from files
 
 
-def open_image(path: str | os.PathLike[str], *, level: int = 0) -> ImageFile:
+def open_image(
+    path: str | os.PathLike[str], *, level: int = 0, in_memory: int = IN_MEMORY
+) -> ImageFile:
     """Open an image to read its rows.
 
     The format is told by the file's first bytes, not by its name. The pixels are decoded when rows
@@ -97,6 +99,8 @@ def open_image(path: str | os.PathLike[str], *, level: int = 0) -> ImageFile:
         The file.
     level
         Level of a pyramid, 0 for the full size.
+    in_memory
+        Pixels; a PNG, JPEG or GIF of more is decoded to a temporary file, not to memory.
 
     Raises
     ------
@@ -122,7 +126,7 @@ def open_image(path: str | os.PathLike[str], *, level: int = 0) -> ImageFile:
     format_ = raster_format(head)
     if format_ is None:
         raise ImageError(path, "expected a PNG, JPEG, GIF, BMP or TIFF image, found none of them")
-    return open_raster(path, format_, level=level)
+    return open_raster(path, format_, level=level, in_memory=in_memory)
 
 
 def read_image(path: str | os.PathLike[str], *, level: int = 0) -> Pixels:
