@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import cv2
@@ -110,6 +112,32 @@ def test_a_bad_image_among_good_ones(model: Path, images: Path, tmp_path: Path) 
     manifest = json.loads((out / "segment.manifest.json").read_text())
     failed = [bool(entry["error"]) for entry in manifest["images"]]
     assert failed == [False, True, False, True, False]
+
+
+def test_an_interrupt_leaves_what_is_whole(model: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), blobs(40, 50))
+    long = np.tile(blobs(100, 100), (80, 80))  # that takes many seconds
+    tifffile.imwrite(tmp_path / "b.tif", long, tile=(256, 256))
+    out = tmp_path / "out"
+    arguments = ["segment", model, tmp_path / "a.png", tmp_path / "b.tif", "-d", out]
+    process = subprocess.Popen(
+        [*SEQTILE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    give_up = time.monotonic() + 60
+    while not (out / "a.overlay.png").exists() and time.monotonic() < give_up:
+        time.sleep(0.01)
+    time.sleep(0.3)  # the report of it is made
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert process.communicate() == (b"", b"seqtile: interrupted\n")
+    kinds = ("labels.tif", "outlines.geojson", "objects.csv", "overlay.png")
+    names = {f"a.{kind}" for kind in kinds} | {"segment.manifest.json"}
+    assert {path.name for path in out.iterdir()} == names
+    (entry,) = json.loads((out / "segment.manifest.json").read_text())["images"]
+    assert entry["image"] == str(tmp_path / "a.png")
 
 
 def test_what_is_done_can_be_left_out(model: Path, images: Path, tmp_path: Path) -> None:

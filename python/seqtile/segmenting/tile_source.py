@@ -27,9 +27,10 @@ ImageLike: TypeAlias = NDArray[Any] | str | PathLike[str]
 class TileSource(Closing):
     """Opens an image, counts its grey levels, and cuts it, scaled, into tiles.
 
-    Belongs to the thread of the lane that reads: it is made there and its strips are taken there.
-    Its attributes do not change. With the last strip it is at its end: the open ``image`` goes to
-    the caller's thread, whose writers read its rows again. Until then `close` closes the image.
+    Belongs to the lane that reads, one at a time (before there are lanes, to the caller): it is
+    made there and its strips are taken there. Its attributes do not change. With the last strip it
+    is at its end: the open ``image`` goes to the caller's thread, whose writers read its rows
+    again. Until then `close` closes it.
 
     Parameters
     ----------
