@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -177,7 +178,8 @@ def fit(
         Of the progress bar.
     """
     rng = np.random.default_rng(config.seed)
-    average = copy.deepcopy(network).eval() if config.ema else network
+    averaged = _averaged(network, config.ema) if config.ema else None
+    average: nn.Module = averaged.module if averaged else network
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     if config.optimizer not in OPTIMIZERS:
@@ -192,6 +194,8 @@ def fit(
     schedule = _schedule(optimizer, config)
     state = _State(config, network, average, optimizer, schedule, rng)
     state.resume(checkpoint)
+    if averaged:
+        averaged.n_averaged.fill_(state.step)
     started, total = time.perf_counter() - state.seconds, 0.0
     network.train()
     progress = tqdm(total=config.steps, initial=state.step, desc=label, leave=False, disable=None)
@@ -204,8 +208,8 @@ def fit(
             if not isinstance(schedule, ReduceLROnPlateau):
                 schedule.step()
             state.step += 1
-            if config.ema:
-                _average(average, network, min(config.ema, (1 + state.step) / (10 + state.step)))
+            if averaged:
+                averaged.update_parameters(network)
             total += batch_loss.item()
             progress.update()
             if state.step % config.evaluate_every == 0:
@@ -248,14 +252,18 @@ def _schedule(
     )
 
 
-@torch.no_grad()
-def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-    for mean, buffer in zip(average.buffers(), network.buffers(), strict=True):
-        if buffer.dtype.is_floating_point:
-            mean.lerp_(buffer, 1 - decay)
-        else:
-            mean.copy_(buffer)
+def _averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """The moving average of a network's weights and buffers; the first steps weigh more.
+
+    The buffers of norms are averaged too: to gather them anew (`update_bn`) would take a pass over
+    train before each validation.
+    """
+
+    def update(means: list[Tensor], values: list[Tensor], steps: Tensor | int) -> None:
+        early = (2 + int(steps)) / (11 + int(steps))
+        get_ema_multi_avg_fn(min(decay, early))(means, values, steps)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
 
 
 class _State:
