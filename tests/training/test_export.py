@@ -162,6 +162,21 @@ def test_export_is_byte_identical_and_carries_its_card(tmp_path: Path) -> None:
     assert ModelCard.from_json(metadata[METADATA_KEY], source="metadata").name == "toy"
 
 
+def test_norms_behind_convolutions_are_folded() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(4, 6, (1, 5), bias=False), nn.BatchNorm2d(6), nn.ReLU()]
+    network = nn.Sequential(nn.Sequential(*layers), nn.MaxPool2d((1, 2)), nn.BatchNorm2d(6))
+    for _ in range(3):
+        network(torch.randn(8, 4, 1, 30) + 1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    found = export.fused(network)
+    kinds = [type(layer) for layer in (*found[0], *found[1:])]
+    assert kinds == [nn.Conv2d, nn.Identity, nn.ReLU, nn.MaxPool2d, nn.BatchNorm2d]
+    x = torch.randn(3, 4, 1, 30)
+    torch.testing.assert_close(found(x), network.eval()(x), atol=1e-5, rtol=1e-4)
+    assert all(torch.equal(before[name], v) for name, v in network.state_dict().items())
+
+
 def test_training_mode_is_left(tmp_path: Path) -> None:
     network = nn.Sequential(Toy(), nn.Dropout(0.5)).train()
     export.export(network, make_card(), letters(), tmp_path / "toy")

@@ -17,6 +17,7 @@ from seqtile.motifs.known import compare, recognised  # noqa: E402
 from seqtile.motifs.matching import similarity  # noqa: E402
 from seqtile.motifs.meme import read_meme  # noqa: E402
 from seqtile.motifs.motif import Motif  # noqa: E402
+from training.export.export import fused  # noqa: E402
 from training.lab import motifs  # noqa: E402
 
 ACGT = np.frombuffer(b"ACGT", np.uint8)
@@ -132,64 +133,42 @@ def test_refusals(letters, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("two", [False, True])
-def test_the_norm_is_folded(two: bool) -> None:
-    torch.manual_seed(0)
-    if two:
-        layers = nn.Conv2d(4, 6, (1, 5)), nn.BatchNorm2d(6)
-    else:
-        layers = nn.Conv1d(4, 6, 5, bias=False), nn.BatchNorm1d(6)
-    convolution, norm = layers
-    norm.weight.data.uniform_(-1, 2)
-    norm.bias.data.normal_()
-    norm.running_mean.normal_()
-    norm.running_var.uniform_(0.5, 2)
-    x = torch.randn(3, 4, 1, 20) if two else torch.randn(3, 4, 20)
-    with torch.no_grad():
-        expected = norm.eval()(convolution(x)).reshape(3, 6, 16)
-        kernels, bias = motifs.folded(convolution, norm)
-        found = nn.functional.conv1d(x.reshape(3, 4, 20), kernels, bias)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-    plain, zero = motifs.folded(nn.Conv1d(4, 2, 3, bias=False))
-    assert (plain.shape, zero.tolist()) == ((2, 4, 3), [0, 0])
-    with pytest.raises(TypeError, match="batch norm"):
-        motifs.folded(convolution, nn.ReLU())
-
-
 class Twice(nn.Module):
-    """Both strands through one convolution of a further channel, a norm or a pooling behind it."""
+    """Both strands through one convolution of a further channel, and a norm behind it."""
 
-    def __init__(self, pool: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.conv = nn.Conv2d(5, 6, (1, 4))
-        self.norm = nn.BatchNorm2d(6)
-        for values in (self.norm.weight, self.norm.bias, self.norm.running_mean):
+        self.first = nn.Sequential(nn.Conv2d(5, 6, (1, 4)), nn.BatchNorm2d(6))
+        for values in (self.first[1].weight, self.first[1].bias, self.first[1].running_mean):
             nn.init.normal_(values)
         self.second = nn.Conv2d(6, 2, (1, 3))
-        self.pool = nn.MaxPool2d((1, 2)) if pool else nn.Identity()
 
     def forward(self, hot: torch.Tensor) -> torch.Tensor:
         x = torch.cat([hot, torch.ones_like(hot[:, :1])], 1)
-        both = [self.second(self.norm(self.pool(self.conv(y)))) for y in (x, x.flip(3))]
+        both = [self.second(self.first(y)) for y in (x, x.flip(3))]
         return (both[0] + both[1]).amax(3)
 
 
-@pytest.mark.parametrize("pool", [False, True])
+def graph(network: nn.Module) -> onnx.ModelProto:
+    """As the exporter makes it."""
+    inputs = (torch.randn(3, 4, 1, 20),)
+    return torch.onnx.export(network.eval(), inputs, dynamo=True, verbose=False).model_proto
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_first_layer_of_a_graph(pool) -> None:
-    network = Twice(pool).eval()
-    program = torch.onnx.export(network, (torch.randn(3, 4, 1, 20),), dynamo=True, verbose=False)
-    layer = motifs.first_layer(program.model_proto)
+def test_first_layer_of_a_graph() -> None:
+    network = Twice()
+    layer = motifs.first_layer(graph(fused(network)))
     assert layer.both_strands
-    scale = network.norm.weight / torch.sqrt(network.norm.running_var + network.norm.eps)
-    shift = network.norm.bias
-    if pool:
-        scale, shift = scale.abs(), torch.where(scale > 0, shift, 0)
-    kernels = network.conv.weight[:, :4, 0] * scale[:, None, None]
-    bias = (network.conv.bias - network.norm.running_mean) * scale + shift
+    convolution, norm = network.first
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    kernels = convolution.weight[:, :4, 0] * scale[:, None, None]
+    bias = (convolution.bias - norm.running_mean) * scale + norm.bias
     np.testing.assert_allclose(layer.kernels, kernels.detach(), atol=1e-6)
     np.testing.assert_allclose(layer.bias, bias.detach(), atol=1e-5)
+    with pytest.raises(ValueError, match="a batch norm behind a first convolution"):
+        motifs.first_layer(graph(network))
 
 
 def test_first_layer_needs_a_convolution() -> None:

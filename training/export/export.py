@@ -7,8 +7,10 @@ fails is refused when it is asked for.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
+import itertools
 import shutil
 import sys
 import tempfile
@@ -21,6 +23,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from seqtile.errors import SeqtileError, ShapeError
 from seqtile.execution.session import LEVELS, Session
@@ -83,8 +86,8 @@ def export(
         The graph breaks the contract or differs from the network; says where.
     """
     network = network.cpu().eval()
-    model = convert(network, card, examples)
-    if model != convert(network, card, examples):
+    model = convert(fused(network), card, examples)
+    if model != convert(fused(network), card, examples):
         raise ExportError(f"{card.name}: two exports of the same network differ")
     check_graph(model, card)
     rows = certify(model, network, card, examples)
@@ -108,6 +111,22 @@ def export(
         proof = prove(model, card, golden)
         _write(folder, model, card, golden, proof.files, [*rows, *proof.rows], further)
     return card
+
+
+def fused(network: nn.Module) -> nn.Module:
+    """A copy in ``eval()`` in which a batch norm right behind a convolution is part of it.
+
+    In an `nn.Sequential` alone; one elsewhere is left to the exporter, which cannot fold where both
+    strands share a layer.
+    """
+    network = copy.deepcopy(network).eval()
+    for layers in network.modules():
+        if isinstance(layers, nn.Sequential):
+            for i, (first, second) in enumerate(itertools.pairwise(layers)):
+                if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                    layers[i] = fuse_conv_bn_eval(first, second)
+                    layers[i + 1] = nn.Identity()
+    return network
 
 
 def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:

@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional
 
 from seqtile import one_hot, reverse_complement
@@ -47,7 +46,7 @@ def write(
     path
         File to write, ``motifs.meme``.
     bias
-        Shape (filters,): what is added before the ReLU; a batch norm is folded in by `folded`.
+        Shape (filters,): what is added before the ReLU.
     alphabet
         ``"dna"`` or ``"rna"``.
     both_strands
@@ -136,34 +135,6 @@ def _tensor(values: Any) -> torch.Tensor:
     return torch.as_tensor(values).detach().cpu().float()
 
 
-def folded(
-    convolution: nn.Conv1d | nn.Conv2d, norm: nn.Module | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Kernels (filters, 4, width) and biases (filters,) of a convolution and its batch norm.
-
-    Parameters
-    ----------
-    convolution
-        Of height 1 if it is a 2-D one.
-    norm
-        `nn.BatchNorm1d` or `nn.BatchNorm2d` behind it and before the ReLU, as in ``eval()``.
-    """
-    weight = convolution.weight.detach().cpu().float()
-    weight = weight.reshape(weight.shape[0], weight.shape[1], weight.shape[-1])
-    bias = torch.zeros(len(weight))
-    if convolution.bias is not None:
-        bias = convolution.bias.detach().cpu().float()
-    if norm is None:
-        return weight, bias
-    if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or norm.running_var is None:
-        raise TypeError(f"expected a batch norm with running figures, found {norm}")
-    with torch.no_grad():
-        scale = norm.weight.cpu() / torch.sqrt(norm.running_var.cpu() + norm.eps)
-        return weight * scale[:, None, None], (
-            (bias - norm.running_mean.cpu()) * scale + norm.bias.cpu()
-        )
-
-
 @dataclass(frozen=True)
 class FirstLayer:
     """The convolutions over letters of an exported network.
@@ -171,7 +142,7 @@ class FirstLayer:
     Attributes
     ----------
     kernels, bias
-        float32, shape (filters, 4, width) and (filters,), a batch norm behind them folded in.
+        float32, shape (filters, 4, width) and (filters,).
     both_strands
         Whether the same kernels read the sequence twice: the other time its reverse complement.
     """
@@ -189,7 +160,7 @@ def first_layer(model: onnx.ModelProto) -> FirstLayer:
     Raises
     ------
     ValueError
-        The graph has no convolution, or first ones of several widths.
+        The graph has no convolution, first ones of several widths, or a norm apart behind one.
     """
     graph = model.graph
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -204,40 +175,17 @@ def first_layer(model: onnx.ModelProto) -> FirstLayer:
     widths = {values[name].shape[-1] for name in found}
     if len(widths) != 1:
         raise ValueError(f"expected first convolutions of one width, found {sorted(widths)}")
+    outputs = {node.output[0] for nodes in found.values() for node in nodes}
+    if any(n.op_type == "BatchNormalization" and n.input[0] in outputs for n in graph.node):
+        raise ValueError("a batch norm behind a first convolution, expected to be part of it")
     kernels, biases = [], []
     for name, nodes in found.items():
         weight = values[name][:, :4, 0]
         bias = values[nodes[0].input[2]] if len(nodes[0].input) > 2 else np.zeros(len(weight))
-        scale, shift = _norm_behind(graph, nodes[0], values, len(weight))
-        kernels.append(weight * scale[:, None, None])
-        biases.append(bias * scale + shift)
+        kernels.append(weight)
+        biases.append(bias)
     return FirstLayer(
         np.concatenate(kernels).astype(np.float32),
         np.concatenate(biases).astype(np.float32),
         any(len(nodes) > 1 for nodes in found.values()),
     )
-
-
-def _norm_behind(
-    graph: onnx.GraphProto, node: onnx.NodeProto, values: dict[str, Any], filters: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Factor and summand of the batch norm behind a convolution, 1 and 0 if there is none.
-
-    Behind a max pooling a filter of negative factor still tells where its kernel fits best: it
-    counts as one of a positive factor and no summand.
-    """
-    pooled = False
-    while followers := [n for n in graph.node if node.output[0] in n.input]:
-        node = followers[0]
-        if node.op_type == "MaxPool":
-            pooled = True
-            continue
-        if node.op_type != "BatchNormalization":
-            break
-        gamma, beta, mean, variance = (values[name] for name in node.input[1:5])
-        epsilon = next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5)
-        scale = gamma / np.sqrt(variance + epsilon)
-        if pooled:
-            beta, scale = np.where(scale > 0, beta, 0), np.abs(scale)
-        return scale, beta - mean * scale
-    return np.ones(filters), np.zeros(filters)
