@@ -1,14 +1,14 @@
 """What softmax before cross entropy and what pooling do: the document's four runs, compared.
 
-    python -m training.train_bloodmnist --model cnn --preset course --epochs 10
-    python -m training.train_bloodmnist --model cnn-pool --preset course --epochs 10
-    python -m training.studies.bloodmnist_course        # figure, CSV, table with times, a paragraph
+    python -m training bloodmnist-cnn --preset course --epochs 10
+    python -m training bloodmnist-cnn-pool --preset course --epochs 10
+    python -m training.studies.bloodmnist_course        # figure, CSV, table with times
 
 Homework 2, question 1 of "Deep Learning" (IST Lisbon, 2025/26) has a network of three convolutions
 trained on blood cells with the logits, and with their softmax, as the input of
 `nn.CrossEntropyLoss`, which takes a softmax of its own; then the same with three max poolings. The
 figure shows train loss, validation and test accuracy by epoch. Nothing is chosen on test. Further
-seeds of a network (``--seed 1``) go into the CSV and the paragraph, not into the figure.
+seeds of a network (``--seed 1``) go into the CSV alone. What it all shows is in training/README.md.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from ..tasks.bloodmnist.task import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, O
 NETWORKS = {"plain": "cnn", "pooled": "cnn-pool"}
 # The softmax of the softmax: with all of the probability on the right class, -log(e / (e + 7)).
 FLOOR = math.log(math.e + len(CLASSES) - 1) - 1
-STUCK = 0.002  # a test accuracy that moves by less over the epochs has not moved
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,8 @@ def gather(runs: Path) -> list[Row]:
         for output in OUTPUTS:
             if not one(rows, network, output):
                 raise DataError(
-                    f"{runs}: no run of {network}, {output}: python -m training.train_bloodmnist "
-                    f"--model {NETWORKS[network]} --preset course"
+                    f"{runs}: no run of {network}, {output}: python -m training "
+                    f"bloodmnist-{NETWORKS[network]} --preset course"
                 )
     shortest = min(Counter((r.network, r.output, r.seed) for r in rows).values())
     return [r for r in rows if r.epoch <= shortest]
@@ -169,83 +168,19 @@ def parameters(network: str) -> int:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Epochs, time and what came of it, a line per network and output, of seed 0, as Markdown."""
+    """Time and what came of it, a line per network and output, of seed 0, as Markdown."""
     lines = [
-        "| network | cross entropy of | parameters | epochs | processor seconds an epoch "
-        "| train loss, last | validation, last | test, last | test, best epoch by validation |",
-        "| --- " * 9 + "|",
+        "| network | cross entropy of | weights | s an epoch | train loss | validation | test |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for network in NETWORKS:
         for output in OUTPUTS:
-            run = one(rows, network, output)
-            last, best = run[-1], max(run, key=lambda r: r.valid_accuracy)
+            last = one(rows, network, output)[-1]
             lines.append(
-                f"| {network} | {output} | {parameters(network):,} | {last.epoch} "
-                f"| {last.seconds:.1f} | {last.train_loss:.3f} | {last.valid_accuracy:.3f} "
-                f"| {last.test_accuracy:.3f} | {best.test_accuracy:.3f} (epoch {best.epoch}) |"
+                f"| {network} | {output} | {parameters(network):,} | {last.seconds:.1f} "
+                f"| {last.train_loss:.3f} | {last.valid_accuracy:.3f} | {last.test_accuracy:.3f} |"
             )
     return "\n".join(lines)
-
-
-def conclude(rows: Sequence[Row]) -> str:
-    """The answer the numbers support, in a paragraph."""
-    text = [_softmax(rows, network) for network in NETWORKS]
-    text.insert(
-        0,
-        f"Cross entropy of a softmax cannot fall below log(e + 7) - 1 = {FLOOR:.3f} with eight "
-        "classes, and its gradients shrink as the first softmax saturates.",
-    )
-    plain, pooled = one(rows, "plain", "logits"), one(rows, "pooled", "logits")
-    epochs = min(len(plain), len(pooled))
-    mean = [max(r.test_accuracy for r in run[:epochs]) for run in (plain, pooled)]
-    text.append(
-        f"Pooling, with logits: {parameters('plain') / parameters('pooled'):.0f} times fewer "
-        f"parameters and {plain[0].seconds / pooled[0].seconds:.0f} times less time an epoch; "
-        f"after {epochs} epochs test accuracy is {pooled[epochs - 1].test_accuracy:.3f} against "
-        f"{plain[epochs - 1].test_accuracy:.3f}, at its highest {mean[1]:.3f} against "
-        f"{mean[0]:.3f}, and train loss {pooled[epochs - 1].train_loss:.3f} against "
-        f"{plain[epochs - 1].train_loss:.3f}: " + _verdict(plain[:epochs], pooled[:epochs])
-    )
-    first, count = plain[0], min(int(plain[0].seconds / pooled[0].seconds), len(pooled))
-    if count:
-        text.append(
-            f"By time: in the {first.seconds:.0f} s of the plain network's first epoch, which "
-            f"ends at {first.test_accuracy:.3f}, the pooled one can do {count} epochs in "
-            f"{count * pooled[0].seconds:.0f} s, and is at {pooled[count - 1].test_accuracy:.3f}."
-        )
-    return " ".join(text)
-
-
-def _softmax(rows: Sequence[Row], network: str) -> str:
-    """What the softmax did to one network, over all seeds of it."""
-    told = []
-    for seed in sorted({r.seed for r in rows if r.network == network}):
-        with_logits, with_softmax = (one(rows, network, output, seed) for output in OUTPUTS)
-        epochs = min(len(with_logits), len(with_softmax))
-        if not epochs:
-            continue
-        a, b = with_logits[epochs - 1], with_softmax[epochs - 1]
-        tests = [r.test_accuracy for r in with_softmax[:epochs]]
-        line = (
-            f"{b.test_accuracy:.3f} against {a.test_accuracy:.3f} with logits after {epochs} "
-            f"epochs (seed {seed}, train loss {b.train_loss:.3f})"
-        )
-        if max(tests) - min(tests) < STUCK:
-            line += ", stuck at its start"
-        told.append(line)
-    return f"With it, test accuracy of the {network} network is " + "; ".join(told) + "."
-
-
-def _verdict(plain: Sequence[Row], pooled: Sequence[Row]) -> str:
-    faster = pooled[0].seconds < plain[0].seconds
-    better = max(r.test_accuracy for r in pooled) > max(r.test_accuracy for r in plain)
-    fitted = pooled[-1].train_loss > plain[-1].train_loss
-    text = "it is " + ("cheaper" if faster else "no cheaper")
-    text += " and " if faster == better else " but "
-    text += "better" if better else "no better"
-    return text + (
-        ", and learns train less by heart." if fitted else ", and fits train as closely."
-    )
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
@@ -310,11 +245,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = gather(given.runs)
     seconds = {(n, o): clock(n, o, device) for n in NETWORKS for o in OUTPUTS}
     write_csv(path, [dataclasses.replace(r, seconds=seconds[r.network, r.output]) for r in rows])
-    rows = read_csv(path)  # what is drawn and said is what the file holds
+    rows = read_csv(path)  # what is drawn and shown is what the file holds
     draw(given.out / "bloodmnist_course.png", rows)
     print(table(rows))
-    print()
-    print(conclude(rows))
     print(f"wrote {path} and .png")
 
 

@@ -1,6 +1,6 @@
 """Where does the gradient go in a deep network, and what keeps it alive.
 
-    python -m training.studies.vanishing_gradient     # a minute; figure, CSV and a paragraph
+    python -m training.studies.vanishing_gradient     # a minute; figure, CSV and table
 
 Assignment 1 of "Machine Learning for Bioinformatics", Freie Universität Berlin, summer 2024, week
 11: which of skip connections, batch normalisation, ReLU and ELU "seems most efficient to obtain
@@ -30,9 +30,7 @@ from ..lab.command import ROOT, run
 from ..lab.pictures import canvas
 
 STAGES = ("initial", "trained")
-SHEET = ("skip", "batch norm", "ReLU", "ELU")
-METHODS = ("plain", *SHEET, "ReLU from He's start")
-VANISHED = 1e-6  # of the largest layer's gradient: what is below counts as dropped to zero
+METHODS = ("plain", "skip", "batch norm", "ReLU", "ELU", "ReLU from He's start")
 WRONG = 0.1  # share of wrong labels
 
 
@@ -171,25 +169,14 @@ def spread(rows: Sequence[Row], method: str, stage: str) -> float:
     return max(sizes) / max(min(sizes), np.finfo(np.float64).tiny)
 
 
-def conclude(rows: Sequence[Row]) -> str:
-    """The answer the numbers support, in a paragraph."""
-    methods = list(dict.fromkeys(row.method for row in rows))
-    worst = {m: max(spread(rows, m, stage) for stage in STAGES) for m in methods}
-    accuracy = {r.method: r.accuracy for r in rows if r.stage == "trained"}
-    best, *others = sorted(SHEET, key=worst.__getitem__)
-    gone = [m for m in methods if worst[m] >= 1 / VANISHED]
-    text = [
-        f"Of the sheet's four, {best} gives the most uniform magnitudes: the largest layer's "
-        f"gradient is {worst[best]:.3g} times the smallest's, at the worse of the two stages; then "
-        + ", ".join(f"{m} {worst[m]:.3g}" for m in others)
-        + " times.",
-        f"It drops to zero, below {VANISHED:g} of the largest, in: "
-        + (", ".join(f"{m} ({worst[m]:.3g} times)" for m in gone) or "none")
-        + ".",
-        *(f"{m}: {worst[m]:.3g} times." for m in methods if m not in (*SHEET, *gone)),
-        "Accuracy after training: " + ", ".join(f"{m} {accuracy[m]:.2f}" for m in methods) + ".",
-    ]
-    return " ".join(text)
+def table(rows: Sequence[Row]) -> str:
+    """Spread of the gradient at each stage and accuracy after training, as Markdown."""
+    lines = ["| layers | initial | trained | accuracy |", "| --- | --- | --- | --- |"]
+    for method in dict.fromkeys(row.method for row in rows):
+        spreads = (f"{spread(rows, method, stage):.3g}" for stage in STAGES)
+        last = next(row for row in rows if (row.method, row.stage) == (method, "trained"))
+        lines.append(f"| {method} | {' | '.join(spreads)} | {last.accuracy:.2f} |")
+    return "\n".join(lines)
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
@@ -260,10 +247,10 @@ def main(arguments: list[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = run_study(Study(**given))
     write_csv(folder / "vanishing_gradient.csv", rows)
-    # What is drawn and said is what the file holds.
+    # What is drawn and shown is what the file holds.
     rows = read_csv(folder / "vanishing_gradient.csv")
     draw(folder / "vanishing_gradient.png", rows)
-    print(conclude(rows))
+    print(table(rows))
     print(f"wrote {folder / 'vanishing_gradient.csv'} and .png")
 
 
