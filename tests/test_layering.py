@@ -26,11 +26,13 @@ OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # The allowed arrows: what each package, or module that stands alone, may import of the others. What
 # is left of a colon may import what is right of it; `ALL` may be imported by every one.
-ALL = {"_core", "errors", "outputs", "closing", "__version__"}
+ALL = {"_core", "errors", "outputs", "manifest", "versions", "closing", "__version__"}
 DATA_LAYER = {"sequences", "fasta", "regions", "motifs", "images"}
 ARROWS = {
     "errors": set(),
     "outputs": set(),
+    "manifest": set(),
+    "versions": set(),
     "closing": set(),
     "example": set(),
     "machine": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import platform
 import re
@@ -17,6 +16,7 @@ from .errors import ProviderError, SeqtileError
 from .machine.cuda import cuda_indices, examine_cuda, install_command
 from .machine.processor import cpu_info, processor_name
 from .models.zoo import list_models, model_folder
+from .versions import version
 
 __all__ = ["Diagnosis", "diagnose", "probe"]
 
@@ -115,7 +115,7 @@ def diagnose(device: str = "auto") -> Diagnosis:
     """
     wanted = _cuda_names("cuda" if device in ("auto", "cpu") else device)
     versions = {"seqtile": __version__, "python": platform.python_version()} | {
-        name: _version(name) for name in _PACKAGES
+        name: version(name) for name in _PACKAGES
     }
     found = _Problems()
     devices: dict[str, str] = {}
@@ -224,13 +224,6 @@ def _clashes(versions: dict[str, str | None], found: _Problems, *, cuda: bool) -
             "pip uninstall -y opencv-python opencv-python-headless && "
             "pip install opencv-python-headless",
         )
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _processor() -> dict[str, Any]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from .errors import OutputError
 
@@ -21,8 +18,6 @@ __all__ = [
     "output_errors",
     "refuse_overwrite",
     "require",
-    "sha256_of",
-    "write_manifest",
 ]
 
 
@@ -135,14 +130,3 @@ def check_suffix(path: Path, suffixes: Collection[str]) -> str:
     if suffix == ".parquet":
         require("pyarrow", f"{path}: {suffix}")
     return suffix
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a manifest as JSON."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -67,10 +67,13 @@ def test_what_cuda_lacks_here(no_cuda: str, device: str) -> None:
     assert f"  {content['mend']}" in lines or f"to mend it  {content['mend']}" in lines
 
 
-def test_both_wheels_of_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = doctor._version
-    both = ("opencv-python", "opencv-python-headless")
-    monkeypatch.setattr(doctor, "_version", lambda name: "5.0" if name in both else version(name))
+def test_both_wheels_of_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("opencv_python", "opencv_python_headless"):
+        folder = tmp_path / f"{name}-5.0.dist-info"
+        folder.mkdir()
+        text = f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 5.0\n"
+        (folder / "METADATA").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
     assert diagnose("cpu").mend == (
         "pip uninstall -y opencv-python opencv-python-headless && "
         "pip install opencv-python-headless"

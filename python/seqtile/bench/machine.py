@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from .. import __version__
 from ..machine.processor import processor_name
 from ..machine.threads import thread_count
+from ..versions import installed
 
 __all__ = ["PeakMemory", "machine", "versions"]
 
@@ -36,13 +36,8 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of seqtile, Python, and the packages that compute, as far as they are installed."""
-    found = {"seqtile": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    ours = {"seqtile": __version__, "python": platform.python_version()}
+    return ours | installed(_PACKAGES)
 
 
 def _field(path: Path, name: str) -> int | None:

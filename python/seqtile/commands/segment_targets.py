@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError
+from ..manifest import manifest_beside
 from ..outputs import check_target
 from ..segmenting.files import FORMATS, check_format
 
@@ -96,4 +97,4 @@ class Targets:
             return self._folder / "segment.manifest.json"
         if not self._outputs:
             return None
-        return self._outputs[0].with_name(f"{self._outputs[0].name}.manifest.json")
+        return manifest_beside(self._outputs[0])

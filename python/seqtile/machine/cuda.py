@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ProviderError
-from .cuda_libraries import Library, Wheel, read_libraries, read_wheel, runtime_wheels, version
+from ..versions import version
+from .cuda_libraries import Library, Wheel, read_libraries, read_wheel, runtime_wheels
 from .devices import parse_devices
 from .driver import Driver, read_driver
 from .nvml import Management, read_management

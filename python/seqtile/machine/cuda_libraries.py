@@ -15,6 +15,7 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..versions import installed
 from .driver import library_path
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "read_libraries",
     "read_wheel",
     "runtime_wheels",
-    "version",
 ]
 
 _PROVIDER = "libonnxruntime_providers_cuda.so"
@@ -43,16 +43,7 @@ _CUDNN_PARTS = (
 
 def runtime_wheels() -> dict[str, str]:
     """Installed onnxruntime wheels and their versions; two of them clash."""
-    found = {name: version(name) for name in ("onnxruntime", "onnxruntime-gpu")}
-    return {name: known for name, known in found.items() if known}
-
-
-def version(distribution: str) -> str | None:
-    """Version of an installed distribution."""
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return installed(("onnxruntime", "onnxruntime-gpu"))
 
 
 @dataclass(frozen=True)

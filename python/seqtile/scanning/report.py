@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import math
 import os
-import platform
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,23 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ..machine.cuda_libraries import runtime_wheels
-from ..outputs import (
-    AtomicOutputs,
-    check_suffix,
-    output_errors,
-    require,
-    sha256_of,
-    write_manifest,
-)
+from ..manifest import Checksum, manifest, manifest_beside, write_manifest
+from ..outputs import AtomicOutputs, check_suffix, output_errors, require
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan, ScanBlock
-from .tracks.files import SUFFIXES, PeakTrack, TrackWriter, open_track
+from .tracks.bed import PeakTrack
+from .tracks.files import SUFFIXES, TrackWriter, open_track
 
-__all__ = ["Checksum", "ScanReport", "write_scan"]
+__all__ = ["ScanReport", "write_scan"]
 
 
 @dataclass(frozen=True)
@@ -72,34 +61,6 @@ class ScanReport:
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
         return asdict(self)
-
-
-class Checksum:
-    """SHA-256 of a scan's input: of a file beside the scan, of a stream while it is read."""
-
-    def __init__(self, source: str) -> None:
-        self._digest = hashlib.sha256()
-        self._thread: threading.Thread | None = None
-        self._file = ""
-        self.observe: Callable[[bytes], object] | None = None
-        if Path(source).is_file():
-            self._thread = threading.Thread(target=self._read, args=(source,), daemon=True)
-            self._thread.start()
-        else:
-            self.observe = self._digest.update
-
-    def _read(self, path: str) -> None:
-        try:
-            self._file = sha256_of(path)
-        except OSError:  # the scan itself reports a file that cannot be read
-            self._file = ""
-
-    def hexdigest(self) -> str:
-        """The checksum; waits for it."""
-        if self._thread is not None:
-            self._thread.join()
-            return self._file
-        return self._digest.hexdigest()
 
 
 def write_scan(
@@ -201,10 +162,10 @@ def write_scan(
             outputs=[*map(str, paths), *([os.fspath(plot)] if plot is not None else [])],
         )
         for path in paths:
-            target = path.with_name(f"{path.name}.manifest.json")
-            manifest = _manifest(scan, report, caller.gap, checksum)
+            target = manifest_beside(path)
             with output_errors(target):
-                write_manifest(files.path_for(target), manifest)
+                content = _manifest(scan, report, caller.gap, checksum)
+                write_manifest(files.path_for(target), content)
     return report
 
 
@@ -250,19 +211,17 @@ class _Best:
 def _manifest(
     scan: Scan, report: ScanReport, merge_gap: int, checksum: Checksum | None
 ) -> dict[str, Any]:
-    from .. import __version__
-
-    predictor = scan.predictor
-    return {
-        "seqtile": __version__,
-        "model": {"name": predictor.name, "sha256": predictor.sha256},
-        "genome": {
-            "name": scan.fasta.name,
-            "sha256": checksum.hexdigest() if checksum else None,
-            "sequences": len(scan.fasta),
-            "bases": sum(scan.fasta.lengths.values()),
+    return manifest(
+        scan.predictor,
+        source={
+            "genome": {
+                "name": scan.fasta.name,
+                "sha256": checksum.hexdigest() if checksum else None,
+                "sequences": len(scan.fasta),
+                "bases": sum(scan.fasta.lengths.values()),
+            }
         },
-        "parameters": {
+        parameters={
             "window": scan.window,
             "stride": scan.stride,
             "strand": scan.strand,
@@ -273,15 +232,6 @@ def _manifest(
             "threshold": report.threshold,
             "merge_gap": merge_gap,
         },
-        "device": predictor.device,
-        "precision": predictor.precision,
-        "providers": list(predictor.providers),
-        "threads": predictor.threads,
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            **runtime_wheels(),
-        },
-        "profile": scan.profile.to_dict(),
-        "report": report.to_dict(),
-    }
+        profile=scan.profile.to_dict(),
+        results={"report": report.to_dict()},
+    )

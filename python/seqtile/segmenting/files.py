@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,9 +13,9 @@ import numpy as np
 
 from ..errors import IMAGE_FAILURES, ImageError
 from ..execution.profile import Profile
-from ..machine.cuda_libraries import runtime_wheels
+from ..manifest import manifest, model_entry, read_manifest, sha256_of, write_manifest
 from ..models.predictor import Predictor
-from ..outputs import AtomicOutputs, check_suffix, output_errors, sha256_of, write_manifest
+from ..outputs import AtomicOutputs, check_suffix, output_errors
 from .labelled_image import FailedImage, LabelledImage
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
@@ -229,41 +228,27 @@ def write_segment_manifest(
     ``profile`` is the time of each stage; ``earlier`` are entries of `earlier_images`; those of an
     image that has a new report are left out.
     """
-    from .. import __version__
-
     again = {report.image for report in reports}
-    content = {
-        "seqtile": __version__,
-        **_what(predictor, options),
-        "device": predictor.device,
-        "precision": predictor.precision,
-        "providers": list(predictor.providers),
-        "threads": predictor.threads,
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            **runtime_wheels(),
-        },
-        "profile": profile.to_dict() if profile is not None else None,
-        "images": [
-            *(entry for entry in earlier if entry["image"] not in again),
-            *(report.to_dict() for report in reports),
-        ],
-    }
+    images = [
+        *(entry for entry in earlier if entry["image"] not in again),
+        *(report.to_dict() for report in reports),
+    ]
+    content = manifest(
+        predictor,
+        parameters=_parameters(predictor, options),
+        profile=profile.to_dict() if profile is not None else None,
+        results={"images": images},
+    )
     with AtomicOutputs() as files, output_errors(path):
         write_manifest(files.path_for(path), content)
 
 
-def _what(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]:
-    """Model and parameters, as JSON has them; what does not change the result is left out."""
+def _parameters(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]:
+    """As JSON has them; what does not change the result is left out."""
     parameters = asdict(options)
     del parameters["batch_size"]
     parameters["settings"] = asdict(options.settings(card_of(predictor)))
-    content = {
-        "model": {"name": predictor.name, "sha256": predictor.sha256},
-        "parameters": parameters,
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(content))
+    plain: dict[str, Any] = json.loads(json.dumps(parameters))
     return plain
 
 
@@ -280,12 +265,12 @@ def earlier_images(
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_manifest(path)
         images: list[dict[str, Any]] = [entry for entry in content["images"] if entry["image"]]
-        same = all(content[key] == value for key, value in _what(predictor, options).items())
+        made = content["model"], content["parameters"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: not a manifest of seqtile segment") from None
-    if not same:
+    if made != (model_entry(predictor), _parameters(predictor, options)):
         raise ValueError(
             f"{path}: made with another model or other parameters: choose another folder, or do "
             "without --skip-done"

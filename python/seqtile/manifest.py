@@ -1,0 +1,159 @@
+"""Manifests: JSON beside an output that says which model made it, of what, how, and where."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .versions import installed
+
+__all__ = [
+    "Checksum",
+    "Ran",
+    "manifest",
+    "manifest_beside",
+    "model_entry",
+    "read_manifest",
+    "sha256_of",
+    "write_manifest",
+]
+
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+
+
+class Ran(Protocol):
+    """The model that ran, and where: a `Predictor`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+    @property
+    def device(self) -> str: ...  # noqa: D102
+    @property
+    def precision(self) -> str: ...  # noqa: D102
+    @property
+    def providers(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def threads(self) -> int: ...  # noqa: D102
+
+
+def manifest(
+    model: Ran,
+    *,
+    source: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any],
+    profile: Mapping[str, Any] | None,
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of a manifest, in its order.
+
+    Parameters
+    ----------
+    model
+        What ran.
+    source
+        What it was run on, where that is one thing for all results.
+    parameters
+        Everything that was asked for.
+    profile
+        Time of each stage.
+    results
+        What came of it.
+    """
+    from . import __version__
+
+    return {
+        "seqtile": __version__,
+        "model": model_entry(model),
+        **(source or {}),
+        "parameters": parameters,
+        "device": model.device,
+        "precision": model.precision,
+        "providers": list(model.providers),
+        "threads": model.threads,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            **installed(_RUNTIMES),
+        },
+        "profile": profile,
+        **results,
+    }
+
+
+def model_entry(model: Ran) -> dict[str, str]:
+    """How a manifest names a model."""
+    return {"name": model.name, "sha256": model.sha256}
+
+
+def manifest_beside(output: Path) -> Path:
+    """Where the manifest of an output stands."""
+    return output.with_name(f"{output.name}.manifest.json")
+
+
+def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a manifest as JSON."""
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The content of a manifest.
+
+    Raises
+    ------
+    ValueError
+        A file that is no JSON object in UTF-8.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: not a manifest")
+    return content
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Checksum:
+    """SHA-256 of a long input: of a file beside the work on it, of a stream while it is read.
+
+    Attributes
+    ----------
+    observe
+        To be called with every block of a stream; None for a file.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._digest = hashlib.sha256()
+        self._thread: threading.Thread | None = None
+        self._file = ""
+        self.observe: Callable[[bytes], object] | None = None
+        if Path(source).is_file():
+            self._thread = threading.Thread(target=self._read, args=(source,), daemon=True)
+            self._thread.start()
+        else:
+            self.observe = self._digest.update
+
+    def _read(self, path: str) -> None:
+        try:
+            self._file = sha256_of(path)
+        except OSError:  # who reads the file says why it cannot
+            self._file = ""
+
+    def hexdigest(self) -> str:
+        """The checksum; waits for it."""
+        if self._thread is not None:
+            self._thread.join()
+            return self._file
+        return self._digest.hexdigest()

@@ -1,0 +1,57 @@
+"""BED6 and ENCODE narrowPeak: merged peaks, a line each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TextIO
+
+from ..peaks import Peak
+from ..scanner import ScanBlock
+
+__all__ = ["PeakTrack"]
+
+
+class PeakTrack:
+    """BED6 or ENCODE narrowPeak: merged peaks with their summits."""
+
+    def __init__(self, file: TextIO, *, narrow: bool = False) -> None:
+        self._file = file
+        self._narrow = narrow
+        self._count = 0
+
+    def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
+        """Write the peaks; a line each."""
+        self._lines(peaks)
+
+    def close(self, peaks: Sequence[Peak] = ()) -> None:
+        """Write the last peaks."""
+        self._lines(peaks)
+        if self._file is sys.stdout:
+            self._file.flush()
+        else:
+            self._file.close()
+
+    def abort(self) -> None:
+        """Close the handle."""
+        if self._file is not sys.stdout:
+            with suppress(OSError):
+                self._file.close()
+
+    def _lines(self, peaks: Sequence[Peak]) -> None:
+        for peak in peaks:
+            self._count += 1
+            score = min(1000, max(0, int(peak.score * 1000)))
+            fields: list[Any] = [
+                peak.chrom,
+                peak.start,
+                peak.end,
+                f"peak_{self._count}",
+                score,
+                peak.strand,
+            ]
+            if self._narrow:
+                # signalValue, then p and q values (-1: none), then the summit from the start.
+                fields += [f"{peak.score:.6g}", -1, -1, peak.summit - peak.start]
+            self._file.write("\t".join(map(str, fields)) + "\n")
