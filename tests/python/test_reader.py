@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -193,8 +193,8 @@ def test_threads_that_share_records(path: Path) -> None:
 
 def test_spawned_processes_get_records_by_pickle(path: Path) -> None:
     records = [record for record, _ in zip(read_fasta(path), range(40), strict=False)]
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.map(_length, records) == [len(record) for record in records]
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(_length, records)) == [len(record) for record in records]
 
 
 def _length(record: Record) -> int:

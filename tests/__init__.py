@@ -1,0 +1,1 @@
+"""Tests, by the folder whose code they are about."""
