@@ -94,14 +94,16 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
     except half.HalfError as error:
         log.warning("%s: only in fp32: %s", card.name, error)
     else:
-        sessions = [
+        sessions += [
             ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
             ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
             ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
         ]
     if cuda_runs():
         on_cuda: list[tuple[Precision, bytes]] = [("fp32", model), ("tf32", model)]
-        for precision, content in [*on_cuda, *([("fp16", file)] if file else [])]:
+        if file:
+            on_cuda.append(("fp16", file))
+        for precision, content in on_cuda:
             session = Session(
                 content, device="cuda", precision=precision, graphs=False, source=card.name
             )

@@ -273,7 +273,7 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
     except SeqtileError:
         pass
     cases = parity.cases(card, examples)
-    rows = []
+    rows: list[ParityRow] = []
     for device in devices:
         for level in LEVELS:
             session = Session(model, device=device, threads=1, optimization=level, source=card.name)

@@ -24,7 +24,7 @@ from . import half
 Arrays = Mapping[str, NDArray[Any]]
 
 
-class _Rows(CalibrationDataReader):  # type: ignore[misc]
+class _Rows(CalibrationDataReader):
     """Batches for the calibration."""
 
     def __init__(self, batches: Sequence[Arrays]) -> None:

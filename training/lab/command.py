@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 
 from seqtile.errors import SeqtileError
-from seqtile.execution.session import thread_count
+from seqtile.machine.threads import thread_count
 
 from .loop import pick_device
 
@@ -132,7 +132,7 @@ def training_fields(
     *,
     seconds: float,
     window: int,
-    best_epoch: int | None = None,
+    best_epoch: int | list[int] | None = None,
     **further: Any,
 ) -> dict[str, Any]:
     """How a model was trained, for its card.

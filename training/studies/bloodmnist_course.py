@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from seqtile.execution.session import thread_count
+from seqtile.machine.threads import thread_count
 
 from ..lab.command import ROOT, run
 from ..lab.loop import OPTIMIZERS, pick_device

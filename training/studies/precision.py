@@ -137,7 +137,8 @@ def study(folder: Path) -> list[Line]:
     golden = read_golden(folder / "golden.npz")
     judge = Judge(card, golden, subject(card), Session(model, threads=1, source=card.name))
     known = card.metric(judge.subject.metric, "valid")
-    assert known.ci95 is not None
+    interval = known.ci95
+    assert interval is not None
     fp32 = judge.value(judge.plain)
     if abs(fp32 - known.value) > 2e-4:
         raise ValueError(
@@ -153,7 +154,7 @@ def study(folder: Path) -> list[Line]:
             known.n,
             judge.value(session),
             fp32,
-            known.ci95,
+            interval,
             how == "emulated",
         )
         first = worst([row for row in rows if row.output == card.outputs[0].name])
@@ -164,7 +165,7 @@ def study(folder: Path) -> list[Line]:
             known.name,
             known.n,
             fp32,
-            known.ci95[0],
+            interval[0],
             metric.value,
             float(f"{first.max_abs:.2g}"),
         )

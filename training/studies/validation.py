@@ -124,7 +124,7 @@ def _liver(_: ModelCard) -> Subject:
     )
 
 
-def _rbp(_: ModelCard) -> Subject:
+def _rbp(card: ModelCard) -> Subject:
     task = rbp_task.Task(rbp_task.Config(), torch.device("cpu"))
     (train, _), (valid, targets) = task.own(task.train), task.own(task.valid)
     letters = task.probes.letters

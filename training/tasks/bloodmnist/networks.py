@@ -153,7 +153,7 @@ class CellClassifier(nn.Module):
             x = symmetries(x)
         probabilities, embeddings = [], []
         for member in self.members:
-            logits, embedding = member.logits(x)  # type: ignore[operator]
+            logits, embedding = member.logits(x)
             probabilities.append(self._mean(torch.softmax(logits, 1)))
             embeddings.append(self._mean(embedding))
         return torch.stack(probabilities).mean(0), torch.cat(embeddings, 1)

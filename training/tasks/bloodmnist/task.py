@@ -120,8 +120,7 @@ class Task:
         network.eval()
         with torch.inference_mode():
             parts = [
-                network.logits(self._scaled(cells, i))[0].cpu()  # type: ignore[operator]
-                for i in range(0, len(cells), ROWS)
+                network.logits(self._scaled(cells, i))[0].cpu() for i in range(0, len(cells), ROWS)
             ]
         return torch.cat(parts)
 

@@ -56,7 +56,7 @@ def train_course(task: Task, checkpoint: Path, *, output: str = "logits") -> Fit
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
         x, labels = task.rows(batches(rng))
         with torch.autocast(task.device.type, torch.bfloat16, enabled=config.half):
-            logits = model.logits(x)[0]  # type: ignore[operator]
+            logits = model.logits(x)[0]
         return course_loss(logits.float(), labels, output)
 
     def validate(model: nn.Module) -> dict[str, float]:
@@ -92,7 +92,7 @@ def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
         x, labels = task.rows(batches(rng))
         x = augment(x, rng).contiguous(memory_format=torch.channels_last)
         with torch.autocast(task.device.type, torch.bfloat16, enabled=config.half):
-            logits = model.logits(x)[0]  # type: ignore[operator]
+            logits = model.logits(x)[0]
         return functional.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
 
     plan = FitConfig(
@@ -112,14 +112,14 @@ def train(task: Task, folder: Path) -> tuple[CellClassifier, Fit]:
     config = task.config
     if config.model != "best":
         result = train_course(task, folder / "fit.pt")
-        return CellClassifier([result.network], turned=False).eval(), result  # type: ignore[list-item]
+        return CellClassifier([result.network], turned=False).eval(), result
     fits = []
     for i in range(config.members):
         # A run of more members goes on from one of fewer.
         fits.append(train_member(task, config.seed + 1000 * i, folder / f"fit-{i}.pt"))
         best = fits[i].history[fits[i].best_epoch - 1]
         print(f"member {i}: validation accuracy {best['accuracy']:.4f}, {fits[i].seconds:.0f} s")
-    model = CellClassifier([one.network for one in fits], turned=True)  # type: ignore[misc]
+    model = CellClassifier([one.network for one in fits], turned=True)
     seconds = sum(one.seconds for one in fits)
     return model.eval(), dataclasses.replace(fits[0], seconds=seconds)
 

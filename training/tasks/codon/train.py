@@ -145,7 +145,8 @@ def left_out(
     pairs: Pairs, config: Config, device: torch.device
 ) -> tuple[Table, dict[str, str], list[Fit]]:
     """Distributions of codons that a network of the same recipe never saw; residues; the fits."""
-    table, seen, fits = {}, data.seen_codons(pairs), []
+    table: Table = {}
+    seen, fits = data.seen_codons(pairs), []
     twins = data.hidden_twins()
     for pair in twins[:1] if config.smoke else twins:
         held = {codon: seen[codon] for codon in pair}

@@ -80,8 +80,7 @@ class Sites:
         return len(self.cell)
 
     def __getitem__(self, rows: NDArray[Any] | slice) -> Sites:
-        columns = (self.letters, self.cell, self.chromosome, self.summit)
-        return Sites(*(column[rows] for column in columns))
+        return Sites(self.letters[rows], self.cell[rows], self.chromosome[rows], self.summit[rows])
 
     def on(self, *chromosomes: str) -> Sites:
         """The sites on these chromosomes, in their order."""

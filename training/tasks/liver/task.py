@@ -181,7 +181,7 @@ def augmented(
     n, length = letters.shape
     padded = np.full((n, length + 2 * shift), ord("N"), np.uint8)
     padded[:, shift : shift + length] = letters
-    places = rng.integers(0, 2 * shift + 1, n)[:, None] + np.arange(length)
+    places = rng.integers(0, 2 * shift + 1, (n, 1)) + np.arange(length)
     return np.take_along_axis(padded, places, 1)
 
 

@@ -51,9 +51,10 @@ from .task import Config, Task
 NAME = "liver-enhancer-cnn"
 SHARE, SITES = 0.5, 50  # of a filter's largest activation; fewest subsequences of a motif
 HEIGHT = "height in bits; below it a known motif's consensus"
+Row = dict[str, Any]  # figures by name
 
 
-def cross_validate(task: Task, kernel: int, folds: int, epochs: int, runs: Path) -> list[dict]:
+def cross_validate(task: Task, kernel: int, folds: int, epochs: int, runs: Path) -> list[Row]:
     """A row per fold, scored by the network after its last step; done folds are not done again."""
     rows = []
     for held in range(folds):
@@ -96,7 +97,7 @@ def cross_validate(task: Task, kernel: int, folds: int, epochs: int, runs: Path)
     return rows
 
 
-def summary(rows: Sequence[dict]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """Mean and standard deviation (of the sample) over the folds of one kernel size."""
     figures: dict[str, Any] = {
         "kernel": rows[0]["kernel"],
@@ -110,7 +111,7 @@ def summary(rows: Sequence[dict]) -> dict[str, Any]:
     return figures | {"seconds": sum(row["seconds"] for row in rows)}
 
 
-def write_rows(path: Path, rows: Sequence[dict]) -> None:
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """A CSV of rows of the same keys."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -118,7 +119,7 @@ def write_rows(path: Path, rows: Sequence[dict]) -> None:
         writer.writerows(rows)
 
 
-def show_summary(row: dict, what: str) -> None:
+def show_summary(row: Row, what: str) -> None:
     """One line of `summary`."""
     print(
         f"{what}: kernel {row['kernel']}, {row['folds']} folds, {row['epochs']} epochs: "
@@ -128,7 +129,7 @@ def show_summary(row: dict, what: str) -> None:
     )
 
 
-def compare_kernels(task: Task, runs: Path) -> list[dict]:
+def compare_kernels(task: Task, runs: Path) -> list[Row]:
     """A summary per kernel size; also as ``kernel_sizes.csv``."""
     config = task.config
     table = []
@@ -226,7 +227,7 @@ def make_card(
     options: Options,
     result: Final,
     threshold: float,
-    cross: list[dict],
+    cross: list[Row],
     metrics: list[Metric],
     base: list[Baseline],
 ) -> ModelCard:
@@ -304,7 +305,7 @@ def make_card(
     )
 
 
-def _cross_validated(folds: Sequence[dict]) -> str:
+def _cross_validated(folds: Sequence[Row]) -> str:
     row = summary(folds)
     return (
         f"The cross-validation (ROC AUC {row['roc_auc_mean']:.3f} ± {row['roc_auc_sd']:.3f}) is of "

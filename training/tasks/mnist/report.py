@@ -71,7 +71,7 @@ def baselines(train: Digits, parts: Parts) -> list[Baseline]:
 
 
 def _pixels(digits: Digits) -> NDArray[np.float32]:
-    return digits.images.reshape(len(digits), -1).astype(np.float32) / 255
+    return digits.images.reshape(len(digits), -1).astype(np.float32) / np.float32(255)
 
 
 def draw_confusion(path: Path, part: Digits, probability: Probability, title: str) -> None:

@@ -52,7 +52,7 @@ def rotated(
         return images, masks
     pairs = np.stack([images, masks], -1)
     if kind == "quarter":
-        turned = [np.rot90(pair, rng.integers(4)) for pair in pairs]
+        turned = [np.rot90(pair, int(rng.integers(4))) for pair in pairs]
     elif kind == "any":
         size = images.shape[2], images.shape[1]
         centre = ((size[0] - 1) / 2, (size[1] - 1) / 2)
@@ -87,7 +87,7 @@ def train(task: Task, kind: str, seed: int, checkpoint: Path) -> Fit:
     if config.smoke:
         rows, held = rows[:16], held[:4]
     own, valid = task.pictures[rows], task.pictures[held]
-    images, masks = (a.astype(np.float32) / 255 for a in (own.images, own.masks))
+    images, masks = (a.astype(np.float32) / np.float32(255) for a in (own.images, own.masks))
     batches = Shuffled(len(own), config.course_batch)
 
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -153,10 +154,10 @@ def vary(image: Grey, rng: np.random.Generator) -> Grey:
     levels = np.linspace(0, 1, 256)
     levels = levels ** np.exp(rng.uniform(-0.5, 0.5))
     levels = levels * rng.uniform(0.6, 1.3) + rng.uniform(-0.05, 0.1)
-    image = cv2.LUT(image, np.clip(levels * 255, 0, 255).round().astype(np.uint8))
+    varied: NDArray[Any] = cv2.LUT(image, np.clip(levels * 255, 0, 255).round().astype(np.uint8))
     if rng.random() < 0.25:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5))
+        varied = cv2.GaussianBlur(varied, (0, 0), rng.uniform(0.5, 1.5))
     if rng.random() < 0.25:
         noise = rng.normal(0, rng.uniform(1, 12), image.shape)
-        image = np.clip(image + noise, 0, 255).round().astype(np.uint8)
-    return np.asarray(image, np.uint8)
+        varied = np.clip(varied + noise, 0, 255).round().astype(np.uint8)
+    return np.asarray(varied, np.uint8)

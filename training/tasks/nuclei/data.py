@@ -101,7 +101,8 @@ def _read(path: Path) -> Pictures:
             if file is None:
                 continue  # the folder
             content = np.frombuffer(file.read(), np.uint8)
-            pictures[kind][int(number)] = cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+            grey = np.asarray(cv2.imdecode(content, cv2.IMREAD_GRAYSCALE), np.uint8)
+            pictures[kind][int(number)] = grey
     return Pictures(pictures["cells"], pictures["masks"])
 
 

@@ -145,7 +145,7 @@ class NucleiUNet(nn.Module):
             total += weight.numel() * output.shape[2] * output.shape[3]
 
         layers = [layer for layer in self.modules() if isinstance(layer, nn.Conv2d)]
-        handles = [layer.register_forward_hook(add) for layer in layers]  # type: ignore[arg-type]
+        handles = [layer.register_forward_hook(add) for layer in layers]
         side, training = 8 * self.stride, self.training
         with torch.inference_mode():
             images = torch.zeros(1, side, side, dtype=torch.uint8, device=self.last.weight.device)

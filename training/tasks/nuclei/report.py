@@ -141,7 +141,7 @@ def pixel_metrics(areas: Counts, split: str) -> list[Metric]:
 
 
 def _metric(
-    name: str, split: str, counts: Counts, score: Callable[[Counts], Any], note: str
+    name: str, split: str, counts: Counts, score: Callable[[NDArray[Any]], Any], note: str
 ) -> Metric:
     """A figure of counts of images; the images are resampled."""
     return report.metric(
@@ -185,10 +185,10 @@ def figures(
             base += report.as_baselines(object_metrics(objects(given, label), split), method)
     if test:
         tissue = [a for a in tests if a.field.kind != "fluo"]
-        rows = object_metrics(objects(tissue, lambda a: a.labels(settings)), "stained test")
+        stained = object_metrics(objects(tissue, lambda a: a.labels(settings)), "stained test")
         metrics += [
             dataclasses.replace(row, note="inverted; " + row.note)
-            for row in rows
+            for row in stained
             if row.name in ("ap50", "pq")
         ]
     for split, rows in ([(COURSE_TEST, task.parts.test)] if test else []) + [

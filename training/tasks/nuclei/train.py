@@ -69,7 +69,7 @@ def train(task: Task, folder: Path) -> tuple[NucleiUNet, Fit]:
         def loss(model: nn.Module, rng: np.random.Generator, batch: int = batch) -> Tensor:
             images, targets = (torch.from_numpy(a).to(device) for a in crops(rng, batch))
             with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                logits = model.logits(images)  # type: ignore[operator]
+                logits = model.logits(images)
             return loss_of(logits, targets.permute(0, 3, 1, 2).float() / 255)
 
         epochs, steps = (1, 4) if config.smoke else (max(1, count // (batch * epoch)), epoch)

@@ -66,7 +66,7 @@ class Task:
         self.train = parts.train
         values = self.probes.intensity[:, self.columns]
         # Figures are of the probes that every protein has a value of, training is of all.
-        complete = ~np.isnan(values).any(1)
+        complete = ~np.any(np.isnan(values), axis=1)
         self.valid, self.test = (rows[complete[rows]] for rows in (parts.valid, parts.test))
         self.set_a = np.flatnonzero(self.probes.set_a & complete)
         self.complete = complete

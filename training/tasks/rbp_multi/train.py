@@ -250,11 +250,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     parts = {"test": task.test} if options.export and not config.smoke else {}
     parts |= {"valid": task.valid}
-    metrics, base, gains = [], [], {}
+    metrics: list[Metric] = []
+    base: list[Baseline] = []
+    gains = {}
     for split, rows in parts.items():
         found = compare(task, networks, rows, ridge)
-        rows_metrics, rows_base = figures(config, split, len(rows), found)
-        metrics, base = metrics + rows_metrics, base + rows_base
+        own, others = figures(config, split, len(rows), found)
+        metrics += own
+        base += others
         by = found["pearson_mean"]
         whole = task.test if split == "test" else task.set_a
         repeats = table.agreement(task.probes, whole, task.columns)
