@@ -117,12 +117,15 @@ class Engine:
 
     @property
     def lanes(self) -> Sequence[Runner]:
-        """For streams of batches, one for each thread that feeds them: the highest throughput.
+        """For streams of batches, one for each thread that feeds them.
 
-        On the CPU as many as `threads`, each of one thread: for most models faster than all
-        threads on one batch after another (``benches/bench_predict.py::test_lanes``), and much so
-        where other work shares the processor. On CUDA three for each device, so that one copies in
-        and another out while the third computes.
+        On the CPU as many as `threads`, each of one thread, so that reading and encoding overlap
+        with computing, and no batch waits for the slowest core. Whether they compute faster than
+        all threads on one batch after another depends on model and machine: from 0.7 to 1.3 times
+        on 2 cores (``benches/bench_predict.py::test_lanes``). A choice by a few timed batches of
+        real work was tried and dropped: beside other work it took the slower way. On CUDA
+        `Limits.cuda_lanes` for each device, so that one copies in and another out while the third
+        computes.
         """
         with self._lock:  # two threads that ask at once open one session
             return self._lanes

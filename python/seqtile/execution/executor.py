@@ -197,7 +197,7 @@ class Executor:
             count = part.stop - begin
             started = time.perf_counter()
             try:
-                found = self.run_batch(rows[part], outputs, lane)
+                found = self.run_batch(rows if count == n else rows[part], outputs, lane)
             except OutOfMemoryError as error:
                 if count == 1 or self._batch is not None:
                     raise
@@ -270,8 +270,9 @@ class Executor:
         limits = self._engine.limits
 
         def work(item: T, lane: Lane) -> R:
-            with lane.profile.stage("encode"):
-                parts, kept = prepare(item)
+            begin = time.perf_counter()
+            parts, kept = prepare(item)
+            lane.profile.add("encode", time.perf_counter() - begin)
             found = [self.run(rows, outputs, batches=batches, lane=lane) for rows in parts]
             return finish(kept, found)
 
