@@ -11,9 +11,9 @@ __all__ = ["LIMITS", "Limits"]
 class Limits:
     """How much is taken at once, kept, or tried. Results do not depend on it.
 
-    The batch sizes were measured with ``jund-cnn-seq`` on 2 cores
-    (``benches/bench_predict.py::test_batch_size``) and on one H100 and one H200
-    (``benches/gpu.py``); the others bound memory, and say by how much.
+    The batch sizes for the CPU were measured with ``jund-cnn-seq`` on 2 cores
+    (``benches/bench_predict.py::test_batch_size``); nothing has been measured on a GPU yet, and
+    what is for CUDA was reckoned from its memory. The others bound memory, and say by how much.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Limits:
         Items of a batch before anything is measured.
     cpu_batches, cuda_batches
         Sizes that are tried. On 2 cores the rate differs by 10 % between 64 and 512, and falls
-        below; a GPU gains up to 32,768.
+        below.
     cpu_letters, cuda_letters
         Letters of a batch of long sequences, at most: 128 KB fit into a core's cache.
     cpu_pixels, cuda_pixels
