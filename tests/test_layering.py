@@ -190,7 +190,8 @@ def loaded(code: str, *arguments: object) -> set[str]:
 def test_importing_seqtile_is_cheap() -> None:
     modules = loaded("import seqtile")
     assert modules & (OPTIONAL | TRAINING | IMAGES) == set()
-    assert {"seqtile", "numpy"} <= modules
+    assert "seqtile" in modules
+    assert "numpy" not in modules
 
 
 def test_the_data_layer_needs_no_runtime(tmp_path: Path) -> None:

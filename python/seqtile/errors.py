@@ -28,6 +28,7 @@ __all__ = [
     "ProviderError",
     "SeqtileError",
     "ShapeError",
+    "TableError",
     "UnsupportedOperatorError",
 ]
 
@@ -231,6 +232,10 @@ class ProviderError(SeqtileError, RuntimeError):
 
 class OutOfMemoryError(ProviderError, MemoryError):
     """The device has not the memory for a batch."""
+
+
+class TableError(SeqtileError, ValueError):
+    """A malformed table of a model's further inputs; names file and line."""
 
 
 class UnsupportedOperatorError(SeqtileError, NotImplementedError):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import seqtile
-from seqtile.commands.tables import TableError, read_inputs
+from seqtile import TableError
+from seqtile.commands.tables import read_inputs
 from seqtile.errors import AlphabetError, ModelIntegrityError, ShapeError
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run

@@ -292,12 +292,6 @@ def test_python_threads_share_a_counter(k: int) -> None:
     assert as_dict(counter.result(), k) == expected
 
 
-def test_exported() -> None:
-    for name in ("KmerCounter", "KmerTable", "kmer_counts", "kmer_codes", "kmer_matrix"):
-        assert name in seqtile.__all__
-        assert name in dir(seqtile)
-
-
 # property
 
 

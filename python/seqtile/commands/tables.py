@@ -10,17 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SeqtileError
+from ..errors import TableError
 from ..models.card import ModelCard
 from ..models.prediction import PredictionBlock
 from ..models.rows import Rows
 from ..outputs import AtomicOutputs, output_errors
 
-__all__ = ["TableError", "read_inputs", "write_predictions"]
-
-
-class TableError(SeqtileError, ValueError):
-    """A malformed table of further inputs; names file and line."""
+__all__ = ["read_inputs", "write_predictions"]
 
 
 def read_inputs(arguments: Iterable[str]) -> dict[str, dict[str, float]]:

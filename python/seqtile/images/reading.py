@@ -42,7 +42,7 @@ def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     Parameters
     ----------
     sources
-        Files; folders, of which the files with one of `SUFFIXES` (in any case) are taken, sorted by
+        Files; folders, of which the files with an image's suffix (in any case) are taken, sorted by
         name, without subfolders and without names that begin with a dot, but with links that lead
         nowhere, so that opening them says so; patterns with ``*``, ``?``, ``[...]`` and ``**``, of
         which the files are taken that match, sorted. What exists under its name is never taken as

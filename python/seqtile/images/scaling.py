@@ -94,7 +94,8 @@ def scale(image: NDArray[Any], percentiles: tuple[float, float] = (1.0, 99.8)) -
     image
         uint8 or uint16, any shape.
     percentiles
-        Of its grey levels, which become 0 and 255; see `GreyLevels.table`.
+        Of its grey levels, which become 0 and 255; see
+        `seqtile.images.scaling.GreyLevels.table`.
 
     Returns
     -------

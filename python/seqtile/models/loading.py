@@ -61,8 +61,8 @@ def load(
         predicted within that precision's tolerance, and ``device="auto"`` is its device or an
         error. A lone file has no certificate, so that it runs in fp32 only.
     graphs
-        CUDA graphs: ``"auto"`` where the model allows (`Engine.graphs` says), True always or an
-        error, False never.
+        CUDA graphs: ``"auto"`` where the model allows (``predictor.engine.graphs`` says), True
+        always or an error, False never.
     input
         For a third-party ``.onnx``: how it wants its sequences.
     limits

@@ -390,7 +390,7 @@ class Predictor:
             As for `predict`.
         crop, resize
             Keep the square of this side in the middle; then resize to what the model takes; see
-            `Fitting`.
+            `seqtile.images.fitting.Fitting`.
         embed
             Give the embedding instead of the answers.
         failed

@@ -30,7 +30,7 @@ class SegmentOptions:
     invert
         Dark objects on bright ground: grey levels are turned round first.
     percentiles, mask_threshold, marker_threshold, min_area
-        As in `Segmentation`.
+        Default: those of the model's card.
     batch_size
         Tiles per call of the session.
     """

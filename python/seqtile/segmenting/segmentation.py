@@ -49,7 +49,8 @@ class Segmented:
     probabilities
         The model's outputs by name, float32, shape (H, W).
     objects
-        Columns of the table of objects by name, each of shape (n,); see `ObjectTable`.
+        Columns of the table of objects by name, each of shape (n,); see
+        `seqtile.segmenting.objects.ObjectTable`.
     """
 
     labels: NDArray[np.uint32]
@@ -266,7 +267,7 @@ def segment(
     Parameters
     ----------
     predictor
-        A model whose card has a `Segmentation`, as ``nuclei-unet``.
+        A model whose card has a segmentation, as ``nuclei-unet``.
     image
         uint8 or uint16, shape (H, W), grey, or (H, W, 3), RGB (taken as grey if the model is of
         grey images); or an image file, see `seqtile.open_image`.
