@@ -15,7 +15,7 @@ import pytest
 from benches.blobs import cells
 from benches.compare import peers, record, speed_ratio
 from seqtile import _core
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import label_objects
 
 SIDE = 4096

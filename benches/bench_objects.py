@@ -15,7 +15,7 @@ import pytest
 
 from benches.blobs import cells
 from benches.compare import peers, record, speed_ratio
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import LabelMap, StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable

@@ -25,7 +25,7 @@ BLOCK = 8192
 def answers(model: str, count: int) -> tuple[list[str], Any]:
     """Names and made-up probabilities, float32 (count,) or (count, classes)."""
     labels = seqtile.card(model).outputs[0].labels
-    shape = (count, len(labels)) if seqtile.card(model).task == "classification" else (count,)
+    shape = (count, len(labels)) if seqtile.card(model).outputs[0].kind == "classes" else (count,)
     values = np.random.default_rng(0).random(shape, np.float32)
     return [f"window_{i}" for i in range(count)], values
 
@@ -51,7 +51,7 @@ def test_rows(benchmark: Any, tmp_path: Path, model: str, count: int, form: str)
 
     def ours() -> None:
         write_predictions(
-            given, str(target), card=card, as_json=form != "table", advance=lambda _: None
+            given, str(target), contract=card, as_json=form != "table", advance=lambda _: None
         )
 
     def by_csv() -> None:

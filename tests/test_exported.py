@@ -18,9 +18,9 @@ import pytest
 import seqtile
 from seqtile import ModelCard
 from seqtile.execution.session import LEVELS, Session
-from seqtile.models.card import METADATA_KEY
 from seqtile.models.certificate import Certificate, tolerances
 from seqtile.models.loading import model_bytes
+from seqtile.models.old_card import METADATA_KEY
 from seqtile.models.parity import decide
 from seqtile.models.zoo import read_card
 from tests.python.models import sha256

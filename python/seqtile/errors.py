@@ -190,11 +190,11 @@ class ShapeError(SeqtileError, ValueError):
 
 
 class ModelCardError(SeqtileError, ValueError):
-    """A ``card.json`` that is missing a field or contradicts its model."""
+    """A contract or a card that lacks a field, or contradicts itself or its model."""
 
 
 class ModelIntegrityError(SeqtileError, ValueError):
-    """A model file whose checksum or golden outputs are not those of its card."""
+    """A model file whose checksum or golden outputs are not those of its contract."""
 
 
 class ModelNotFoundError(SeqtileError, FileNotFoundError):

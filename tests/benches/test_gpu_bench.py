@@ -77,7 +77,18 @@ def test_parity() -> None:
 
 
 def test_parity_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = ParityRow("probability", 7, {"length": 101}, "all", "X", "fp32", 0.5, 1.0, 1e-4, False)
+    row = ParityRow(
+        output="probability",
+        batch=7,
+        length=101,
+        optimization="all",
+        provider="X",
+        precision="fp32",
+        max_abs=0.5,
+        max_rel=1.0,
+        tolerance=1e-4,
+        passed=False,
+    )
     monkeypatch.setattr(gpu_parity, "parity_rows", lambda *_: [row])
     section = Section("P", "Ps.")
     gpu_parity.parity(CONTEXT, section, {})
@@ -99,16 +110,16 @@ def test_certify(tmp_path: Path) -> None:
     shutil.copytree(model_folder("jund-cnn-seq"), folder)
     before = json.loads((folder / "parity.json").read_text())
     row = ParityRow(
-        "probability",
-        7,
-        {"length": 101},
-        "all",
-        "CUDAExecutionProvider",
-        "fp32",
-        1e-6,
-        1e-5,
-        1e-4,
-        True,
+        output="probability",
+        batch=7,
+        length=101,
+        optimization="all",
+        provider="CUDAExecutionProvider",
+        precision="fp32",
+        max_abs=1e-6,
+        max_rel=1e-5,
+        tolerance=1e-4,
+        passed=True,
     )
     for _ in range(2):  # again: in the place of the earlier ones
         gpu_parity.certify(folder, [row])

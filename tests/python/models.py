@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from msgspec import structs
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from seqtile.models.card import METADATA_KEY, Metric, ModelCard, Segmentation, TensorSpec, Threshold
+from seqtile.models.card import Metric, ModelCard
+from seqtile.models.contract import METADATA_KEY, Input, Output, Segmentation, Threshold, json_text
 
 Axis = int | str
 
@@ -198,21 +199,31 @@ CARD = ModelCard(
     architecture="one convolution",
     parameters=3,
     inputs=(
-        TensorSpec(
-            "sequence",
-            ("batch", "length"),
-            "uint8",
-            "letters",
+        Input(
+            name="sequence",
+            kind="letters",
+            shape=("batch", "length"),
+            dtype="uint8",
+            meaning="letters",
             alphabet="dna",
             unknown="zero",
             min_length=SHORTEST,
         ),
     ),
-    outputs=(TensorSpec("probability", ("batch",), "float32", "that the motif is there"),),
+    outputs=(
+        Output(
+            name="probability",
+            kind="score",
+            shape=("batch",),
+            dtype="float32",
+            meaning="that the motif is there",
+        ),
+    ),
     receptive_field=SHORTEST,
     threshold=Threshold(0.5, "by hand"),
     data={"name": "none"},
     training={"window": 12},
+    training_window=12,
     metrics=(Metric("roc_auc", "test", 8, 0.75, (0.5, 1.0)),),
     baselines=(),
     limits=("a toy",),
@@ -223,27 +234,54 @@ CARD = ModelCard(
 GOLDEN = ("ACGTACGTACGT", "TTTTTTTTTTTT", "acgtnACGTRYK")
 
 
-RICH_CARD = dataclasses.replace(
+RICH_CARD = structs.replace(
     CARD,
     name="rich",
     task="regression",
     inputs=(
-        TensorSpec(
-            "sequence",
-            ("batch", "length"),
-            "uint8",
-            "letters",
+        Input(
+            name="sequence",
+            kind="letters",
+            shape=("batch", "length"),
+            dtype="uint8",
+            meaning="letters",
             alphabet="dna",
             unknown="raise",
             min_length=3,
             length_multiple=3,
         ),
-        TensorSpec("accessibility", ("batch", 1), "float32", "a number"),
+        Input(
+            name="accessibility",
+            kind="number",
+            shape=("batch", 1),
+            dtype="float32",
+            meaning="a number",
+        ),
     ),
     outputs=(
-        TensorSpec("totals", ("batch", 2), "float32", "sums", labels=("known", "sum")),
-        TensorSpec("tops", ("batch", 4, "codons"), "float32", "letters", alphabet="dna"),
-        TensorSpec("embedding", ("batch", 4), "float32", "counts"),
+        Output(
+            name="totals",
+            kind="score",
+            shape=("batch", 2),
+            dtype="float32",
+            meaning="sums",
+            labels=("known", "sum"),
+        ),
+        Output(
+            name="tops",
+            kind="letters",
+            shape=("batch", 4, "codons"),
+            dtype="float32",
+            meaning="letters",
+            alphabet="dna",
+        ),
+        Output(
+            name="embedding",
+            kind="embedding",
+            shape=("batch", 4),
+            dtype="float32",
+            meaning="counts",
+        ),
     ),
     threshold=None,
 )
@@ -258,24 +296,37 @@ def model_folder(folder: Path) -> Path:
     return _finish(folder, CARD, sequence=letters, probability=answers)
 
 
-IMAGE_CARD = dataclasses.replace(
+IMAGE_CARD = structs.replace(
     CARD,
     name="cells",
     task="segmentation",
     summary="Bright pixels.",
     inputs=(
-        TensorSpec(
-            "image",
-            ("batch", "height", "width"),
-            "uint8",
-            "grey levels",
+        Input(
+            name="image",
+            kind="image",
+            shape=("batch", "height", "width"),
+            dtype="uint8",
+            meaning="grey levels",
             min_length=4,
             length_multiple=4,
         ),
     ),
     outputs=(
-        TensorSpec("mask", ("batch", "height", "width"), "float32", "mean of 3 x 3 pixels"),
-        TensorSpec("marker", ("batch", "height", "width"), "float32", "the same, squared"),
+        Output(
+            name="mask",
+            kind="mask",
+            shape=("batch", "height", "width"),
+            dtype="float32",
+            meaning="mean of 3 x 3 pixels",
+        ),
+        Output(
+            name="marker",
+            kind="mask",
+            shape=("batch", "height", "width"),
+            dtype="float32",
+            meaning="the same, squared",
+        ),
     ),
     receptive_field=3,
     threshold=None,
@@ -289,17 +340,26 @@ IMAGE_CARD = dataclasses.replace(
     ),
 )
 
-COLOUR_CARD = dataclasses.replace(
+COLOUR_CARD = structs.replace(
     CARD,
     name="colours",
     task="classification",
     summary="Mean of each channel.",
-    inputs=(TensorSpec("image", ("batch", 6, 5, 3), "uint8", "RGB"),),
+    inputs=(
+        Input(name="image", kind="image", shape=("batch", 6, 5, 3), dtype="uint8", meaning="RGB"),
+    ),
     outputs=(
-        TensorSpec(
-            "share", ("batch", 3), "float32", "of each channel", labels=("red", "green", "blue")
+        Output(
+            name="share",
+            kind="classes",
+            shape=("batch", 3),
+            dtype="float32",
+            meaning="of each channel",
+            labels=("red", "green", "blue"),
         ),
-        TensorSpec("embedding", ("batch", 3), "float32", "means"),
+        Output(
+            name="embedding", kind="embedding", shape=("batch", 3), dtype="float32", meaning="means"
+        ),
     ),
     threshold=None,
 )
@@ -405,15 +465,18 @@ def rich_folder(folder: Path) -> Path:
 def _finish(folder: Path, card: ModelCard, **golden: NDArray[np.generic]) -> Path:
     path = folder / "model.onnx"
     model = onnx.load(path)
-    model.metadata_props.add(key=METADATA_KEY, value=card.to_json(checksum=False))
+    text = card.contract().to_json(checksum=False)
+    model.metadata_props.add(key=METADATA_KEY, value=text)
     path.write_bytes(model.SerializeToString(deterministic=True))
-    write_card(folder, dataclasses.replace(card, sha256=sha256(path)))
+    write_card(folder, structs.replace(card, sha256=sha256(path)))
     np.savez(folder / "golden.npz", **golden)
     return folder
 
 
 def write_card(folder: Path, card: ModelCard) -> None:
-    (folder / "card.json").write_text(card.to_json(), encoding="utf-8")
+    """Contract and card of a model folder."""
+    (folder / "contract.json").write_text(card.contract().to_json(), encoding="utf-8")
+    (folder / "card.json").write_text(json_text(card.words()), encoding="utf-8")
 
 
 def sha256(path: Path) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from seqtile import TilePlan, tile
 from seqtile.errors import ShapeError
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.assembler import Assembler
 from seqtile.segmenting.labelling import label_objects
 from tests.python.test_segmentation import blobs

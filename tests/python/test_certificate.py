@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import seqtile
 from seqtile import ModelIntegrityError, PrecisionError
-from seqtile.models.card import TensorSpec
 from seqtile.models.certificate import Certificate, MetricRow, ParityRow, tolerances, worst
+from seqtile.models.contract import Output
 from seqtile.models.parity import cases, compare, decide, difference
 from tests.python.models import CARD, COLOUR_CARD, GOLDEN, IMAGE_CARD, RICH_CARD, motif_score
 
 ROW = ParityRow(
-    "probability", 7, {"length": 12}, "all", "CPUExecutionProvider", "fp16", 2e-3, 0.1, 1e-2, True
+    output="probability",
+    batch=7,
+    length=12,
+    optimization="all",
+    provider="CPUExecutionProvider",
+    precision="fp16",
+    max_abs=2e-3,
+    max_rel=0.1,
+    tolerance=1e-2,
+    passed=True,
 )
 
 
@@ -67,7 +76,7 @@ def test_cases_are_batches_times_lengths() -> None:
 
 def test_cases_of_images() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 12, 12), np.uint8)
-    card = dataclasses.replace(IMAGE_CARD, training={"window": 12})
+    card = structs.replace(IMAGE_CARD, training_window=12)
     sizes = {case["image"].shape[1:] for case in cases(card, {"image": images})}
     assert sizes == {(4, 4), (12, 12), (8, 24), (24, 6)}
 
@@ -109,10 +118,17 @@ def test_decisions() -> None:
     assert decide(COLOUR_CARD, "share", classes).tolist() == [1, 0]
     assert decide(COLOUR_CARD, "embedding", classes) is None
     codons = np.stack([classes.T, classes.T[::-1]])
-    card = dataclasses.replace(
+    card = structs.replace(
         COLOUR_CARD,
-        task="translation",
-        outputs=(TensorSpec("share", ("batch", 3, "codons"), "float32", ""),),
+        outputs=(
+            Output(
+                name="share",
+                kind="letters",
+                shape=("batch", 3, "codons"),
+                dtype="float32",
+                alphabet="ACG",
+            ),
+        ),
     )
     assert decide(card, "share", codons).tolist() == [[1, 0], [1, 2]]
     pixels = np.float32([[[0.5, 0.51]]])
@@ -148,8 +164,8 @@ def test_golden_inputs_are_compared_with_the_recorded_outputs() -> None:
 def test_a_decision_that_changes_is_a_failure() -> None:
     """However small the difference: the threshold lies between."""
     values = golden()["probability"]
-    card = dataclasses.replace(
-        CARD, threshold=dataclasses.replace(CARD.threshold, value=float(values[0]) + 1e-4)
+    card = structs.replace(
+        CARD, threshold=structs.replace(CARD.threshold, value=float(values[0]) + 1e-4)
     )
     own, *_ = compare(card, golden(), "fp16", shifted(0), shifted(2e-4), provider="P")
     assert own.max_abs < own.tolerance
@@ -159,8 +175,8 @@ def test_a_decision_that_changes_is_a_failure() -> None:
 
 
 def test_worst() -> None:
-    near = dataclasses.replace(ROW, max_abs=9e-3)
-    far = dataclasses.replace(ROW, max_abs=1e-3, passed=False)
+    near = structs.replace(ROW, max_abs=9e-3)
+    far = structs.replace(ROW, max_abs=1e-3, passed=False)
     assert worst([ROW, near]) is near
     assert worst([near, far, ROW]) is far
 
@@ -177,9 +193,9 @@ def write(folder: Path, *rows: ParityRow, **further: Any) -> None:
     "row",
     [
         ROW,
-        dataclasses.replace(ROW, size={"height": 3, "width": 4}),
-        dataclasses.replace(ROW, emulated=True, reference="onnxruntime fp32", decisions=5),
-        dataclasses.replace(ROW, max_abs=np.inf, max_rel=np.inf, passed=False),
+        structs.replace(ROW, length=0, height=3, width=4),
+        structs.replace(ROW, emulated=True, reference="onnxruntime fp32", decisions=5),
+        structs.replace(ROW, max_abs=None, max_rel=None, passed=False),
     ],
 )
 def test_rows_come_back(row: ParityRow, tmp_path: Path) -> None:
@@ -194,9 +210,9 @@ def test_variants(tmp_path: Path) -> None:
 
 
 def test_precisions_are_those_whose_rows_all_pass(tmp_path: Path) -> None:
-    tf32 = dataclasses.replace(ROW, precision="tf32")
-    bad = dataclasses.replace(ROW, passed=False)
-    write(tmp_path, ROW, tf32, bad, dataclasses.replace(ROW, precision="fp32"))
+    tf32 = structs.replace(ROW, precision="tf32")
+    bad = structs.replace(ROW, passed=False)
+    write(tmp_path, ROW, tf32, bad, structs.replace(ROW, precision="fp32"))
     assert Certificate.read(tmp_path).precisions == ["fp32", "tf32"]
 
 
@@ -208,8 +224,8 @@ def test_no_certificate_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_refusal_names_the_worst_row_and_the_mend(tmp_path: Path) -> None:
-    bad = dataclasses.replace(ROW, max_abs=0.03, passed=False, emulated=True)
-    write(tmp_path, ROW, bad, dataclasses.replace(ROW, precision="fp32"))
+    bad = structs.replace(ROW, max_abs=0.03, passed=False, emulated=True)
+    write(tmp_path, ROW, bad, structs.replace(ROW, precision="fp32"))
     found = Certificate.read(tmp_path)
     found.check("tiny", "fp32")
     with pytest.raises(
@@ -251,18 +267,18 @@ METRIC = MetricRow("int8", "roc_auc", "valid", 1032, 0.97, 0.98, (0.975, 0.99))
 
 
 def test_int8_needs_its_metric(tmp_path: Path) -> None:
-    row = dataclasses.replace(ROW, precision="int8")
+    row = structs.replace(ROW, precision="int8")
     write(tmp_path, row)
     with pytest.raises(PrecisionError, match="no proof of precision 'int8'"):
         Certificate.read(tmp_path).check("tiny", "int8")
-    write(tmp_path, row, metrics=[dataclasses.replace(METRIC, value=0.975).to_dict()])
+    write(tmp_path, row, metrics=[structs.replace(METRIC, value=0.975).to_dict()])
     Certificate.read(tmp_path).check("tiny", "int8")
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
 def test_a_metric_below_the_interval_is_a_refusal(precision: str, tmp_path: Path) -> None:
-    metric = dataclasses.replace(METRIC, precision=precision)
-    write(tmp_path, dataclasses.replace(ROW, precision=precision), metrics=[metric.to_dict()])
+    metric = structs.replace(METRIC, precision=precision)
+    write(tmp_path, structs.replace(ROW, precision=precision), metrics=[metric.to_dict()])
     found = Certificate.read(tmp_path)
     assert found.metrics == (metric,)
     with pytest.raises(

@@ -173,7 +173,7 @@ def test_wrong_words(words: dict[str, str]) -> None:
 
 def test_without_a_spec(tmp_path: Path) -> None:
     path = counts_model(tmp_path / "m.onnx")
-    with pytest.raises(ModelCardError, match="no card in its metadata.*InputSpec"):
+    with pytest.raises(ModelCardError, match="no contract in its metadata.*InputSpec"):
         seqtile.load(path)
 
 

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from seqtile import OutputError, ShapeError
 from seqtile.execution.limits import Limits
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.label_rows import LabelRows, runs_of
 from seqtile.segmenting.labelling import LabelMap, StripLabeller, label_objects
 
@@ -228,7 +228,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable, write_objects

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -10,10 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import seqtile
-from seqtile.errors import ModelCardError, ModelIntegrityError, ModelNotFoundError
-from seqtile.models.card import TensorSpec
+from seqtile import ModelCard
+from seqtile.errors import (
+    ModelCardError,
+    ModelIntegrityError,
+    ModelNotFoundError,
+    ShapeError,
+)
+from seqtile.models.contract import Input, Output
+from seqtile.models.zoo import read_card
 from tests.python.models import CARD, GOLDEN, model_folder, motif_model, sha256, write_card
 
 
@@ -25,9 +32,8 @@ def folder(tmp_path: Path) -> Path:
 def test_folder(folder: Path) -> None:
     predictor = seqtile.load(folder, device="cpu", threads=1)
     assert predictor.name == "tiny"
-    assert predictor.card == seqtile.ModelCard.from_json(
-        (folder / "card.json").read_text(), source=""
-    )
+    assert predictor.card == read_card(folder)
+    assert predictor.contract == predictor.card
     assert predictor.sha256 == sha256(folder / "model.onnx") == predictor.card.sha256
     assert (predictor.device, predictor.providers) == ("cpu", ("CPUExecutionProvider",))
     assert predictor.threads == 1
@@ -38,7 +44,8 @@ def test_folder(folder: Path) -> None:
 def test_lone_file_explains_itself(folder: Path, tmp_path: Path) -> None:
     lone = shutil.copy(folder / "model.onnx", tmp_path / "renamed.onnx")
     predictor = seqtile.load(lone, device="cpu")
-    assert predictor.card == CARD
+    assert predictor.card == ModelCard.of(CARD.contract())
+    assert (predictor.card.summary, predictor.card.metrics) == ("", ())
     assert predictor.min_length == CARD.inputs[0].min_length
     assert predictor.predict(GOLDEN)["probability"].shape == (len(GOLDEN),)
 
@@ -60,7 +67,9 @@ def test_one_flipped_bit(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelIntegrityError, match=f"sha256 is {sha256(path)[:12]}…, the card says"):
+    with pytest.raises(
+        ModelIntegrityError, match=f"sha256 is {sha256(path)[:12]}…, the contract says"
+    ):
         seqtile.load(folder)
 
 
@@ -141,40 +150,68 @@ def test_golden_file_damaged(folder: Path) -> None:
 # the card
 
 
-def test_broken_card(folder: Path) -> None:
-    (folder / "card.json").write_text("{")
-    with pytest.raises(ModelCardError, match="card.json: not JSON"):
+@pytest.mark.parametrize("name", ["contract.json", "card.json"])
+def test_broken_file(name: str, folder: Path) -> None:
+    (folder / name).write_text("{")
+    with pytest.raises(ModelCardError, match=f"{name}: not JSON"):
         seqtile.load(folder)
 
 
-def test_card_lacks_a_field(folder: Path) -> None:
-    content = json.loads((folder / "card.json").read_text())
-    del content["tolerance"]
-    (folder / "card.json").write_text(json.dumps(content))
-    with pytest.raises(ModelCardError, match="card.json: card: field 'tolerance' is missing"):
+def test_contract_lacks_a_field(folder: Path) -> None:
+    content = json.loads((folder / "contract.json").read_text())
+    del content["outputs"][0]["kind"]
+    (folder / "contract.json").write_text(json.dumps(content))
+    message = r"contract.json: outputs\[0\]: Object missing required field `kind`"
+    with pytest.raises(ModelCardError, match=message):
         seqtile.load(folder)
+
+
+def test_a_card_is_for_readers(folder: Path) -> None:
+    """The model runs without one, and no field of the contract may stand in it."""
+    path = folder / "card.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"tolerance": 1.0}))
+    with pytest.raises(ModelCardError, match="card.json: field 'tolerance' belongs into the contr"):
+        seqtile.load(folder)
+    path.unlink()
+    predictor = seqtile.load(folder)
+    assert predictor.predict(GOLDEN)["probability"].shape == (len(GOLDEN),)
+    assert predictor.card.limits == ()
+
+
+def test_kinds_are_not_names(folder: Path) -> None:
+    """An output is an embedding because its contract says so."""
+    output = structs.replace(OUTPUT, kind="embedding")
+    write_card(folder, structs.replace(seqtile.load(folder).card, outputs=(output,)))
+    predictor = seqtile.load(folder, device="cpu")
+    assert (predictor.embeds, predictor.outputs) == (True, ("probability",))
+    assert predictor.embed(GOLDEN).shape == (len(GOLDEN),)
+    sizes = structs.replace(INPUT, max_length=12)
+    write_card(folder, structs.replace(predictor.card, inputs=(sizes,)))
+    with pytest.raises(ShapeError, match="has 13 letters, the model takes 3 to 12"):
+        seqtile.load(folder, device="cpu").predict(["A" * 13])
 
 
 INPUT, OUTPUT = CARD.inputs[0], CARD.outputs[0]
+FURTHER = Input(name="x", kind="number", shape=("batch", 1), dtype="float32")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"inputs": (dataclasses.replace(INPUT, name="dna"),)}, r"inputs are \['dna'\], the mod"),
-        ({"inputs": (INPUT, TensorSpec("x", ("batch", 1), "float32", ""))}, r"inputs are \["),
-        ({"inputs": (dataclasses.replace(INPUT, dtype="float32"),)}, "input 'sequence' is tens"),
-        ({"inputs": (dataclasses.replace(INPUT, shape=("batch", 12)),)}, "input 'sequence' is"),
-        ({"inputs": (dataclasses.replace(INPUT, shape=("batch",)),)}, "input 'sequence' is"),
-        ({"outputs": (dataclasses.replace(OUTPUT, name="mask"),)}, r"outputs are \['mask'\]"),
-        ({"outputs": (dataclasses.replace(OUTPUT, shape=("batch", 2)),)}, "output 'probability'"),
-        ({"outputs": (dataclasses.replace(OUTPUT, dtype="float16"),)}, "output 'probability'"),
+        ({"inputs": (structs.replace(INPUT, name="dna"),)}, r"inputs are \['dna'\], the mod"),
+        ({"inputs": (INPUT, FURTHER)}, r"inputs are \["),
+        ({"inputs": (structs.replace(INPUT, dtype="float32"),)}, "input 'sequence' is tens"),
+        ({"inputs": (structs.replace(INPUT, shape=("batch", 12)),)}, "input 'sequence' is"),
+        ({"outputs": (structs.replace(OUTPUT, name="mask"),)}, r"outputs are \['mask'\]"),
+        ({"outputs": (structs.replace(OUTPUT, shape=("batch", 2)),)}, "output 'probability'"),
+        ({"outputs": (structs.replace(OUTPUT, dtype="float16"),)}, "output 'probability'"),
     ],
 )
 def test_card_of_another_model(
-    change: dict[str, tuple[TensorSpec, ...]], message: str, folder: Path
+    change: dict[str, tuple[Input | Output, ...]], message: str, folder: Path
 ) -> None:
-    write_card(folder, dataclasses.replace(seqtile.load(folder).card, **change))
+    write_card(folder, structs.replace(seqtile.load(folder).card, **change))
     with pytest.raises(ModelCardError, match=f"^tiny: .*{message}"):
         seqtile.load(folder)
 
@@ -182,5 +219,5 @@ def test_card_of_another_model(
 def test_foreign_model_in_a_folder(folder: Path) -> None:
     """A card vouches for a file by its checksum, with metadata or without."""
     path = motif_model(folder / "model.onnx")
-    write_card(folder, dataclasses.replace(CARD, sha256=sha256(path)))
+    write_card(folder, structs.replace(CARD, sha256=sha256(path)))
     assert seqtile.load(folder).sha256 == sha256(path)

@@ -36,16 +36,16 @@ def folder(tmp_path: Path) -> Path:
 def certify(folder: Path, *, passed: bool = True, **variants: Any) -> None:
     rows = [
         ParityRow(
-            "probability",
-            1,
-            {"length": 12},
-            "all",
-            "CPUExecutionProvider",
-            precision,
-            0.03,
-            0.1,
-            0.05,
-            passed or precision == "fp32",
+            output="probability",
+            batch=1,
+            length=12,
+            optimization="all",
+            provider="CPUExecutionProvider",
+            precision=precision,
+            max_abs=0.03,
+            max_rel=0.1,
+            tolerance=0.05,
+            passed=passed or precision == "fp32",
         )
         for precision in ("fp32", "tf32", "fp16")
     ]

@@ -22,7 +22,7 @@ from shapely.prepared import prep
 
 from seqtile import OutputError
 from seqtile.execution.limits import Limits
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import LabelMap, StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from seqtile import _core, read_fasta
 from seqtile.errors import AlphabetError, FastaParseError, ShapeError
 from seqtile.fasta.reader import FastaInput
-from seqtile.models.inputs import InputSpec, Labels, SequenceInput
+from seqtile.models.contract import Input
+from seqtile.models.inputs import Labels, SequenceInput
 from seqtile.sequences.batch import Alphabet, RecordBatch
 
 RECORD = st.tuples(
@@ -112,6 +113,17 @@ def test_no_file_and_no_records(tmp_path: Path) -> None:
         assert [len(batch) for batch in file.batches()] == [1]
 
 
+LETTERS = Input(name="x", kind="letters", shape=("batch", "length"), dtype="uint8", alphabet="dna")
+ONE_HOT = Input(
+    name="x",
+    kind="letters",
+    shape=("batch", 4, "length"),
+    dtype="float32",
+    alphabet="dna",
+    layout="NCL",
+)
+
+
 def only_batch(file: bytes) -> RecordBatch:
     with FastaInput(io.BytesIO(file)) as reader:
         (batch,) = reader.batches(least=1000)
@@ -120,7 +132,7 @@ def only_batch(file: bytes) -> RecordBatch:
 
 def test_what_a_model_is_fed() -> None:
     batch = only_batch(b">a\nACG\n>b\nACNTA\n>c\nTTT\n>d\nacgta\n")
-    takes = SequenceInput("x", InputSpec(layout="bytes"), None, None)
+    takes = SequenceInput(LETTERS)
     chunks = list(takes.chunks(batch, lambda *_: 10, Labels(names=batch.names)))
     assert [(rows.tolist(), letters.tolist()) for rows, letters in chunks] == [
         ([0, 2], [list(b"ACG"), list(b"TTT")]),
@@ -133,7 +145,7 @@ def test_what_a_model_is_fed() -> None:
 
 def test_letters_that_a_model_does_not_know() -> None:
     batch = only_batch(b">a\nACG\n>b x\nAC*\n")
-    takes = SequenceInput("x", InputSpec(), None, None)
+    takes = SequenceInput(ONE_HOT)
     with pytest.raises(AlphabetError) as caught:
         list(takes.chunks(batch, lambda *_: 10, Labels(first=5, names=batch.names)))
     error = caught.value

@@ -7,7 +7,6 @@ import json
 import struct
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 import seqtile
-from seqtile import ModelCard, _core, decode
+from seqtile import _core, decode
 from seqtile.commands.tables import write_predictions
 from seqtile.errors import OutputError, ShapeError
 from seqtile.fasta.reader import FastaInput
-from seqtile.models.card import TensorSpec
+from seqtile.models.contract import Contract, Output, OutputKind
 from seqtile.models.prediction import Outputs, PredictionBlock
 from seqtile.models.rows import Rows
 from seqtile.sequences.batch import Names
@@ -39,24 +39,24 @@ NAMES = st.one_of(
 # the oracle: one record at a time, in Python
 
 
-def letters_of(value: NDArray[np.float32], spec: TensorSpec | None) -> str | None:
-    return str(decode(value, alphabet=spec.alphabet)) if spec and spec.alphabet else None
+def letters_of(value: NDArray[np.float32], spec: Output | None) -> str | None:
+    return str(decode(value, alphabet=spec.alphabet)) if spec and spec.kind == "letters" else None
 
 
-def class_of(outputs: Outputs, card: ModelCard | None) -> dict[str, str]:
-    if card is None or card.task != "classification" or card.outputs[0].name not in outputs:
+def class_of(outputs: Outputs, contract: Contract) -> dict[str, str]:
+    first = contract.outputs[0]
+    if first.kind != "classes" or first.name not in outputs:
         return {}
-    scores = outputs[card.outputs[0].name]
-    return {"class": card.outputs[0].labels[int(scores.argmax())]}
+    return {"class": first.labels[int(outputs[first.name].argmax())]}
 
 
-def specs_of(card: ModelCard | None) -> dict[str, TensorSpec]:
-    return {tensor.name: tensor for tensor in card.outputs} if card else {}
+def specs_of(contract: Contract) -> dict[str, Output]:
+    return {tensor.name: tensor for tensor in contract.outputs}
 
 
-def json_line(name: str, outputs: Outputs, card: ModelCard | None) -> str:
-    content: dict[str, Any] = {"name": name, **class_of(outputs, card)}
-    specs = specs_of(card)
+def json_line(name: str, outputs: Outputs, contract: Contract) -> str:
+    content: dict[str, Any] = {"name": name, **class_of(outputs, contract)}
+    specs = specs_of(contract)
     for key, value in outputs.items():
         labels = specs[key].labels if key in specs else ()
         named = value.ndim == 1 and len(labels) == len(value)
@@ -67,9 +67,9 @@ def json_line(name: str, outputs: Outputs, card: ModelCard | None) -> str:
     return json.dumps(content) + "\n"
 
 
-def cells(name: str, outputs: Outputs, card: ModelCard | None) -> dict[str, str]:
-    found = {"name": name, **class_of(outputs, card)}
-    specs = specs_of(card)
+def cells(name: str, outputs: Outputs, contract: Contract) -> dict[str, str]:
+    found = {"name": name, **class_of(outputs, contract)}
+    specs = specs_of(contract)
     for key, value in outputs.items():
         spec = specs.get(key)
         if (letters := letters_of(value, spec)) is not None:
@@ -82,38 +82,46 @@ def cells(name: str, outputs: Outputs, card: ModelCard | None) -> dict[str, str]
     return found
 
 
-def expected(blocks: Sequence[PredictionBlock], card: ModelCard | None, *, as_json: bool) -> bytes:
+def expected(blocks: Sequence[PredictionBlock], contract: Contract, *, as_json: bool) -> bytes:
     text = ""
     for block in blocks:
         for i, name in enumerate(block.names):
             outputs = {key: values[i] for key, values in block.outputs.items()}
             if as_json:
-                text += json_line(name, outputs, card)
+                text += json_line(name, outputs, contract)
                 continue
-            row = cells(name, outputs, card)
+            row = cells(name, outputs, contract)
             text += "" if text else "\t".join(row) + "\n"
             text += "\t".join(row.values()) + "\n"
     return text.encode("utf-8", "surrogateescape")
 
 
-def output(name: str, labels: Sequence[str] = (), alphabet: str = "") -> TensorSpec:
+def output(
+    name: str, labels: Sequence[str] = (), *, kind: OutputKind = "score", alphabet: str = ""
+) -> Output:
     shape = ("batch", len(labels)) if labels else ("batch",)
-    return TensorSpec(name, shape, "float32", "", labels=tuple(labels), alphabet=alphabet)
+    return Output(
+        name=name, kind=kind, shape=shape, dtype="float32", labels=tuple(labels), alphabet=alphabet
+    )
 
 
-def card_of(task: str, *outputs: TensorSpec) -> ModelCard:
-    return replace(CARD, task=task, outputs=outputs)
+def contract_of(*outputs: Output) -> Contract:
+    return replace(CARD.contract(), outputs=outputs)
+
+
+# A third-party model's: says nothing of the outputs that the tests write.
+PLAIN = contract_of(output("unheard of"))
 
 
 def written(
     blocks: Sequence[PredictionBlock],
     path: Path,
-    card: ModelCard | None = None,
+    contract: Contract = PLAIN,
     *,
     as_json: bool = False,
 ) -> bytes:
     counts: list[int] = []
-    write_predictions(blocks, str(path), card=card, as_json=as_json, advance=counts.append)
+    write_predictions(blocks, str(path), contract=contract, as_json=as_json, advance=counts.append)
     sizes = [len(block.names) for block in blocks if len(block.names)]
     assert counts == np.cumsum(sizes).tolist()
     return path.read_bytes()
@@ -211,22 +219,21 @@ def test_formats_that_do_not_fit() -> None:
         _core.RowFormat([(b"", JSON, 0, 0, [2**62, 4])], b"")
 
 
-BINARY = card_of("binary-classification", output("probability", ["no", "yes"]))
-BINARY = replace(BINARY, outputs=(replace(BINARY.outputs[0], shape=("batch",)),))
-CLASSES = card_of("classification", output("score", ["käfer", 'a"b', "c d"]))
-LETTERS = card_of("translation", output("aa", "ACDEFGHIKLMNPQRSTVWY*", alphabet="protein"))
-LABELS = card_of("regression", output("x", ["a", "b"]), output("y"))
-CASES: dict[str, tuple[ModelCard | None, dict[str, tuple[int, ...]]]] = {
+BINARY = contract_of(replace(output("probability", ["no", "yes"]), shape=("batch",)))
+CLASSES = contract_of(output("score", ["käfer", 'a"b', "c d"], kind="classes"))
+LETTERS = contract_of(output("aa", "ACDEFGHIKLMNPQRSTVWY*", kind="letters", alphabet="protein"))
+LABELS = contract_of(output("x", ["a", "b"]), output("y"))
+CASES: dict[str, tuple[Contract, dict[str, tuple[int, ...]]]] = {
     "binary": (BINARY, {"probability": ()}),
     "binary, embedding": (BINARY, {"embedding": (5,)}),
-    "third-party": (None, {"counts": (4,), 'to"tal': (1,), "grid": (2, 3)}),
+    "third-party": (PLAIN, {"counts": (4,), 'to"tal': (1,), "grid": (2, 3)}),
     "classification": (CLASSES, {"score": (3,)}),
     "classification, embedding": (CLASSES, {"embedding": (2,)}),
     "letters": (LETTERS, {"aa": (21, 4)}),
     "letters, embedding": (LETTERS, {"embedding": (3, 4)}),
     "labels": (LABELS, {"x": (2,), "y": ()}),
     "labels that are not as many": (LABELS, {"x": (3,), "y": (2,)}),
-    "nothing": (None, {"empty": (0,), "none": (2, 0), "nil": (0, 2)}),
+    "nothing": (PLAIN, {"empty": (0,), "none": (2, 0), "nil": (0, 2)}),
     "one": (LABELS, {"x": (1, 1)}),
 }
 
@@ -234,12 +241,12 @@ CASES: dict[str, tuple[ModelCard | None, dict[str, tuple[int, ...]]]] = {
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_as_python_writes(case: str, as_json: bool, tmp_path: Path) -> None:
-    card, shapes = CASES[case]
+    contract, shapes = CASES[case]
     names = ["a", "chr1:1-2(+)", "käfer", "b\udcff", 'q"\\\t', "\U0001f600"]
     blocks = [random_block(names, **shapes), random_block([], **shapes)]
     blocks.append(random_block(["last"], **shapes))
-    found = written(blocks, tmp_path / "out", card, as_json=as_json)
-    assert found == expected(blocks, card, as_json=as_json)
+    found = written(blocks, tmp_path / "out", contract, as_json=as_json)
+    assert found == expected(blocks, contract, as_json=as_json)
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -253,7 +260,7 @@ def test_shapes_that_change(as_json: bool, tmp_path: Path) -> None:
 def test_strided_outputs(tmp_path: Path) -> None:
     whole = random_block(["a", "b", "c", "d"], x=(6,))
     blocks = [PredictionBlock(["a", "b"], {"x": whole.outputs["x"][::2, 1::2]})]
-    assert written(blocks, tmp_path / "out") == expected(blocks, None, as_json=False)
+    assert written(blocks, tmp_path / "out") == expected(blocks, PLAIN, as_json=False)
 
 
 def test_wrong_letters() -> None:
@@ -288,11 +295,11 @@ def test_standard_output_gets_each_block(monkeypatch: pytest.MonkeyPatch) -> Non
     blocks = [random_block(["a\udcff"], x=()), random_block(["b"], x=())]
     seen: list[int] = []
     write_predictions(
-        blocks, "-", card=None, as_json=False, advance=lambda _: seen.append(raw.tell())
+        blocks, "-", contract=PLAIN, as_json=False, advance=lambda _: seen.append(raw.tell())
     )
-    sizes = [len(expected(blocks[:n], None, as_json=False)) for n in (1, 2)]
+    sizes = [len(expected(blocks[:n], PLAIN, as_json=False)) for n in (1, 2)]
     assert seen == sizes
-    assert raw.getvalue() == expected(blocks, None, as_json=False)
+    assert raw.getvalue() == expected(blocks, PLAIN, as_json=False)
 
 
 def test_a_folder_that_is_not_there() -> None:
@@ -315,9 +322,9 @@ def test_names_of_records_as_they_stand(raw: list[bytes]) -> None:
     values = np.arange(len(names), dtype=np.float32)
     block = PredictionBlock(batch.names, {"p": values})
     for as_json in (False, True):
-        rows = Rows(None, as_json=as_json)
+        rows = Rows(PLAIN, as_json=as_json)
         found = (b"" if as_json else rows.header(block)) + rows(block)
-        assert found == expected([block], None, as_json=as_json)
+        assert found == expected([block], PLAIN, as_json=as_json)
 
 
 def test_slices_of_names() -> None:
@@ -333,17 +340,17 @@ def test_slices_of_names() -> None:
     with pytest.raises(IndexError):
         names[9]
     block = PredictionBlock(names[7:], {"p": np.array([1, 2], np.float32)})
-    assert Rows(None, as_json=False)(block) == b"r7\t1\nr8\t2\n"
+    assert Rows(PLAIN, as_json=False)(block) == b"r7\t1\nr8\t2\n"
 
 
 @pytest.mark.parametrize("name", seqtile.list_models())
 def test_columns_of_every_model(name: str) -> None:
     """What a card's outputs look like, with axes that may be of any size made 2."""
-    card = seqtile.card(name)
-    for tensor in card.outputs:
+    contract = seqtile.card(name)
+    for tensor in contract.outputs:
         shape = tuple(size if isinstance(size, int) else 2 for size in tensor.shape[1:])
         block = random_block(["a", "b", "c"], **{tensor.name: shape})
         for as_json in (False, True):
-            rows = Rows(card, as_json=as_json)
+            rows = Rows(contract, as_json=as_json)
             found = (b"" if as_json else rows.header(block)) + rows(block)
-            assert found == expected([block], card, as_json=as_json)
+            assert found == expected([block], contract, as_json=as_json)

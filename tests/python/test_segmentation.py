@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import seqtile
 from seqtile import Predictor, scale
@@ -111,7 +111,7 @@ def test_the_options_count(cells: Predictor) -> None:
     image = blobs(40, 40)
     mask, _ = whole(image)
     found = seqtile.segment(cells, image, mask_threshold=0.4, marker_threshold=0.3, min_area=9)
-    changed = dataclasses.replace(
+    changed = structs.replace(
         IMAGE_CARD.segmentation, mask_threshold=0.4, marker_threshold=0.3, min_area=9
     )
     np.testing.assert_array_equal(found.labels, label_objects(mask, mask * mask, changed))

@@ -35,8 +35,8 @@ def test_without_a_near_name_all_are_told() -> None:
         model_folder("xyz")
 
 
-def test_folder_without_card(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFoundError, match="a model folder needs card.json"):
+def test_folder_without_contract(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match="a model folder needs contract.json"):
         read_card(tmp_path)
 
 

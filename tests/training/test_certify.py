@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 from onnx import numpy_helper
 
 import seqtile
@@ -25,7 +25,16 @@ from training.export import certify
 from training.export.certificate_file import update
 
 FP32 = ParityRow(
-    "probability", 1, {"length": 12}, "all", "CPUExecutionProvider", "fp32", 1e-7, 1e-6, 1e-5, True
+    output="probability",
+    batch=1,
+    length=12,
+    optimization="all",
+    provider="CPUExecutionProvider",
+    precision="fp32",
+    max_abs=1e-7,
+    max_rel=1e-6,
+    tolerance=1e-5,
+    passed=True,
 )
 
 
@@ -50,7 +59,7 @@ def change(folder: Path, more: dict[str, float]) -> None:
         letters = arrays["sequence"]
     (answers,) = Session(path.read_bytes(), threads=1).run({"sequence": letters})
     np.savez(folder / "golden.npz", sequence=letters, probability=answers)
-    write_card(folder, dataclasses.replace(read_card(folder), sha256=sha256(path)))
+    write_card(folder, structs.replace(read_card(folder), sha256=sha256(path)))
 
 
 def test_files_and_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,9 +209,9 @@ def test_where_cuda_runs_it_is_proven_too(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_was_proven_of_another_file_goes(tmp_path: Path) -> None:
     folder = exported(tmp_path)
     certify.certify(folder)
-    row = dataclasses.replace(FP32, precision="fp16", provider=CUDA)
+    row = structs.replace(FP32, precision="fp16", provider=CUDA)
     metric = MetricRow("fp16", "roc_auc", "valid", 9, 0.7, 0.7, (0.6, 0.8))
-    other = dataclasses.replace(metric, precision="tf32")
+    other = structs.replace(metric, precision="tf32")
     file = (folder / "model.fp16.onnx").read_bytes()
     update(folder, {"fp16"}, {"fp16": file}, [row], [metric, other])
     assert row in Certificate.read(folder).rows

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from torch import nn  # noqa: E402
 
 import seqtile  # noqa: E402
-from seqtile.models.card import METADATA_KEY, Metric, ModelCard, TensorSpec, Threshold  # noqa: E402
+from seqtile.models.card import Metric, ModelCard  # noqa: E402
+from seqtile.models.contract import METADATA_KEY, Input, Output, Threshold  # noqa: E402
 from tests.python.models import IMAGE_CARD  # noqa: E402
 from training.export import export  # noqa: E402
 from training.lab.letters import LetterTable  # noqa: E402
@@ -32,21 +33,31 @@ def make_card(length: int | str = "length", *, min_length: int = 12) -> ModelCar
         architecture="conv",
         parameters=1,
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", length),
-                "uint8",
-                "letters",
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", length),
+                dtype="uint8",
+                meaning="letters",
                 alphabet="dna",
                 unknown="zero",
                 min_length=min_length,
             ),
         ),
-        outputs=(TensorSpec("probability", ("batch",), "float32", "probability"),),
+        outputs=(
+            Output(
+                name="probability",
+                kind="score",
+                shape=("batch",),
+                dtype="float32",
+                meaning="probability",
+            ),
+        ),
         receptive_field=12,
         threshold=Threshold(0.5, "by hand"),
         data={"name": "none"},
         training={"window": 40},
+        training_window=40,
         metrics=(Metric("roc_auc", "valid", 2, 0.5),),
         baselines=(),
         limits=("a toy",),
@@ -312,7 +323,7 @@ def test_failed_export_keeps_the_old_folder(tmp_path: Path) -> None:
 
 def test_card_that_contradicts_the_graph(tmp_path: Path) -> None:
     card = make_card()
-    wrong = dataclasses.replace(card, inputs=(dataclasses.replace(card.inputs[0], name="letters"),))
+    wrong = structs.replace(card, inputs=(structs.replace(card.inputs[0], name="letters"),))
     model = export.convert(Toy(), card, letters())
     with pytest.raises(export.ExportError, match=r"inputs \['sequence'\], expected \['letters'\]"):
         export.check_graph(model, wrong)
@@ -328,8 +339,14 @@ class TwoAnswers(Toy):
 
 def test_an_output_may_be_called_embedding(tmp_path: Path) -> None:
     card = make_card()
-    embedding = TensorSpec("embedding", ("batch", 8), "float32", "what is known")
-    card = dataclasses.replace(card, outputs=(*card.outputs, embedding))
+    embedding = Output(
+        name="embedding",
+        kind="embedding",
+        shape=("batch", 8),
+        dtype="float32",
+        meaning="what is known",
+    )
+    card = structs.replace(card, outputs=(*card.outputs, embedding))
     export.export(TwoAnswers(), card, letters(), tmp_path / "toy")
     predictor = seqtile.load(tmp_path / "toy", device="cpu")
     with torch.inference_mode():
@@ -351,11 +368,19 @@ class Steps(Toy):
 def test_lengths_in_steps(tmp_path: Path) -> None:
     card = make_card(min_length=3)
     (sequence,) = card.inputs
-    card = dataclasses.replace(
+    card = structs.replace(
         card,
-        inputs=(dataclasses.replace(sequence, length_multiple=3),),
-        outputs=(TensorSpec("score", ("batch", 2, "codons"), "float32", "scores"),),
-        training={"window": 30},
+        inputs=(structs.replace(sequence, length_multiple=3),),
+        outputs=(
+            Output(
+                name="score",
+                kind="score",
+                shape=("batch", 2, "codons"),
+                dtype="float32",
+                meaning="scores",
+            ),
+        ),
+        training_window=30,
         threshold=None,
     )
     export.export(Steps(), card, letters(length=30), tmp_path / "toy")
@@ -394,7 +419,7 @@ class ToyWholeImage(ToyImages):
 
 
 def image_card() -> ModelCard:
-    return dataclasses.replace(IMAGE_CARD, training={"window": 16}, opset=export.OPSET)
+    return structs.replace(IMAGE_CARD, training_window=16, opset=export.OPSET)
 
 
 def images(n: int = 8, side: int = 16) -> dict[str, np.ndarray]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 pytest.importorskip("torch", reason="training needs torch")
 
@@ -36,8 +35,8 @@ def test_a_changed_figure_makes_the_table_stale(monkeypatch, tmp_path, capsys) -
 
     def changed(name: str) -> seqtile.ModelCard:
         card = seqtile.card(name)
-        first = dataclasses.replace(card.metrics[0], value=0.123, ci95=(0.1, 0.2))
-        return dataclasses.replace(card, metrics=(first, *card.metrics[1:]))
+        first = structs.replace(card.metrics[0], value=0.123, ci95=(0.1, 0.2))
+        return structs.replace(card, metrics=(first, *card.metrics[1:]))
 
     monkeypatch.setattr(model_table, "card", changed)
     assert model_table.main(["--check"]) == 1

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 from onnx import TensorProto
 
 pytest.importorskip("torch", reason="training needs torch")
 
 import seqtile
 from seqtile.execution.session import Session
-from seqtile.models.card import Metric, Threshold
+from seqtile.models.card import Metric
 from seqtile.models.certificate import Certificate
+from seqtile.models.contract import Threshold
 from seqtile.models.loading import model_bytes
 from seqtile.models.zoo import model_folder, read_card
 from tests.python.models import write_card
@@ -59,7 +61,7 @@ def figure(folder: Path, value: float, low: float) -> None:
     """Set what the card says of validation; the threshold is no golden output, which is 0.5."""
     metric = Metric("roc_auc", "valid", 60, value, (low, 1.0))
     threshold = Threshold(0.45, "by hand")
-    card = dataclasses.replace(read_card(folder), metrics=(metric,), threshold=threshold)
+    card = structs.replace(read_card(folder), metrics=(metric,), threshold=threshold)
     write_card(folder, card)
 
 

@@ -18,7 +18,7 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.models.card import METADATA_KEY  # noqa: E402
+from seqtile.models.contract import METADATA_KEY  # noqa: E402
 from training.tasks.jund import student as jund_student  # noqa: E402
 from training.tasks.jund import train as train_jund  # noqa: E402
 from training.tasks.jund.networks import SequenceCNN  # noqa: E402

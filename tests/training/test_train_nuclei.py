@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
-from seqtile.models.card import Segmentation  # noqa: E402
+from seqtile.models.contract import Segmentation  # noqa: E402
 from training.tasks.nuclei import course as nuclei_course  # noqa: E402
 from training.tasks.nuclei import crops as nuclei_crops  # noqa: E402
 from training.tasks.nuclei import report as nuclei_report  # noqa: E402

@@ -92,8 +92,8 @@ def update(
     others = {
         p: (folder / v.file).read_bytes() for p, v in before.variants.items() if p not in precisions
     }
-    versions = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    versions = {n: v for n, v in versions.items() if n not in ("rows", "metrics", "variants")}
+    versions = {"torch": before.torch, "onnx": before.onnx}
+    versions = {name: version for name, version in versions.items() if version}
     versions["onnxruntime"] = onnxruntime.__version__
     write(folder, versions, {**others, **files}, [*kept, *rows], [*figures, *metrics])
 

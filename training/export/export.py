@@ -1,14 +1,13 @@
 """Export a trained network to ONNX, prove that it is the same, and write its model folder.
 
-A model that fails the proof is not written. The file takes raw bytes, holds its card, and is the
-same to the byte when exported twice. Its other precisions are made and proven with it; one that
+A model that fails the proof is not written. The file takes raw bytes, holds its contract, and is
+the same to the byte when exported twice. Its other precisions are made and proven with it; one that
 fails is refused when it is asked for.
 """
 
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
 import itertools
 import shutil
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import torch
@@ -29,8 +29,9 @@ from seqtile.errors import SeqtileError, ShapeError
 from seqtile.execution.session import LEVELS, Session
 from seqtile.machine.cuda import check_cuda
 from seqtile.models import parity
-from seqtile.models.card import METADATA_KEY, ModelCard, TensorSpec
-from seqtile.models.certificate import ParityRow
+from seqtile.models.card import ModelCard
+from seqtile.models.certificate import ParityRow, finite
+from seqtile.models.contract import METADATA_KEY, Input, json_text
 
 from ..lab import motifs
 from .certificate_file import write as write_certificate
@@ -91,7 +92,7 @@ def export(
         raise ExportError(f"{card.name}: two exports of the same network differ")
     check_graph(model, card)
     rows = certify(model, network, card, examples)
-    card = dataclasses.replace(card, sha256=hashlib.sha256(model).hexdigest())
+    card = msgspec.structs.replace(card, sha256=hashlib.sha256(model).hexdigest())
     golden = dict(examples) | dict(
         zip(_outputs(card), _torch(network, card, examples), strict=True)
     )
@@ -105,7 +106,7 @@ def export(
                 motif_letters,
                 further[-1],
                 bias=layer.bias,
-                alphabet="rna" if card.inputs[0].alphabet == "rna" else "dna",
+                alphabet="rna" if card.first.alphabet == "rna" else "dna",
                 both_strands=layer.both_strands,
             )
         proof = prove(model, card, golden)
@@ -130,7 +131,7 @@ def fused(network: nn.Module) -> nn.Module:
 
 
 def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
-    """The network as the bytes of an ONNX file with the card in its metadata.
+    """The network as the bytes of an ONNX file with the contract in its metadata.
 
     The example batch has two rows or more, and differs from every length, so that the exporter
     cannot take one axis for another or a dynamic one for fixed.
@@ -157,15 +158,15 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     strip(model)
     _name_outputs(model.graph, _outputs(card))
     model.ir_version = IR_VERSION
-    for key, value in sorted({METADATA_KEY: card.to_json(checksum=False)}.items()):
-        model.metadata_props.add(key=key, value=value)
+    contract = card.contract().to_json(checksum=False)
+    model.metadata_props.add(key=METADATA_KEY, value=contract)
     return model.SerializeToString(deterministic=True)
 
 
-def _sample(tensor: TensorSpec, values: NDArray[Any]) -> torch.Tensor:
+def _sample(tensor: Input, values: NDArray[Any]) -> torch.Tensor:
     """Three rows to export with; an image of any size is higher than wide."""
     values = values[:3]
-    if tensor.name == "image" and tensor.shape[2] == "width" and values.shape[1] == values.shape[2]:
+    if tensor.kind == "image" and None in tensor.size and values.shape[1] == values.shape[2]:
         values = values[:, :, : -tensor.length_multiple]
     return torch.from_numpy(np.ascontiguousarray(values))
 
@@ -184,7 +185,7 @@ def _name_outputs(graph: onnx.GraphProto, names: Sequence[str]) -> None:
         item.name = renamed.get(item.name, item.name)
 
 
-def _axis(name: str, tensor: TensorSpec) -> Any:
+def _axis(name: str, tensor: Input) -> Any:
     """A dynamic axis as the exporter wants it."""
     if name == "batch":
         return torch.export.Dim(name)
@@ -304,16 +305,16 @@ def _compare(
         except ShapeError as error:
             raise ExportError(f"{where}: output {name!r}: {error}") from None
         yield ParityRow(
-            name,
-            n,
-            size,
-            level,
-            session.providers[0],
-            "fp32",
-            largest,
-            relative,
-            card.tolerance,
-            bool(largest <= card.tolerance),
+            output=name,
+            batch=n,
+            **size,
+            optimization=level,
+            provider=session.providers[0],
+            precision="fp32",
+            max_abs=finite(largest),
+            max_rel=finite(relative),
+            tolerance=card.tolerance,
+            passed=bool(largest <= card.tolerance),
         )
 
 
@@ -342,7 +343,8 @@ def _write(
     try:
         fresh.chmod(0o755)
         (fresh / "model.onnx").write_bytes(model)
-        (fresh / "card.json").write_text(card.to_json(), encoding="utf-8")
+        (fresh / "contract.json").write_text(card.contract().to_json(), encoding="utf-8")
+        (fresh / "card.json").write_text(json_text(card.words()), encoding="utf-8")
         np.savez_compressed(fresh / "golden.npz", **golden)  # type: ignore[arg-type]
         versions = {"torch": torch.__version__, "onnx": onnx.__version__}
         write_certificate(fresh, versions, files, rows)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -120,7 +120,7 @@ def metric(
 
 def as_baselines(rows: Sequence[Metric], method: str) -> list[Baseline]:
     """The figures of something trivial."""
-    return [Baseline(**dataclasses.asdict(row), method=method) for row in rows]
+    return [Baseline(**msgspec.structs.asdict(row), method=method) for row in rows]
 
 
 def show(rows: Sequence[Metric], base: Sequence[Baseline] = ()) -> None:
@@ -133,5 +133,5 @@ def show(rows: Sequence[Metric], base: Sequence[Baseline] = ()) -> None:
 
 def write(path: Path, rows: Sequence[Metric], base: Sequence[Baseline], **further: Any) -> None:
     """The figures as ``{"metrics": [...], ...}``, JSON."""
-    content = {"metrics": [dataclasses.asdict(m) for m in [*rows, *base]], **further}
+    content = {"metrics": [msgspec.to_builtins(m) for m in [*rows, *base]], **further}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ ENGINES = ("onnxruntime", "torch", "torch-compile")
 
 Answers: TypeAlias = Mapping[str, NDArray[np.float32]]
 
-_FOREIGN = 1e-4  # tolerance in fp32 of a model without a card
+_FOREIGN = 1e-4  # tolerance in fp32 of a model without a contract
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def open_engine(
     Raises
     ------
     ValueError
-        torch for a model without a card.
+        torch for a model without a contract.
     ImportError
         torch, or what it needs, is not installed; names the command that mends it.
     SeqtileError
@@ -91,7 +91,7 @@ def open_engine(
         return _onnxruntime(open_predictor(model, device, precision, threads, spec))
     predictor = open_predictor(model, "auto" if device == "auto" else "cpu", "fp32", threads, spec)
     if predictor.card is None:
-        raise ValueError(f"{model}: engine {name} needs a model with a card")
+        raise ValueError(f"{model}: engine {name} needs a model with a contract")
     from ..torch_engine.engine import load_torch
 
     engine = load_torch(
@@ -102,7 +102,7 @@ def open_engine(
         precision=precision,
         source=predictor.name,
     )
-    first = predictor.card.inputs[0].name
+    first = predictor.contract.first.name
 
     def run(batch: Batch) -> Answers:
         answers = engine({first: batch.items, **batch.extra})
@@ -204,7 +204,7 @@ def check_parity(
     what
         The engine, for the error.
     tolerance
-        The card's, for fp32; None for a model without a card: 0.0001. In TF32 and fp16
+        The contract's, for fp32; None for a model without one: 0.0001. In TF32 and fp16
         `certificate.SHARE` counts instead. Each times the output's largest magnitude, if that is
         above 1.
 

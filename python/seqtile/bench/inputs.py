@@ -97,7 +97,7 @@ class Source:
     Attributes
     ----------
     tolerance
-        The card's, None without one.
+        The contract's, None of a third-party model.
 
     Raises
     ------
@@ -156,11 +156,9 @@ class Source:
         )
 
     def _first(self) -> NDArray[np.uint8]:
-        card = self._predictor.card
-        assert card is not None  # only a model with a card has golden inputs
-        name = card.inputs[0].name
+        name = self._predictor.contract.first.name
         if name not in self._golden:
-            raise ModelIntegrityError(f"{card.name}: the golden arrays lack {name!r}")
+            raise ModelIntegrityError(f"{self._predictor.name}: the golden arrays lack {name!r}")
         return self._golden[name]
 
     def _sequences(self, rng: np.random.Generator, count: int, length: int) -> NDArray[np.uint8]:
@@ -204,9 +202,10 @@ class Source:
         return found
 
     def _extra(self, rng: np.random.Generator, count: int) -> dict[str, NDArray[np.float32]]:
-        card = self._predictor.card
         found = {}
-        for tensor in card.inputs[1:] if card else ():
+        for tensor in self._predictor.contract.inputs:
+            if tensor.kind != "number":
+                continue
             if tensor.name in self._golden:
                 values = self._golden[tensor.name]
                 found[tensor.name] = values[_shuffled(rng, len(values), count)]

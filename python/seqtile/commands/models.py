@@ -7,8 +7,9 @@ from pathlib import Path
 
 from ..errors import SeqtileError
 from ..machine.devices import ON_CPU
-from ..models.card import Metric, ModelCard, Segmentation
+from ..models.card import Metric, ModelCard
 from ..models.certificate import Certificate
+from ..models.contract import Segmentation
 from ..models.zoo import card, list_models, model_folder, read_card
 from .printing import print_json, print_table, table
 
@@ -66,14 +67,13 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _inputs(c: ModelCard) -> str:
-    return ", ".join([_first_input(c), *(tensor.name for tensor in c.inputs[1:])])
+    return ", ".join([_first_input(c), *(t.name for t in c.inputs if t.kind == "number")])
 
 
 def _first_input(c: ModelCard) -> str:
-    first = c.inputs[0]
-    if c.takes == "images":
-        fixed = all(isinstance(axis, int) for axis in first.shape[1:3])
-        size = " x ".join(map(str, first.shape[1:3])) if fixed else "any size"
+    first = c.first
+    if first.kind == "image":
+        size = "any size" if None in first.size else " x ".join(map(str, first.size))
         return f"{'RGB' if len(first.shape) == 4 else 'grey'} image {size}"
     return f"{first.alphabet.upper()} {c.window or 'any length'}"
 

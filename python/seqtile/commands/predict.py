@@ -71,7 +71,7 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
         refuse_overwrite(source, [options.output])
     inputs = read_inputs(options.input)
     predictor = load_model(options)
-    if predictor.card is not None and predictor.card.segmentation is not None:
+    if predictor.contract.segmentation is not None:
         raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
     profile = Profile()
     failed: list[Exception] = []
@@ -89,7 +89,11 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
         blocks = _record_blocks(predictor, options, inputs, embed=embed, profile=profile)
     with progress("images" if images else "records", None, quiet=options.quiet) as advance:
         write_predictions(
-            blocks, options.output, card=predictor.card, as_json=options.jsonl, advance=advance
+            blocks,
+            options.output,
+            contract=predictor.contract,
+            as_json=options.jsonl,
+            advance=advance,
         )
     print_profile(options, profile)
     return 1 if failed else 0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TableError
-from ..models.card import ModelCard
+from ..models.contract import Contract
 from ..models.prediction import PredictionBlock
 from ..models.rows import Rows
 from ..outputs import AtomicOutputs, output_errors
@@ -80,7 +80,7 @@ def write_predictions(
     blocks: Iterable[PredictionBlock],
     output: str,
     *,
-    card: ModelCard | None,
+    contract: Contract,
     as_json: bool,
     advance: Callable[[int], object],
 ) -> None:
@@ -93,10 +93,10 @@ def write_predictions(
     output
         A file, or ``-`` for standard output. ``.npz``: ``name`` and an array per output, rows
         stacked. Else tab-separated with a header, in UTF-8: an output of several numbers takes a
-        column for each, named by the card's labels; one of letters (the card gives its alphabet) is
-        decoded. Of a classification the likeliest class comes first, as ``class``.
-    card
-        Of the model, None for a third-party one.
+        column for each, named by the contract's labels; one of letters is decoded. Of classes the
+        likeliest comes first, as ``class``.
+    contract
+        Of the model.
     as_json
         JSON lines instead: numbers in full, by label where there are any; letters beside them as
         ``<output>_letters``.
@@ -117,7 +117,7 @@ def write_predictions(
         if path is not None and output.endswith(".npz"):
             _write_arrays(filled, path, output, advance)
             return
-        rows, count = Rows(card, as_json=as_json), 0
+        rows, count = Rows(contract, as_json=as_json), 0
         opened = nullcontext(sys.stdout.buffer) if path is None else path.open("wb")
         with opened as file:
             for block in filled:

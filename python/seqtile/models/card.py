@@ -1,72 +1,27 @@
-"""The model card: what a model takes, gives, was trained on and is worth.
+"""The model card: a model's contract, and what a reader needs to trust it or not.
 
-A card is ``card.json`` beside ``model.onnx``, and, without the checksum, the model file's metadata.
+A card is made of two files of a model folder: ``contract.json``, see `seqtile.models.contract`, and
+``card.json``, which holds the rest. No program needs the rest, and it is not in the model file, so
+that a word may change and the model stays as it is.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
+
+import msgspec
 
 from ..errors import ModelCardError
+from . import old_card
+from .contract import Contract, Input, Output, Threshold, converted, decoded, json_text, plain
 
-__all__ = ["Baseline", "Metric", "ModelCard", "Segmentation", "TensorSpec", "Threshold"]
+__all__ = ["Baseline", "Metric", "ModelCard"]
 
-METADATA_KEY = "seqtile.card"
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output of a model.
-
-    Attributes
-    ----------
-    name
-        Name in the graph.
-    shape
-        Axes in order: a number where fixed, a name where dynamic (``"batch"``, ``"length"``,
-        ``"height"``, ``"width"``). An image has no axis of channels if grey, else 3 for RGB at its
-        end.
-    dtype
-        NumPy name of the element type.
-    meaning
-        What it holds, with unit and range.
-    alphabet
-        Of a sequence input: ``"dna"``, ``"rna"`` or ``"protein"``.
-    unknown
-        Of a sequence input: how the graph encodes unknown letters.
-    min_length
-        Smallest size a dynamic ``length``, ``height`` or ``width`` takes.
-    length_multiple
-        A dynamic ``length``, ``height`` or ``width`` takes multiples of this.
-    labels
-        Class names of an output.
-    """
-
-    name: str
-    shape: tuple[int | str, ...]
-    dtype: str
-    meaning: str
-    alphabet: str = ""
-    unknown: str = ""
-    min_length: int = 0
-    length_multiple: int = 1
-    labels: tuple[str, ...] = ()
+FILE = "card.json"
 
 
-@dataclass(frozen=True)
-class Threshold:
-    """Score from which on a sequence counts as positive, and how it was chosen."""
-
-    value: float
-    chosen: str
-
-
-@dataclass(frozen=True)
-class Metric:
+class Metric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A figure of the model: on which split, over how many samples, with its bootstrap interval."""
 
     name: str
@@ -77,77 +32,84 @@ class Metric:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Baseline(Metric):
+class Baseline(Metric, frozen=True, forbid_unknown_fields=True):
     """The same metric of something trivial."""
 
     method: str = ""
 
 
-@dataclass(frozen=True)
-class Segmentation:
-    """How objects follow from a model's outputs; see `seqtile.segment`.
+class ModelCard(Contract, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Description of one model: its contract, and the words and figures of ``card.json``.
 
     Attributes
     ----------
-    mask
-        Output (batch, height, width): probability that a pixel is of an object.
-    marker
-        Output of the same shape: probability that it is of an object's core; empty if there is
-        none.
-    mask_threshold, marker_threshold
-        Probabilities above which a pixel counts.
-    reach
-        Steps to a neighbouring pixel that a core grows at most, inside the mask.
-    min_area
-        Objects of fewer pixels are dropped.
-    percentiles
-        Of the image's grey levels: what becomes 0 and 255 before the model sees it.
+    task
+        ``"binary-classification"``, ``"classification"``, ``"regression"``, ``"segmentation"``, …
+    summary
+        The question that the model answers.
+    architecture, parameters
+        Of the network.
+    data
+        What it was trained on: source, licence, checksum, split.
+    training
+        Command, configuration, time and place of the training.
+    metrics, baselines
+        What it is worth, and the same of something trivial.
+    limits
+        What it is not good for.
+    opset
+        Of the graph; 0 if not known.
     """
 
-    mask: str = "mask"
-    marker: str = ""
-    mask_threshold: float = 0.5
-    marker_threshold: float = 0.5
-    reach: int = 0
-    min_area: int = 0
-    percentiles: tuple[float, float] = (0.0, 100.0)
+    task: str = ""
+    summary: str = ""
+    architecture: str = ""
+    parameters: int = 0
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+    training: dict[str, Any] = msgspec.field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+    limits: tuple[str, ...] = ()
+    opset: int = 0
 
+    @classmethod
+    def of(
+        cls, contract: Contract, words: Mapping[str, Any] | None = None, *, source: str = "card"
+    ) -> ModelCard:
+        """The card of a contract and what ``card.json`` holds, as plain JSON types.
 
-@dataclass(frozen=True)
-class ModelCard:
-    """Description of one model; see the attributes' names and ``exported/README.md``."""
+        Parameters
+        ----------
+        contract
+            Of the model.
+        words
+            Fields of the card that are not of the contract; ``meaning``, texts by the name of an
+            input or output; ``chosen``, how the threshold was.
+        source
+            The file, for errors.
 
-    name: str
-    version: str
-    task: str
-    summary: str
-    architecture: str
-    parameters: int
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    receptive_field: int
-    threshold: Threshold | None
-    data: Mapping[str, Any]
-    training: Mapping[str, Any]
-    metrics: tuple[Metric, ...]
-    baselines: tuple[Baseline, ...]
-    limits: tuple[str, ...]
-    opset: int
-    tolerance: float
-    sha256: str = field(default="")
-    segmentation: Segmentation | None = None
-
-    @property
-    def takes(self) -> Literal["sequences", "images"]:
-        """What the first input holds."""
-        return "images" if self.inputs[0].name == "image" else "sequences"
-
-    @property
-    def window(self) -> int | None:
-        """Length of the sequences it takes where that is fixed, else None."""
-        length = self.inputs[0].shape[1]
-        return length if isinstance(length, int) and self.takes == "sequences" else None
+        Raises
+        ------
+        ModelCardError
+            A field unknown or of the wrong kind; names ``source`` and field.
+        """
+        left = dict(words or {})
+        meaning = converted(left.pop("meaning", {}), dict[str, str], f"{source}: meaning")
+        chosen = converted(left.pop("chosen", ""), str, f"{source}: chosen")
+        content = plain(contract)
+        if odd := sorted(left.keys() & {f.name for f in msgspec.structs.fields(Contract)}):
+            raise ModelCardError(f"{source}: field {odd[0]!r} belongs into the contract")
+        tensors = [*content["inputs"], *content["outputs"]]
+        if odd := sorted(meaning.keys() - {tensor["name"] for tensor in tensors}):
+            raise ModelCardError(f"{source}: meaning of {odd[0]!r}, which the model has not")
+        for tensor in tensors:
+            if tensor["name"] in meaning:
+                tensor["meaning"] = meaning[tensor["name"]]
+        if chosen:
+            if contract.threshold is None:
+                raise ModelCardError(f"{source}: chosen: the model has no threshold")
+            content["threshold"]["chosen"] = chosen
+        return converted({**content, **left}, cls, source)
 
     def metric(self, name: str, split: str) -> Metric:
         """The figure of this name and split.
@@ -162,92 +124,112 @@ class ModelCard:
                 return metric
         raise KeyError(f"{self.name}: no metric {name!r} on {split!r}")
 
+    def contract(self) -> Contract:
+        """The contract, without the card's words."""
+        names = (field.name for field in msgspec.structs.fields(Contract))
+        values = {name: getattr(self, name) for name in names}
+        for name in ("inputs", "outputs"):
+            values[name] = tuple(msgspec.structs.replace(t, meaning="") for t in values[name])
+        if self.threshold is not None:
+            values["threshold"] = Threshold(self.threshold.value)
+        return Contract(**values)
+
+    def words(self) -> dict[str, Any]:
+        """What ``card.json`` holds, as plain JSON types: what `of` takes."""
+        kept = {field.name for field in msgspec.structs.fields(Contract)}
+        content = {name: value for name, value in plain(self).items() if name not in kept}
+        tensors: list[Input | Output] = [*self.inputs, *self.outputs]
+        content["meaning"] = {t.name: t.meaning for t in tensors if t.meaning}
+        if self.threshold is not None and self.threshold.chosen:
+            content["chosen"] = self.threshold.chosen
+        return {name: content[name] for name in _WORDS if content.get(name)}
+
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types; without ``segmentation`` where there is none."""
-        content = dataclasses.asdict(self)
-        if self.segmentation is None:
-            del content["segmentation"]
-        return content
+        """The whole card as plain JSON types: the fields that every card has, then further ones.
+
+        Further fields are there where they are not default, and not what others imply: a tensor's
+        kind what its name says (see `seqtile.models.old_card`), the window what its shape says.
+        """
+        whole, further = msgspec.to_builtins(self), plain(self)
+        content = {name: whole[name] for name in _SHOWN}
+        for tensors in ("inputs", "outputs"):
+            content[tensors] = [
+                {name: full.get(name, usual) for name, usual in _SHOWN_TENSOR.items()}
+                | {name: value for name, value in short.items() if name not in _SHOWN_TENSOR}
+                for full, short in zip(whole[tensors], further[tensors], strict=True)
+            ]
+        for tensor, kind in old_card.implied(content | {"segmentation": whole["segmentation"]}):
+            if tensor["kind"] == kind:
+                del tensor["kind"]
+        if self.window == self.first.size[0]:
+            further.pop("window", None)
+        if self.training_window == self.training.get("window"):
+            further.pop("training_window", None)
+        if self.segmentation is not None:
+            content["segmentation"] = whole["segmentation"]
+        return content | {n: value for n, value in further.items() if n not in content}
 
     def to_json(self, *, checksum: bool = True) -> str:
-        """Deterministic JSON text; without the checksum for the model file's own metadata."""
+        """Deterministic JSON text of `to_dict`."""
         content = self.to_dict()
         if not checksum:
             del content["sha256"]
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        return json_text(content)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> ModelCard:
-        """Read a card.
+        """Read a whole card in one text: what `to_json` wrote, or an older model's ``card.json``.
 
         Raises
         ------
         ModelCardError
             Not JSON, a field missing, unknown or of the wrong kind; names ``source`` and field.
         """
-        try:
-            content = json.loads(text)
-        except ValueError as error:  # of JSON, or of its UTF-8
-            raise ModelCardError(f"{source}: not JSON: {error}") from None
-        card: ModelCard = _build(cls, content, source, "card")
-        if not card.inputs or not card.outputs:
-            raise ModelCardError(f"{source}: a model needs inputs and outputs")
-        if any(len(t.shape) < 1 or t.shape[0] != "batch" for t in card.inputs + card.outputs):
-            raise ModelCardError(f"{source}: the first axis of every tensor must be 'batch'")
-        if card.takes == "images" and card.inputs[0].shape[3:] not in ((), (3,)):
-            raise ModelCardError(
-                f"{source}: an image has the axes batch, height, width, and 3 if in colour, not "
-                f"{list(card.inputs[0].shape)}"
-            )
-        return card
+        return converted(old_card.upgraded(decoded(text, object, source)), cls, source)
 
 
-_OPTIONAL: dict[str, type[Any]] = {"threshold": Threshold, "segmentation": Segmentation}
-_NESTED: dict[str, type[Any]] = {
-    "inputs": TensorSpec,
-    "outputs": TensorSpec,
-    "metrics": Metric,
-    "baselines": Baseline,
+_WORDS = (
+    "task",
+    "summary",
+    "architecture",
+    "parameters",
+    "meaning",
+    "chosen",
+    "data",
+    "training",
+    "metrics",
+    "baselines",
+    "limits",
+    "opset",
+)
+_SHOWN = (
+    "name",
+    "version",
+    "task",
+    "summary",
+    "architecture",
+    "parameters",
+    "inputs",
+    "outputs",
+    "receptive_field",
+    "threshold",
+    "data",
+    "training",
+    "metrics",
+    "baselines",
+    "limits",
+    "opset",
+    "tolerance",
+    "sha256",
+)
+_SHOWN_TENSOR: dict[str, Any] = {
+    "name": "",
+    "shape": (),
+    "dtype": "",
+    "meaning": "",
+    "alphabet": "",
+    "unknown": "",
+    "min_length": 0,
+    "length_multiple": 1,
+    "labels": (),
 }
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "Mapping[str, Any]": dict,
-}
-
-
-def _build(kind: type[Any], content: Any, source: str, where: str) -> Any:
-    if not isinstance(content, dict):
-        raise ModelCardError(f"{source}: {where}: expected an object, found {content!r:.60}")
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    if odd := sorted(content.keys() - fields.keys()):
-        raise ModelCardError(f"{source}: {where}: unknown field {odd[0]!r}")
-    values: dict[str, Any] = {}
-    for name, spec in fields.items():
-        place = f"{where}.{name}"
-        if name not in content:
-            if spec.default is dataclasses.MISSING:
-                raise ModelCardError(f"{source}: {where}: field {name!r} is missing")
-            continue
-        value = content[name]
-        if name in _OPTIONAL:
-            value = None if value is None else _build(_OPTIONAL[name], value, source, place)
-        elif name in _NESTED and kind is ModelCard:
-            value = tuple(
-                _build(_NESTED[name], item, source, f"{place}[{i}]")
-                for i, item in enumerate(_list(value, source, place))
-            )
-        elif str(spec.type).startswith("tuple"):
-            if value is not None or "None" not in str(spec.type):
-                value = tuple(_list(value, source, place))
-        elif not isinstance(value, _KINDS[str(spec.type)]):
-            raise ModelCardError(f"{source}: {place}: expected {spec.type}, found {value!r:.60}")
-        values[name] = value
-    return kind(**values)
-
-
-def _list(value: Any, source: str, where: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ModelCardError(f"{source}: {where}: expected a list, found {value!r:.60}")
-    return value

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError, PrecisionError
 from ..machine.devices import PRECISIONS
-from .card import ModelCard
+from .contract import Contract, plain
 
 __all__ = [
     "PRECISIONS",
@@ -22,6 +21,7 @@ __all__ = [
     "MetricRow",
     "ParityRow",
     "Variant",
+    "finite",
     "tolerances",
     "worst",
 ]
@@ -41,8 +41,7 @@ CHANGED: Mapping[str, float] = {"fp32": 0.001, "tf32": 0.001, "fp16": 0.001, "in
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class ParityRow:
+class ParityRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One comparison of one output with its reference.
 
     Attributes
@@ -51,8 +50,8 @@ class ParityRow:
         Name of the output.
     batch
         Rows of the batch.
-    size
-        ``length``, or ``height`` and ``width``, of the first input.
+    length, height, width
+        Of the model's input: its length, or its height and width.
     optimization
         Graph optimisation level of onnxruntime.
     provider
@@ -60,7 +59,8 @@ class ParityRow:
     precision
         Of `PRECISIONS`.
     max_abs, max_rel
-        Largest difference, and largest difference over the reference's magnitude.
+        Largest difference, and largest difference over the reference's magnitude; null in JSON,
+        which has no infinity, where either is not finite.
     tolerance
         What ``max_abs`` may be.
     passed
@@ -76,12 +76,14 @@ class ParityRow:
 
     output: str
     batch: int
-    size: Mapping[str, int]
+    length: int = 0
+    height: int = 0
+    width: int = 0
     optimization: str
     provider: str
     precision: str
-    max_abs: float
-    max_rel: float
+    max_abs: float | None
+    max_rel: float | None
     tolerance: float
     passed: bool
     reference: str = "torch"
@@ -89,38 +91,25 @@ class ParityRow:
     decisions: int = 0
     changed: int = 0
 
+    @property
+    def size(self) -> dict[str, int]:
+        """``length``, or ``height`` and ``width``."""
+        sizes = {name: getattr(self, name) for name in ("length", "height", "width")}
+        return {name: size for name, size in sizes.items() if size}
+
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types: an entry for each axis in the place of ``size``; no defaults."""
-        content: dict[str, Any] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name == "size":
-                content.update(value)
-            elif isinstance(value, float) and not np.isfinite(value):
-                content[field.name] = None  # JSON has no infinity
-            elif field.default is dataclasses.MISSING or value != field.default:
-                content[field.name] = value
-        return content
+        """As plain JSON types, without what is default."""
+        return dict(plain(self))
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> ParityRow:
-        """What `to_dict` wrote.
-
-        Raises
-        ------
-        TypeError
-            A field is missing.
-        """
-        names = {field.name for field in dataclasses.fields(cls)}
-        size = {name: value for name, value in content.items() if name not in names}
-        values = {n: content[n] for n in names & content.keys()}
-        values |= {n: float("inf") for n in ("max_abs", "max_rel") if values.get(n, 0) is None}
-        return cls(**values, size=size)
+    @property
+    def error(self) -> float:
+        """``max_abs``, infinite where it is not finite."""
+        return math.inf if self.max_abs is None else self.max_abs
 
     def __str__(self) -> str:
         size = "".join(f", {axis} {n}" for axis, n in self.size.items())
         text = (
-            f"{self.output!r} is off by {self.max_abs:.2g} at batch {self.batch}{size} on "
+            f"{self.output!r} is off by {self.error:.2g} at batch {self.batch}{size} on "
             f"{self.provider}{' (emulated)' if self.emulated else ''}, tolerance "
             f"{self.tolerance:.2g}"
         )
@@ -129,35 +118,40 @@ class ParityRow:
         return text
 
 
-def tolerances(card: ModelCard, golden: Arrays, precision: str) -> dict[str, float]:
+def tolerances(contract: Contract, golden: Arrays, precision: str) -> dict[str, float]:
     """What each output may differ by, absolutely.
 
-    In fp32 the card's tolerance. Else a share of the output's scale, `SHARE`: the scale is 1 for
-    what lies in -1 to 1, as probabilities do, and the largest golden magnitude for what is larger.
+    In fp32 the contract's tolerance. Else a share of the output's scale, `SHARE`: the scale is 1
+    for what lies in -1 to 1, as probabilities do, and the largest golden magnitude for what is
+    larger.
 
     Parameters
     ----------
-    card, golden
+    contract, golden
         Of the model; the golden arrays hold at least its outputs.
     precision
         Of `PRECISIONS`.
     """
-    names = [tensor.name for tensor in card.outputs]
+    names = [tensor.name for tensor in contract.outputs]
     if precision == "fp32":
-        return dict.fromkeys(names, card.tolerance)
+        return dict.fromkeys(names, contract.tolerance)
     return {
         name: SHARE[precision] * max(1.0, float(np.abs(golden[name]).max(initial=0)))
         for name in names
     }
 
 
+def finite(value: float) -> float | None:
+    """The number, None if it is infinite or none: JSON has neither."""
+    return value if math.isfinite(value) else None
+
+
 def worst(rows: Sequence[ParityRow]) -> ParityRow:
     """The row farthest beyond, or nearest to, what it may be; a failed one before any passed."""
-    return max(rows, key=lambda row: (not row.passed, row.max_abs / row.tolerance))
+    return max(rows, key=lambda row: (not row.passed, row.error / row.tolerance))
 
 
-@dataclass(frozen=True)
-class MetricRow:
+class MetricRow(msgspec.Struct, frozen=True):
     """The trained metric of a precision, on rows of validation.
 
     Attributes
@@ -189,23 +183,8 @@ class MetricRow:
         return self.value >= self.ci95[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return dataclasses.asdict(self) | {"passed": self.passed}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> MetricRow:
-        """What `to_dict` wrote.
-
-        Raises
-        ------
-        TypeError
-            A field is missing or unknown.
-        ValueError
-            An interval of other than two ends.
-        """
-        low, high = content["ci95"]
-        values = {name: value for name, value in content.items() if name != "passed"}
-        return cls(**{**values, "ci95": (float(low), float(high))})
+        """As plain JSON types, with ``passed`` for readers."""
+        return {**msgspec.structs.asdict(self), "passed": self.passed}
 
     def __str__(self) -> str:
         return (
@@ -214,34 +193,37 @@ class MetricRow:
         )
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A further file of the model, for one precision."""
 
     file: str
     sha256: str
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """``parity.json`` of a model.
 
     Attributes
     ----------
-    rows
-        All comparisons.
+    torch, onnx, onnxruntime
+        Versions that took part.
     variants
         Files by precision; a precision without runs ``model.onnx``.
     metrics
         The trained metric of precisions; int8 must have one, of others it counts if it is there.
+    rows
+        All comparisons.
     source
         The file, for errors.
     """
 
+    torch: str = ""
+    onnx: str = ""
+    onnxruntime: str = ""
+    variants: dict[str, Variant] = msgspec.field(default_factory=dict)
+    metrics: tuple[MetricRow, ...] = ()
     rows: tuple[ParityRow, ...]
-    variants: Mapping[str, Variant]
-    metrics: tuple[MetricRow, ...]
-    source: str
+    source: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Certificate:
@@ -250,25 +232,19 @@ class Certificate:
         Raises
         ------
         ModelIntegrityError
-            A file that is no certificate.
+            A file that is no certificate; names file and field.
         """
         path = folder / FILE
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            rows = tuple(ParityRow.from_dict(row) for row in content["rows"])
-            variants = {
-                str(name): Variant(str(entry["file"]), str(entry["sha256"]))
-                for name, entry in content.get("variants", {}).items()
-            }
-            metrics = tuple(MetricRow.from_dict(row) for row in content.get("metrics", []))
+            found = msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
-            rows, variants, metrics = (), {}, ()
-        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            found = cls(rows=())
+        except (OSError, ValueError) as error:
             raise ModelIntegrityError(
-                f"{path}: not a certificate ({type(error).__name__}: {error}): install seqtile "
-                "again, or write it anew: python -m training.certify"
+                f"{path}: not a certificate ({error}): install seqtile again, or write it anew: "
+                "python -m training.certify"
             ) from None
-        return cls(rows, variants, metrics, str(path))
+        return msgspec.structs.replace(found, source=str(path))
 
     def of(self, precision: str) -> list[ParityRow]:
         """The rows of one precision."""

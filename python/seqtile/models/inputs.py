@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..errors import AlphabetError, ShapeError
 from ..sequences.batch import Alphabet, Layout, SequenceBatch
 from ..sequences.sequence import one_hot
+from .contract import Contract, Input
 
-__all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput"]
+__all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput", "input_of"]
 
 # Items of one shape that go through the session together: their places in the batch, and an array.
 Chunk: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
@@ -91,18 +92,28 @@ class ModelInput(Protocol):
 
 
 class SequenceInput:
-    """The sequence input of a graph: checks lengths and letters, turns bytes into feeds."""
+    """The sequence input of a graph: checks lengths and letters, turns bytes into feeds.
+
+    Parameters
+    ----------
+    tensor
+        What the contract says of it.
+    length
+        Of every sequence, None for any.
+    batch
+        Rows of every batch, None for any.
+    """
 
     takes: Literal["sequences", "images"] = "sequences"
 
-    def __init__(self, name: str, spec: InputSpec, batch: int | None, length: int | None) -> None:
-        self.name = name
-        self.spec = spec
-        self.alphabet = Alphabet(spec.alphabet)
+    def __init__(self, tensor: Input, length: int | None = None, batch: int | None = None) -> None:
+        self.name = tensor.name
+        self.tensor = tensor
+        self.alphabet = Alphabet(tensor.alphabet)
         self.batch = batch
         self.length = length
-        self.min_length = 1
-        self.multiple = 1
+        self.min_length = max(1, tensor.min_length)
+        self.multiple = tensor.length_multiple
 
     def batch_of(self, items: Any) -> SequenceBatch:
         """One sequence or several as a batch."""
@@ -120,7 +131,7 @@ class SequenceInput:
 
     def check_letters(self, batch: SequenceBatch, labels: Labels) -> None:
         """Raise `AlphabetError` for a letter the model does not know."""
-        strict = self.spec.unknown == "raise"
+        strict = self.tensor.unknown == "raise"
         refused = batch.core.find_above(self.alphabet.core, strict)
         if refused is not None:
             error = batch.error(refused, self.alphabet, raised_unknown=strict)
@@ -135,12 +146,15 @@ class SequenceInput:
     def check_lengths(self, lengths: NDArray[np.int64], labels: Labels) -> None:
         """Raise `ShapeError` for a length the model does not take."""
         if self.length is None:
-            wrong = (lengths < self.min_length) | (lengths % self.multiple != 0)
+            most = self.tensor.max_length or np.iinfo(lengths.dtype).max
+            wrong = (lengths < self.min_length) | (lengths > most) | (lengths % self.multiple != 0)
         else:
             wrong = lengths != self.length
         if wrong.any():
             index = int(np.flatnonzero(wrong)[0])
             wanted = str(self.length or f"at least {self.min_length}")
+            if self.length is None and self.tensor.max_length:
+                wanted = f"{self.min_length} to {self.tensor.max_length}"
             if self.multiple > 1:
                 wanted += f" and a multiple of {self.multiple}"
             raise ShapeError(
@@ -149,13 +163,14 @@ class SequenceInput:
 
     def feed(self, letters: NDArray[np.uint8]) -> NDArray[Any]:
         """The graph's input for uint8 letters of shape (n, L)."""
-        if self.spec.layout == "bytes":
+        tensor = self.tensor
+        if tensor.layout == "bytes":
             return letters
         return one_hot(
             letters,
-            alphabet=self.spec.alphabet,
-            layout=self.spec.layout,
-            unknown=self.spec.unknown,
+            alphabet=tensor.alphabet,
+            layout=tensor.layout,
+            unknown=tensor.unknown or "zero",
         )
 
 
@@ -164,8 +179,13 @@ class ImageInput:
 
     Parameters
     ----------
-    name
-        Of the input.
+    tensor
+        What the contract says of it.
+    batch
+        Images of every batch, None for any.
+
+    Attributes
+    ----------
     shape
         Height and width, None where any that is a multiple of ``multiple`` and at least ``least``.
     channels
@@ -173,23 +193,17 @@ class ImageInput:
     """
 
     takes: Literal["sequences", "images"] = "images"
-    batch: int | None = None
 
-    def __init__(
-        self,
-        name: str,
-        shape: tuple[int | None, int | None],
-        channels: int,
-        *,
-        least: int = 1,
-        multiple: int = 1,
-    ) -> None:
-        self.name = name
-        self.shape = shape
-        self.channels = channels
-        self.least = max(1, least)
-        self.multiple = multiple
-        self._rank = 2 if channels == 1 else 3
+    def __init__(self, tensor: Input, batch: int | None = None) -> None:
+        self.name = tensor.name
+        self.batch = batch
+        height, width = tensor.size
+        self.shape = (height, width)
+        self.channels = 3 if len(tensor.shape) == 4 else 1
+        self.least = max(1, tensor.min_length)
+        self.most = tensor.max_length or None
+        self.multiple = tensor.length_multiple
+        self._rank = len(tensor.shape) - 1
 
     def batch_of(self, items: Any) -> list[NDArray[np.uint8]] | NDArray[np.uint8]:
         """One image or several as a batch: an array with a first axis for them, or a list."""
@@ -232,12 +246,22 @@ class ImageInput:
                     f"{what} is {image.shape[0]} x {image.shape[1]} pixels (height x width), the "
                     f"model takes {self.shape[0]} x {self.shape[1]}"
                 )
-            if wanted is None and (size < self.least or size % self.multiple):
+            if wanted is None and (
+                size < self.least or size % self.multiple or size > (self.most or size)
+            ):
+                sizes = f"from {self.least} " + (f"to {self.most}" if self.most else "on")
                 raise ShapeError(
                     f"{what} is {size} pixels {axis}, the model takes multiples of "
-                    f"{self.multiple} from {self.least} on (seqtile.segment takes any size)"
+                    f"{self.multiple} {sizes} (seqtile.segment takes any size)"
                 )
 
     def feed(self, chunk: NDArray[np.uint8]) -> NDArray[Any]:
         """The chunk itself."""
         return chunk
+
+
+def input_of(contract: Contract, batch: int | None = None) -> ModelInput:
+    """The input that a model predicts from; ``batch`` is its graph's, where that is fixed."""
+    if contract.first.kind == "image":
+        return ImageInput(contract.first, batch)
+    return SequenceInput(contract.first, contract.window, batch)

@@ -22,13 +22,17 @@ from ..execution.limits import LIMITS, Limits
 from ..execution.session import Session
 from ..machine.devices import check_precision
 from ..sequences.batch import Alphabet
-from .card import METADATA_KEY, ModelCard, TensorSpec
+from . import old_card
+from .card import ModelCard
 from .certificate import PRECISION_KEY, Certificate, tolerances
-from .inputs import ImageInput, InputSpec, ModelInput, SequenceInput
+from .contract import METADATA_KEY, Contract, Input, Output
+from .inputs import InputSpec
 from .predictor import Predictor
 from .zoo import model_folder, read_card
 
 __all__ = ["load"]
+
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 
 
 def load(
@@ -41,14 +45,14 @@ def load(
     input: InputSpec | None = None,
     limits: Limits = LIMITS,
 ) -> Predictor:
-    """Load a model and prove that it is the one its card describes.
+    """Load a model and prove that it is the one its contract describes.
 
     Parameters
     ----------
     name_or_path
         Name of a shipped model (`seqtile.list_models`), a model folder, or an ``.onnx`` file. Of a
         shipped model or a folder the checksum is verified and the golden inputs are predicted; a
-        lone file exported by seqtile carries its card in its metadata.
+        lone file exported by seqtile carries its contract in its metadata.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
         runs, else the CPU (logged). The device asked for is the device used, or an error.
@@ -71,7 +75,7 @@ def load(
     Raises
     ------
     ValueError
-        ``input`` for a model that has a card; an unknown precision.
+        ``input`` for a model that has a contract; an unknown precision.
     PrecisionError
         A precision that the model's certificate does not vouch for; a lone file in another
         precision than fp32.
@@ -80,7 +84,8 @@ def load(
     ModelIntegrityError
         A wrong checksum, a file that is no ONNX model, golden outputs that differ.
     ModelCardError
-        A malformed card, or one that does not fit its model; a lone file without card or ``input``.
+        A malformed contract or card, or one that does not fit its model; a lone file without
+        contract or ``input``.
     ProviderError
         The device cannot run here, or not in this precision; says what is missing and the mend.
 
@@ -117,19 +122,19 @@ def load(
     card = read_card(folder)
     model = model_bytes(folder, card, precision)
     golden = read_golden(folder / "golden.npz")
-    predictor = _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    predictor = _predictor(model, card, hashlib.sha256(model).hexdigest(), open_engine)
     if missing := sorted({t.name for t in card.outputs} - golden.keys()):
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
     return predictor
 
 
-def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes:
+def model_bytes(folder: Path, contract: Contract, precision: str = "fp32") -> bytes:
     """The file that a precision runs, verified.
 
     Parameters
     ----------
-    folder, card
+    folder, contract
         Of the model.
     precision
         TF32 runs the file of fp32.
@@ -141,17 +146,19 @@ def model_bytes(folder: Path, card: ModelCard, precision: str = "fp32") -> bytes
     ModelNotFoundError
         The file is missing.
     ModelIntegrityError
-        The file is not the one that the card, or the certificate, speaks of.
+        The file is not the one that the contract, or the certificate, speaks of.
     """
-    name, wanted, witness = "model.onnx", card.sha256, "the card"
+    name, wanted, witness = "model.onnx", contract.sha256, "the contract"
     if precision != "fp32":
         certificate = Certificate.read(folder)
-        certificate.check(card.name, precision)
+        certificate.check(contract.name, precision)
         if precision in certificate.variants:
             variant = certificate.variants[precision]
             name, wanted, witness = variant.file, variant.sha256, "the certificate"
         elif precision != "tf32":
-            raise PrecisionError(f"{card.name}: {certificate.source} names no file of {precision}")
+            raise PrecisionError(
+                f"{contract.name}: {certificate.source} names no file of {precision}"
+            )
     model = _read_model(folder / name)
     digest = hashlib.sha256(model).hexdigest()
     if digest != wanted:
@@ -184,90 +191,74 @@ def _read_model(path: Path) -> bytes:
         raise ModelNotFoundError(f"no model file {path}") from None
 
 
-def _with_card(
-    model: bytes, card: ModelCard, digest: str, open_engine: Callable[..., Engine]
+def _predictor(
+    model: bytes, contract: Contract, digest: str, open_engine: Callable[..., Engine]
 ) -> Predictor:
-    engine = open_engine(model, source=card.name)
-    _check_contract(engine, card)
-    takes = _image_input(card) if card.takes == "images" else _sequence_input(card)
-    return Predictor(engine, name=card.name, sha256=digest, takes=takes, card=card)
+    engine = open_engine(model, source=contract.name)
+    _check_contract(engine, contract)
+    return Predictor(engine, contract, sha256=digest)
 
 
-def _image_input(card: ModelCard) -> ModelInput:
-    first = card.inputs[0]
-    height, width = (axis if isinstance(axis, int) else None for axis in first.shape[1:3])
-    return ImageInput(
-        first.name,
-        (height, width),
-        3 if len(first.shape) == 4 else 1,
-        least=first.min_length,
-        multiple=first.length_multiple,
-    )
-
-
-def _sequence_input(card: ModelCard) -> ModelInput:
-    first = card.inputs[0]
-    spec = InputSpec(
-        layout="bytes",
-        alphabet=first.alphabet or "dna",
-        unknown="raise" if first.unknown == "raise" else "zero",
-        name=first.name,
-    )
-    sequence = SequenceInput(first.name, spec, None, card.window)
-    sequence.min_length = max(1, first.min_length)
-    sequence.multiple = first.length_multiple
-    return sequence
-
-
-def _check_contract(engine: Engine, card: ModelCard) -> None:
-    """Names, types and fixed axes of the graph must be the card's."""
-    for kind, actual, tensors in (
-        ("input", engine.inputs, card.inputs),
-        ("output", engine.outputs, card.outputs),
+def _check_contract(engine: Engine, contract: Contract) -> None:
+    """Names, types and fixed axes of the graph must be the contract's."""
+    for what, actual, tensors in (
+        ("input", engine.inputs, contract.inputs),
+        ("output", engine.outputs, contract.outputs),
     ):
         if set(actual) != {t.name for t in tensors}:
             raise ModelCardError(
-                f"{card.name}: the card's {kind}s are {[t.name for t in tensors]}, the model's "
-                f"{list(actual)}"
+                f"{contract.name}: the contract's {what}s are {[t.name for t in tensors]}, the "
+                f"model's {list(actual)}"
             )
         for tensor in tensors:
-            _check_tensor(card.name, kind, tensor, *actual[tensor.name])
+            _check_tensor(contract.name, what, tensor, *actual[tensor.name])
 
 
 def _check_tensor(
-    model: str, kind: str, tensor: TensorSpec, type_name: str, shape: list[int | str | None]
+    model: str,
+    what: str,
+    tensor: Input | Output,
+    type_name: str,
+    shape: list[int | str | None],
 ) -> None:
-    wanted = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}.get(tensor.dtype)
     fixed = [axis if isinstance(axis, int) else None for axis in tensor.shape]
     found = [axis if isinstance(axis, int) else None for axis in shape]
-    if type_name != wanted or fixed != found:
+    if _DTYPES.get(type_name) != tensor.dtype or fixed != found:
         raise ModelCardError(
-            f"{model}: {kind} {tensor.name!r} is {type_name} {shape} in the model, "
-            f"{tensor.dtype} {list(tensor.shape)} in the card"
+            f"{model}: {what} {tensor.name!r} is {type_name} {shape} in the model, "
+            f"{tensor.dtype} {list(tensor.shape)} in the contract"
         )
 
 
 def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
     model = _read_model(path)
     metadata = Session(model, threads=1, source=str(path)).metadata
-    text = metadata.get(METADATA_KEY)
     if PRECISION_KEY in metadata:
         raise PrecisionError(
             f"{path}: a model in {metadata[PRECISION_KEY]}, which needs its certificate: load its "
             f"model folder with precision={metadata[PRECISION_KEY]!r}"
         )
-    if text is None:
+    if METADATA_KEY in metadata:
+        card = ModelCard.of(Contract.from_json(metadata[METADATA_KEY], source=str(path)))
+    elif old_card.METADATA_KEY in metadata:
+        card = ModelCard.from_json(metadata[old_card.METADATA_KEY], source=str(path))
+    else:
         raise ModelCardError(
-            f"{path}: not exported by seqtile (no card in its metadata): say how it takes its "
+            f"{path}: not exported by seqtile (no contract in its metadata): say how it takes its "
             "sequences with input=InputSpec(...)"
         )
-    card = ModelCard.from_json(text, source=str(path))
-    return _with_card(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    return _predictor(model, card, hashlib.sha256(model).hexdigest(), open_engine)
 
 
 def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
     model = _read_model(path)
     engine = open_engine(model, source=str(path))
+    digest = hashlib.sha256(model).hexdigest()
+    return Predictor(engine, _foreign(path, engine, spec), sha256=digest)
+
+
+def _foreign(path: Path, engine: Engine, spec: InputSpec) -> Contract:
+    """The contract of a third-party model, from its graph and what was said of its input."""
     name = spec.name or next(iter(engine.inputs), "")
     if name not in engine.inputs:
         raise ModelCardError(f"{path}: no input {name!r}; it has {list(engine.inputs)}")
@@ -287,9 +278,38 @@ def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpe
             f"{path}: {name!r} has {channels} channels, alphabet {spec.alphabet!r} has {letters}; "
             "is the layout right?"
         )
-    fixed = [n if isinstance(n, int) else None for n in (shape[0], shape[axis])]
-    if spec.length not in (None, fixed[1] or spec.length):
-        raise ModelCardError(f"{path}: {name!r} has length {fixed[1]}, InputSpec {spec.length}")
-    sequence = SequenceInput(name, spec, fixed[0], fixed[1] or spec.length)
-    digest = hashlib.sha256(model).hexdigest()
-    return Predictor(engine, name=path.stem, sha256=digest, takes=sequence, card=None)
+    length = shape[axis]
+    if isinstance(length, int) and spec.length not in (None, length):
+        raise ModelCardError(f"{path}: {name!r} has length {length}, InputSpec {spec.length}")
+    inputs = []
+    for other, (type_name, shape) in engine.inputs.items():
+        dtype, axes = _DTYPES.get(type_name, type_name), _named(shape)
+        if other != name:
+            inputs.append(Input(name=other, kind="number", shape=axes, dtype=dtype))
+            continue
+        inputs.append(
+            Input(
+                name=name,
+                kind="letters",
+                shape=axes,
+                dtype=dtype,
+                alphabet=spec.alphabet,
+                layout=spec.layout,
+                unknown=spec.unknown,
+            )
+        )
+    return Contract(
+        name=path.stem,
+        inputs=tuple(inputs),
+        outputs=tuple(
+            Output(name=n, kind="score", shape=_named(axes), dtype=_DTYPES.get(kind, kind))
+            for n, (kind, axes) in engine.outputs.items()
+        ),
+        window=length if isinstance(length, int) else spec.length,
+    )
+
+
+def _named(shape: list[int | str | None]) -> tuple[int | str, ...]:
+    """A graph's axes as a contract has them: the first is the batch, the open ones have names."""
+    axes = (f"axis_{i}" if axis is None else axis for i, axis in enumerate(shape[1:], 1))
+    return ("batch", *axes)

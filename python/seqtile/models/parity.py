@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import ShapeError
 from ..machine.devices import Precision
-from .card import ModelCard
-from .certificate import CHANGED, Arrays, ParityRow, tolerances
+from .certificate import CHANGED, Arrays, ParityRow, finite, tolerances
+from .contract import Contract
 
 __all__ = ["case_size", "cases", "compare", "decide", "difference"]
 
@@ -19,47 +19,46 @@ BATCHES = (1, 2, 7, 64)
 Run: TypeAlias = Callable[[Arrays], Sequence[NDArray[Any]]]
 
 
-def cases(card: ModelCard, golden: Arrays) -> list[dict[str, NDArray[Any]]]:
+def cases(contract: Contract, golden: Arrays) -> list[dict[str, NDArray[Any]]]:
     """Inputs on which to prove a model: batches times sizes, the same at every call.
 
     Parameters
     ----------
-    card
+    contract
         Of the model.
     golden
         Real inputs by name; rows are drawn from them, repeated or cut to the size. Some letters
         become unknown or small.
     """
     rng = np.random.default_rng(0)
-    return [_case(card, golden, n, size, rng) for n in BATCHES for size in _sizes(card)]
+    return [_case(contract, golden, n, size, rng) for n in BATCHES for size in _sizes(contract)]
 
 
-def _sizes(card: ModelCard) -> list[tuple[int, ...]]:
+def _sizes(contract: Contract) -> list[tuple[int, ...]]:
     """Sizes of the first input to prove: its own, or the least, the usual, and a larger odd one."""
-    first = card.inputs[0]
-    axes = first.shape[1:2] if card.takes == "sequences" else first.shape[1:3]
-    fixed = tuple(axis for axis in axes if isinstance(axis, int))
-    if len(fixed) == len(axes):
+    first = contract.first
+    fixed = tuple(axis for axis in first.size if axis is not None)
+    if len(fixed) == len(first.size):
         return [fixed]
-    usual, step = int(card.training["window"]), first.length_multiple
-    large = (2 * usual + 13) // step * step if card.takes == "sequences" else usual + 3 * step
-    if len(axes) == 1:
-        return [(first.min_length,), (usual,), (large,)]
+    usual, step = contract.training_window, first.length_multiple
+    if first.kind == "letters":
+        return [(first.min_length,), (usual,), ((2 * usual + 13) // step * step,)]
+    large = usual + 3 * step
     return [(first.min_length,) * 2, (usual, usual), (usual - step, large), (large, usual // 2)]
 
 
 def _case(
-    card: ModelCard, golden: Arrays, n: int, size: tuple[int, ...], rng: np.random.Generator
+    contract: Contract, golden: Arrays, n: int, size: tuple[int, ...], rng: np.random.Generator
 ) -> dict[str, NDArray[Any]]:
     case = {}
-    for tensor in card.inputs:
+    for tensor in contract.inputs:
         rows = rng.integers(0, len(golden[tensor.name]), n)
         values = golden[tensor.name][rows]
-        if tensor.alphabet or tensor.name == "image":
+        if tensor.kind != "number":
             for axis, length in enumerate(size, 1):
                 places = np.arange(length) % values.shape[axis]
                 values = np.take(values, places, axis)
-        if tensor.alphabet:
+        if tensor.kind == "letters":
             odd = rng.random(values.shape)
             values[odd < 0.02] = ord("N")
             values[odd > 0.9] |= 0x20
@@ -67,10 +66,10 @@ def _case(
     return case
 
 
-def case_size(card: ModelCard, case: Arrays) -> tuple[int, dict[str, int]]:
+def case_size(contract: Contract, case: Arrays) -> tuple[int, dict[str, Any]]:
     """Rows of a case, and its length or height and width by name."""
-    first = case[card.inputs[0].name]
-    axes = ("length",) if card.takes == "sequences" else ("height", "width")
+    first = case[contract.first.name]
+    axes = ("length",) if contract.first.kind == "letters" else ("height", "width")
     return len(first), dict(zip(axes, map(int, first.shape[1:]), strict=False))
 
 
@@ -93,7 +92,7 @@ def difference(reference: NDArray[Any], actual: NDArray[Any]) -> tuple[float, fl
 
 
 def compare(
-    card: ModelCard,
+    contract: Contract,
     golden: Arrays,
     precision: Precision,
     reference: Run,
@@ -109,12 +108,13 @@ def compare(
 
     Parameters
     ----------
-    card, golden
+    contract, golden
         Of the model.
     precision
         Of ``actual``.
     reference, actual
-        Take inputs by name, give all outputs in the card's order; ``reference`` is fp32 on the CPU.
+        Take inputs by name, give all outputs in the contract's order; ``reference`` is fp32 on the
+        CPU.
     provider, optimization, emulated
         As `ParityRow` has them, of ``actual``.
 
@@ -137,32 +137,32 @@ def compare(
     >>> all(row.passed for row in rows)
     True
     """
-    allowed = tolerances(card, golden, precision)
+    allowed = tolerances(contract, golden, precision)
     rows = []
-    own = {tensor.name: golden[tensor.name] for tensor in card.inputs}
-    recorded = [golden[tensor.name] for tensor in card.outputs]
-    for case in (own, *cases(card, golden)):
-        n, size = case_size(card, case)
+    own = {tensor.name: golden[tensor.name] for tensor in contract.inputs}
+    recorded = [golden[tensor.name] for tensor in contract.outputs]
+    for case in (own, *cases(contract, golden)):
+        n, size = case_size(contract, case)
         wanted = recorded if case is own else reference(case)
-        for tensor, want, got in zip(card.outputs, wanted, actual(case), strict=True):
+        for tensor, want, got in zip(contract.outputs, wanted, actual(case), strict=True):
             error, relative = difference(want, got)
             limit = allowed[tensor.name]
-            first = decide(card, tensor.name, want) if case is own else None
-            second = None if first is None else decide(card, tensor.name, got)
+            first = decide(contract, tensor.name, want) if case is own else None
+            second = None if first is None else decide(contract, tensor.name, got)
             count = 0 if first is None else first.size
             changed = 0 if first is None else int(np.sum(first != second))
             rows.append(
                 ParityRow(
-                    tensor.name,
-                    n,
-                    size,
-                    optimization,
-                    provider,
-                    precision,
-                    error,
-                    relative,
-                    limit,
-                    bool(error <= limit and changed <= CHANGED[precision] * count),
+                    output=tensor.name,
+                    batch=n,
+                    **size,
+                    optimization=optimization,
+                    provider=provider,
+                    precision=precision,
+                    max_abs=finite(error),
+                    max_rel=finite(relative),
+                    tolerance=limit,
+                    passed=bool(error <= limit and changed <= CHANGED[precision] * count),
                     reference="torch" if case is own else "onnxruntime fp32",
                     emulated=emulated,
                     decisions=count,
@@ -172,12 +172,12 @@ def compare(
     return rows
 
 
-def decide(card: ModelCard, name: str, values: NDArray[Any]) -> NDArray[Any] | None:
+def decide(contract: Contract, name: str, values: NDArray[Any]) -> NDArray[Any] | None:
     """What follows from an output: class, side of the threshold, pixels of objects, or nothing.
 
     Parameters
     ----------
-    card
+    contract
         Of the model.
     name
         Of the output.
@@ -188,16 +188,16 @@ def decide(card: ModelCard, name: str, values: NDArray[Any]) -> NDArray[Any] | N
     -------
     bool, or indexes of classes: one of each row, place or pixel. None if nothing follows.
     """
-    if card.segmentation is not None:
+    if contract.segmentation is not None:
         limits = {
-            card.segmentation.mask: card.segmentation.mask_threshold,
-            card.segmentation.marker: card.segmentation.marker_threshold,
+            contract.segmentation.mask: contract.segmentation.mask_threshold,
+            contract.segmentation.marker: contract.segmentation.marker_threshold,
         }
         return values > limits[name] if name in limits else None
-    if name != card.outputs[0].name:
+    if name != contract.outputs[0].name:
         return None
-    if card.threshold is not None:
-        return values >= card.threshold.value
-    if card.task in ("classification", "translation"):
+    if contract.threshold is not None:
+        return values >= contract.threshold.value
+    if contract.outputs[0].kind in ("classes", "letters"):
         return np.asarray(values.argmax(1))
     return None

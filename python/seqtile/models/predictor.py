@@ -1,4 +1,4 @@
-"""A model ready to predict: card, session, and batches of sequences or images."""
+"""A model ready to predict: contract, session, and batches of sequences or images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from ..execution.profile import Profile
 from ..execution.rows import Arrays, Outputs, Rows
 from ..fasta.reader import FastaSource
 from .card import ModelCard
-from .inputs import Chunk, ImageInput, Labels, ModelInput, SequenceInput
+from .contract import Contract
+from .inputs import Chunk, ImageInput, Labels, SequenceInput, input_of
 from .prediction import Prediction, PredictionBlock
 from .streams import Stream, chunks_of, fasta_chunks, image_reader, item_chunks
 
 __all__ = ["Prediction", "Predictor"]
-
-EMBEDDING = "embedding"  # the output that `Predictor.embed` gives and `Predictor.predict` does not
 
 
 class Predictor:
@@ -35,8 +34,10 @@ class Predictor:
     ----------
     name
         Of the model.
+    contract
+        What it takes and gives.
     card
-        Its card, None for a third-party model.
+        Its card, which is the contract and more; None for a third-party model.
     sha256
         Checksum of the model file.
     engine
@@ -57,34 +58,30 @@ class Predictor:
         Whether the model has an embedding, which `embed` gives.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        *,
-        name: str,
-        sha256: str,
-        takes: ModelInput,
-        card: ModelCard | None,
-    ) -> None:
-        self.name = name
-        self.card = card
+    def __init__(self, engine: Engine, contract: Contract, *, sha256: str) -> None:
+        self.name = contract.name
+        self.contract = contract
+        self.card = contract if isinstance(contract, ModelCard) else None
         self.sha256 = sha256
         self.engine = engine
         self.device = engine.device
         self.precision = engine.precision
         self.providers = tuple(engine.providers)
         self.threads = engine.threads
-        names = tuple(t.name for t in card.outputs) if card else tuple(engine.outputs)
-        self.embeds = card is not None and EMBEDDING in names
-        self.outputs = tuple(n for n in names if not (self.embeds and n == EMBEDDING))
-        self._input = takes
-        self._extra = [n for n in engine.inputs if n != takes.name]
+        embeddings = tuple(t.name for t in contract.outputs if t.kind == "embedding")
+        answers = tuple(t.name for t in contract.outputs if t.kind != "embedding")
+        self.embeds = len(embeddings) > 0
+        self.outputs = answers or embeddings
+        self._embedding = embeddings[:1]
+        batch = engine.inputs[contract.first.name][1][0]
+        self._input = input_of(contract, batch if isinstance(batch, int) else None)
+        self._extra = [t.name for t in contract.inputs if t.kind == "number"]
         self.executor = Executor(
             engine,
-            takes.name,
-            takes.feed,
+            self._input.name,
+            self._input.feed,
             self.outputs,
-            batch=takes.batch,
+            batch=self._input.batch,
             key=f"{sha256[:16]} {engine.key}",
         )
 
@@ -216,8 +213,8 @@ class Predictor:
         self.refuse_no_embedding()
         batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
-        names = (EMBEDDING,)
-        return self._predict(batch, self.batches(batch_size), extra, names, profile)[EMBEDDING]
+        found = self._predict(batch, self.batches(batch_size), extra, self._embedding, profile)
+        return found[self._embedding[0]]
 
     def _predict(
         self,
@@ -451,7 +448,7 @@ class Predictor:
     ) -> Stream:
         if embed:
             self.refuse_no_embedding()
-        wanted = (EMBEDDING,) if embed else self.outputs
+        wanted = self._embedding if embed else self.outputs
         batches = self.batches(batch_size)
         return Stream(
             self.executor,
@@ -525,7 +522,7 @@ class Predictor:
         ModelIntegrityError
             An input or output is missing, or an output differs by more than ``tolerance``.
         """
-        outputs = (*self.outputs, EMBEDDING) if self.embeds else self.outputs
+        outputs = tuple(tensor.name for tensor in self.contract.outputs)
         wanted = {self._input.name, *self._extra, *outputs}
         if missing := sorted(wanted - golden.keys()):
             raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")

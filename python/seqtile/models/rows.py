@@ -13,7 +13,7 @@ from .. import _core
 from .._core import RowField
 from ..sequences.batch import Names
 from ..sequences.sequence import decode
-from .card import ModelCard, TensorSpec
+from .contract import Contract, Output
 from .prediction import PredictionBlock
 
 __all__ = ["Rows"]
@@ -28,15 +28,16 @@ class Rows:
 
     Parameters
     ----------
-    card
-        Of the model, None for a third-party one: names classes, labels and letters.
+    contract
+        Of the model: names classes, labels and letters.
     as_json
         JSON lines instead of tab-separated cells.
     """
 
-    def __init__(self, card: ModelCard | None, *, as_json: bool) -> None:
-        self._specs = {tensor.name: tensor for tensor in card.outputs} if card else {}
-        self._classes = card.outputs[0] if card and card.task == "classification" else None
+    def __init__(self, contract: Contract, *, as_json: bool) -> None:
+        self._specs = {tensor.name: tensor for tensor in contract.outputs}
+        first = contract.outputs[0]
+        self._classes = first if first.kind == "classes" and first.labels else None
         self._as_json = as_json
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._format = _core.RowFormat([], b"")
@@ -47,7 +48,7 @@ class Rows:
         for name, values in block.outputs.items():
             spec = self._specs.get(name)
             size = int(np.prod(values.shape[1:]))
-            if size == 1 or (spec and spec.alphabet):
+            if size == 1 or (spec and spec.kind == "letters"):
                 keys.append(name)
                 continue
             labels = spec.labels if spec and len(spec.labels) == size else range(size)
@@ -65,7 +66,7 @@ class Rows:
         for name, values in block.outputs.items():
             arrays.append(np.ascontiguousarray(values.reshape(count, -1), np.float32))
             spec = self._specs.get(name)
-            if spec and spec.alphabet:
+            if spec and spec.kind == "letters":
                 texts.append(_core.Texts(_letters(values, spec.alphabet)))
         shapes = {name: values.shape[1:] for name, values in block.outputs.items()}
         if shapes != self._shapes:
@@ -74,7 +75,7 @@ class Rows:
             self._shapes = shapes
         return self._format.rows(count, texts, arrays)
 
-    def _class_of(self, block: PredictionBlock) -> TensorSpec | None:
+    def _class_of(self, block: PredictionBlock) -> Output | None:
         """The output whose likeliest class is named; none without classes, as for an embedding."""
         classes = self._classes
         return classes if classes is not None and classes.name in block.outputs else None
@@ -88,7 +89,7 @@ class Rows:
             text += 1
         for number, (name, values) in enumerate(block.outputs.items()):
             spec = self._specs.get(name)
-            if spec and spec.alphabet:
+            if spec and spec.kind == "letters":
                 yield b"\t", RowField.TEXT, text, 0, []
                 text += 1
             elif size := int(np.prod(values.shape[1:])):
@@ -117,7 +118,7 @@ class Rows:
             else:
                 yield before.encode(), RowField.JSON, number, 0, list(values.shape[1:])
                 before = ""
-            if spec and spec.alphabet:
+            if spec and spec.kind == "letters":
                 before += f", {json.dumps(f'{name}_letters')}: "
                 yield before.encode(), RowField.QUOTED, text, 0, []
                 text += 1

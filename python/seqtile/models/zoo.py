@@ -6,7 +6,10 @@ import difflib
 from pathlib import Path
 
 from ..errors import ModelNotFoundError
+from . import card as cards
+from . import contract
 from .card import ModelCard
+from .contract import Contract
 
 __all__ = ["card", "list_models", "model_folder"]
 
@@ -17,8 +20,8 @@ def _folders() -> dict[str, Path]:
     # An installed package holds exported/ itself; in an editable install it is in the checkout,
     # which is then a further entry of the package's path.
     roots = [Path(root) / "exported" for root in seqtile.__path__]
-    found = (card for root in roots for card in sorted(root.glob("*/card.json")))
-    return {card.parent.name: card.parent for card in found}
+    found = (file for root in roots for file in sorted(root.glob("*/card.json")))
+    return {file.parent.name: file.parent for file in found}
 
 
 def list_models() -> list[str]:
@@ -44,21 +47,29 @@ def model_folder(name: str) -> Path:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder.
+    """The card of a model folder: of its contract and ``card.json``, which may be missing.
+
+    Without a contract ``card.json`` is an older model's, which holds everything.
 
     Raises
     ------
     ModelNotFoundError
-        The folder has no ``card.json``.
+        The folder has neither.
     ModelCardError
-        The card is malformed.
+        One of them is malformed.
     """
-    path = folder / "card.json"
+    path = folder / cards.FILE
+    words = path.read_bytes() if path.exists() else None
     try:
-        text = path.read_bytes()
+        text = (folder / contract.FILE).read_bytes()
     except FileNotFoundError:
-        raise ModelNotFoundError(f"{folder}: a model folder needs card.json") from None
-    return ModelCard.from_json(text, source=str(path))
+        if words is None:
+            raise ModelNotFoundError(f"{folder}: a model folder needs {contract.FILE}") from None
+        return ModelCard.from_json(words, source=str(path))
+    found = Contract.from_json(text, source=str(folder / contract.FILE))
+    if words is None:
+        return ModelCard.of(found)
+    return ModelCard.of(found, contract.decoded(words, dict, str(path)), source=str(path))
 
 
 def card(name: str) -> ModelCard:

@@ -105,8 +105,8 @@ def write_scan(
         An unknown suffix.
     """
     if threshold is None:
-        card = scan.predictor.card
-        threshold = card.threshold.value if card and card.threshold else 0.5
+        chosen = scan.predictor.contract.threshold
+        threshold = 0.5 if chosen is None else chosen.value
     if math.isnan(threshold):
         raise ValueError("threshold must be a number, not nan")
     if top < 0:

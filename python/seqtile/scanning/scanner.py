@@ -390,10 +390,9 @@ def _check_window(predictor: Predictor, window: int | None) -> int:
         )
     length = window if window is not None else predictor.window
     if length is None:
-        trained = predictor.card.training.get("window") if predictor.card else None
-        if trained is None:
+        length = predictor.contract.training_window
+        if not length:
             raise ValueError(f"{predictor.name} takes any length: say which, with window=")
-        length = int(trained)
     if predictor.window not in (None, length) or length < predictor.min_length:
         wanted = predictor.window or f"at least {predictor.min_length}"
         raise ShapeError(f"{predictor.name} takes windows of {wanted} bases, not {length}")

@@ -12,7 +12,7 @@ from ..closing import Closing
 from ..execution.limits import LIMITS, Limits
 from ..images.stitching import Stitcher
 from ..images.tiling import TilePlan
-from ..models.card import Segmentation
+from ..models.contract import Segmentation
 from .labelling import LabelMap, StripLabeller
 
 __all__ = ["Assembler"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from ..errors import IMAGE_FAILURES, ImageError
 from ..execution.profile import Profile
@@ -21,7 +22,7 @@ from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
 from .options import SegmentOptions
 from .overlay import Overlay
-from .segmentation import card_of, segmented
+from .segmentation import contract_of, segmented
 
 __all__ = [
     "FORMATS",
@@ -140,9 +141,9 @@ def segment_files(
     OutputError
         A file that cannot be written.
     """
-    card = card_of(predictor)
-    options.settings(card)
-    options.plan(card, 1, 1)
+    contract = contract_of(predictor)
+    options.settings(contract)
+    options.plan(contract, 1, 1)
     for image in images:
         for target in targets(image):
             check_format(target)
@@ -247,7 +248,7 @@ def _parameters(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]
     """As JSON has them; what does not change the result is left out."""
     parameters = asdict(options)
     del parameters["batch_size"]
-    parameters["settings"] = asdict(options.settings(card_of(predictor)))
+    parameters["settings"] = structs.asdict(options.settings(contract_of(predictor)))
     plain: dict[str, Any] = json.loads(json.dumps(parameters))
     return plain
 

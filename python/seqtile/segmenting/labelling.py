@@ -29,7 +29,7 @@ from .. import _core
 from ..closing import Closing
 from ..errors import ShapeError
 from ..execution.limits import LIMITS, Limits
-from ..models.card import Segmentation
+from ..models.contract import Segmentation
 from .label_rows import LabelRows, Runs, runs_of
 
 if TYPE_CHECKING:

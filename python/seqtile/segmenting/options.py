@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from ..execution.batching import BatchSize
 from ..images.scaling import check_percentiles
 from ..images.tiling import TilePlan
-from ..models.card import ModelCard, Segmentation
+from ..models.contract import Contract, Segmentation
 
 __all__ = ["SegmentOptions"]
 
@@ -45,28 +47,30 @@ class SegmentOptions:
     min_area: int | None = None
     batch_size: BatchSize = "auto"
 
-    def settings(self, card: ModelCard) -> Segmentation:
-        """The card's settings with those given here.
+    def settings(self, contract: Contract) -> Segmentation:
+        """The contract's settings with those given here.
 
         Raises
         ------
         ValueError
             A threshold outside 0 to 1, a negative area.
         """
-        assert card.segmentation is not None
+        assert contract.segmentation is not None
         names = ("percentiles", "mask_threshold", "marker_threshold", "min_area")
         given = {name: getattr(self, name) for name in names}
         for name in ("mask_threshold", "marker_threshold"):
             if given[name] is not None and not 0 <= given[name] <= 1:
                 raise ValueError(f"{name} must be 0 to 1, not {given[name]}")
-        low, high = card.segmentation.percentiles if self.percentiles is None else self.percentiles
+        low, high = (
+            contract.segmentation.percentiles if self.percentiles is None else self.percentiles
+        )
         check_percentiles(low, high)
         if given["min_area"] is not None and given["min_area"] < 0:
             raise ValueError(f"min_area must not be negative, not {given['min_area']}")
         chosen = {name: value for name, value in given.items() if value is not None}
-        return replace(card.segmentation, **chosen)
+        return structs.replace(contract.segmentation, **chosen)
 
-    def plan(self, card: ModelCard, height: int, width: int) -> TilePlan:
+    def plan(self, contract: Contract, height: int, width: int) -> TilePlan:
         """Where the tiles of an image of this size lie.
 
         Raises
@@ -75,10 +79,10 @@ class SegmentOptions:
             Tile or overlap no multiple of the network's stride; an overlap that is not smaller than
             the tile.
         """
-        stride = card.inputs[0].length_multiple
+        stride = contract.first.length_multiple
         overlap = self.overlap
         if overlap is None:
-            overlap = -(-2 * (card.receptive_field // 2) // stride) * stride
+            overlap = -(-2 * (contract.receptive_field // 2) // stride) * stride
         if self.tile < 1 or self.tile % stride or overlap < 0 or overlap % stride:
             raise ValueError(
                 f"tile and overlap must be multiples of the network's stride {stride}, "
@@ -88,7 +92,7 @@ class SegmentOptions:
             raise ValueError(
                 f"overlap must be smaller than tile, not {overlap} with tile {self.tile}"
             )
-        least = card.inputs[0].min_length
+        least = contract.first.min_length
         axes = [_axis(side, self.tile, overlap, stride, least) for side in (height, width)]
         size, shared = ((rows, columns) for rows, columns in zip(*axes, strict=True))
         return TilePlan((height, width), size, shared, stride)

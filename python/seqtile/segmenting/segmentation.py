@@ -25,7 +25,7 @@ from ..execution.executor import Outputs
 from ..execution.pipeline import Lane, ordered
 from ..execution.profile import Profile
 from ..images.tiling import TilePlan
-from ..models.card import ModelCard
+from ..models.contract import Contract
 from ..models.predictor import Predictor
 from .assembler import Assembler
 from .labelled_image import FailedImage, LabelledImage
@@ -33,7 +33,7 @@ from .objects import ObjectTable
 from .options import SegmentOptions
 from .tile_source import ImageLike, TileSource
 
-__all__ = ["Segmented", "card_of", "segment", "segmented"]
+__all__ = ["Segmented", "contract_of", "segment", "segmented"]
 
 T = TypeVar("T")
 
@@ -62,20 +62,20 @@ class Segmented:
         return len(self.objects["label"])
 
 
-def card_of(predictor: Predictor) -> ModelCard:
-    """The card of a model that segments.
+def contract_of(predictor: Predictor) -> Contract:
+    """The contract of a model that segments.
 
     Raises
     ------
     TypeError
         A model that does not.
     """
-    if predictor.card is None or predictor.card.segmentation is None:
+    if predictor.contract.segmentation is None:
         raise TypeError(
             f"{predictor.name} does not segment images: "
             + ("it takes sequences" if predictor.takes == "sequences" else "use predict")
         )
-    return predictor.card
+    return predictor.contract
 
 
 class _Part(NamedTuple):
@@ -132,8 +132,8 @@ def segmented(
     ValueError
         An option out of its range.
     """
-    card, threads, limits = card_of(predictor), predictor.threads, predictor.limits
-    settings = options.settings(card)
+    contract, threads, limits = contract_of(predictor), predictor.threads, predictor.limits
+    settings = options.settings(contract)
     channels = predictor.image_input.channels
     batches = predictor.batches(options.batch_size)
     profile = Profile() if profile is None else profile
@@ -146,7 +146,7 @@ def segmented(
         source = None
         try:
             source = TileSource(
-                image, card, options, channels=channels, threads=threads, limits=limits
+                image, contract, options, channels=channels, threads=threads, limits=limits
             )
             underway.add(source)
             for tiles in source.strips():
@@ -267,7 +267,7 @@ def segment(
     Parameters
     ----------
     predictor
-        A model whose card has a segmentation, as ``nuclei-unet``.
+        A model whose contract has a segmentation, as ``nuclei-unet``.
     image
         uint8 or uint16, shape (H, W), grey, or (H, W, 3), RGB (taken as grey if the model is of
         grey images); or an image file, see `seqtile.open_image`.
@@ -296,7 +296,7 @@ def segment(
     ((100, 130), 2)
     """
     options = replace(options or SegmentOptions(), **changes)
-    settings = options.settings(card_of(predictor))
+    settings = options.settings(contract_of(predictor))
     source = image if isinstance(image, np.ndarray) else Path(image)
     (found,) = segmented(predictor, [source], options, keep=True)
     assert isinstance(found, LabelledImage)

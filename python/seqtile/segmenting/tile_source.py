@@ -16,7 +16,7 @@ from ..images.file import ImageFile
 from ..images.reading import open_image, to_channels, to_grey
 from ..images.scaling import GreyLevels
 from ..images.tiling import Strip
-from ..models.card import ModelCard
+from ..models.contract import Contract
 from .options import SegmentOptions
 
 __all__ = ["ImageLike", "TileSource"]
@@ -36,7 +36,7 @@ class TileSource(Closing):
     ----------
     image
         An image file, or an array as for `ArrayImage`.
-    card
+    contract
         The model's.
     options
         Level of a pyramid, place of the tiles, contrast.
@@ -69,7 +69,7 @@ class TileSource(Closing):
     def __init__(
         self,
         image: ImageLike,
-        card: ModelCard,
+        contract: Contract,
         options: SegmentOptions,
         *,
         channels: int,
@@ -81,8 +81,8 @@ class TileSource(Closing):
         self._threads = threads
         self._scaled_rows = limits.scaled_rows
         try:
-            self.plan = options.plan(card, self.image.height, self.image.width)
-            percentiles = options.settings(card).percentiles
+            self.plan = options.plan(contract, self.image.height, self.image.width)
+            percentiles = options.settings(contract).percentiles
             counted = GreyLevels(self.image.dtype)
             step = limits.contrast_rows
             for begin in range(0, self.image.height, step):

@@ -13,7 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output
+from seqtile.models.zoo import read_card
 
 from ...export import export
 from ...lab import command, multiclass, report
@@ -83,11 +85,11 @@ def figures(
 
 def pooled(split: str, n: int, options: Options) -> list[Baseline]:
     """The figures of the document's pooled network, from its card, where it is of the same rows."""
-    path = options.exported / "bloodmnist-cnn-pool" / "card.json"
-    if not path.exists():
-        print(f"no {path}: the document's network is not among the baselines")
+    folder = options.exported / "bloodmnist-cnn-pool"
+    if not folder.exists():
+        print(f"no {folder}: the document's network is not among the baselines")
         return []
-    card = ModelCard.from_json(path.read_bytes(), source=str(path))
+    card = read_card(folder)
     found = [m for m in card.metrics if (m.split, m.n) == (split, n)]
     return report.as_baselines(found, "the document's network, bloodmnist-cnn-pool")
 
@@ -174,31 +176,35 @@ def make_card(
         architecture=network.architecture,
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "image",
-                ("batch", SIDE, SIDE, 3),
-                "uint8",
-                "RGB pixels, rows from the top; the "
+            Input(
+                name="image",
+                kind="image",
+                shape=("batch", SIDE, SIDE, 3),
+                dtype="uint8",
+                meaning="RGB pixels, rows from the top; the "
                 "middle 200 x 200 pixels of a photograph of 360 x 363 (CellaVision DM96), resized "
                 "by a filter that averages (Pillow's bicubic)",
             ),
         ),
         outputs=(
-            TensorSpec(
-                "probability",
-                ("batch", len(CLASSES)),
-                "float32",
-                "of each class; they sum to 1",
+            Output(
+                name="probability",
+                kind="classes",
+                shape=("batch", len(CLASSES)),
+                dtype="float32",
+                meaning="of each class; they sum to 1",
                 labels=CLASSES,
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", network.embedding),
-                "float32",
-                "activations of the layer before the last, not negative",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", network.embedding),
+                dtype="float32",
+                meaning="activations of the layer before the last, not negative",
             ),
         ),
         receptive_field=SIDE,
+        training_window=SIDE,
         threshold=None,
         data={
             "name": bloodmnist.NAME,

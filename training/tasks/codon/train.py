@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import seqtile
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output
 
 from ...export import export
 from ...lab import command, report
@@ -296,11 +297,12 @@ def make_card(
         f"Conv({second}->{len(RESIDUES)}, 1), softmax",
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", "length"),
-                "uint8",
-                "ASCII letters of the coding strand, in "
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", "length"),
+                dtype="uint8",
+                meaning="ASCII letters of the coding strand, in "
                 "frame: a multiple of 3; case is ignored, U counts as T",
                 alphabet="dna",
                 unknown="raise",
@@ -309,21 +311,23 @@ def make_card(
             ),
         ),
         outputs=(
-            TensorSpec(
-                "probability",
-                ("batch", len(RESIDUES), "codons"),
-                "float32",
-                "of each residue, "
+            Output(
+                name="probability",
+                kind="letters",
+                shape=("batch", len(RESIDUES), "codons"),
+                dtype="float32",
+                meaning="of each residue, "
                 "and of stop (*), for each codon: seqtile.decode(..., alphabet='protein') reads "
                 "the protein",
                 alphabet="protein",
                 labels=tuple(RESIDUES),
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", second, "codons"),
-                "float32",
-                "activations of the second layer",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", second, "codons"),
+                dtype="float32",
+                meaning="activations of the second layer",
             ),
         ),
         receptive_field=data.CODON,
@@ -341,6 +345,7 @@ def make_card(
             },
         },
         training=fields,
+        training_window=fields["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=(

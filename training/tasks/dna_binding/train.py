@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqtile import reverse_complement
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output, Threshold
 
 from ...export import export
 from ...lab import command, report
@@ -271,29 +272,34 @@ def make_card(
         f"Linear(->{first.last.in_features}) ReLU, Linear(->1); sigmoid",
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", dna_binding.LENGTH),
-                "uint8",
-                "ASCII letters of either strand; case is ignored, U counts as T",
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", dna_binding.LENGTH),
+                dtype="uint8",
+                meaning="ASCII letters of either strand; case is ignored, U counts as T",
                 alphabet="dna",
                 unknown="zero",
                 min_length=dna_binding.LENGTH,
             ),
         ),
         outputs=(
-            TensorSpec(
-                "probability",
-                ("batch",),
-                "float32",
-                "that the segment is bound and not a shuffle of one, if both are equally frequent",
+            Output(
+                name="probability",
+                kind="score",
+                shape=("batch",),
+                dtype="float32",
+                meaning="that the segment is bound and not a shuffle of one, if both are equally "
+                "frequent",
                 labels=("unbound", "bound"),
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", width),
-                "float32",
-                "activations of the networks' layers before the last, means of both strands",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", width),
+                dtype="float32",
+                meaning="activations of the networks' layers before the last, means of both "
+                "strands",
             ),
         ),
         receptive_field=dna_binding.LENGTH,
@@ -309,6 +315,7 @@ def make_card(
             "sha256": dna_binding.CHECKSUMS,
         },
         training=fields,
+        training_window=fields["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=(

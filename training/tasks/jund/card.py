@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output, Threshold
 
 from ...export import export
 from ...lab.metrics import sigmoid
@@ -18,35 +19,41 @@ from .student import NAME, Task
 TOLERANCE = 5e-5  # embeddings reach 15, where float32 keeps 6 digits
 
 
-def sequence_input() -> TensorSpec:
+def sequence_input() -> Input:
     """The letters of a segment."""
-    return TensorSpec(
-        "sequence",
-        ("batch", jund.LENGTH),
-        "uint8",
-        "ASCII letters of one strand; case is ignored, U counts as T",
+    return Input(
+        name="sequence",
+        kind="letters",
+        shape=("batch", jund.LENGTH),
+        dtype="uint8",
+        meaning="ASCII letters of one strand; case is ignored, U counts as T",
         alphabet="dna",
         unknown="zero",
         min_length=jund.LENGTH,
     )
 
 
-def probability_output() -> TensorSpec:
+def probability_output() -> Output:
     """The answer."""
-    return TensorSpec(
-        "probability",
-        ("batch",),
-        "float32",
-        "probability of binding if bound and unbound "
+    return Output(
+        name="probability",
+        kind="score",
+        shape=("batch",),
+        dtype="float32",
+        meaning="probability of binding if bound and unbound "
         "segments were equally frequent; of chromosome 22's segments 0.4 % are bound",
         labels=("unbound", "bound"),
     )
 
 
-def embedding_output(width: int) -> TensorSpec:
+def embedding_output(width: int) -> Output:
     """What the last layer sees."""
-    return TensorSpec(
-        "embedding", ("batch", width), "float32", "activations of the layer before the last"
+    return Output(
+        name="embedding",
+        kind="embedding",
+        shape=("batch", width),
+        dtype="float32",
+        meaning="activations of the layer before the last",
     )
 
 
@@ -104,6 +111,7 @@ def make_card(
         ),
         data=data_fields(task.train, task.valid),
         training=training,
+        training_window=training["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=(
@@ -157,12 +165,13 @@ def accessibility_card(
         parameters=sum(p.numel() for p in used) - unused,
         inputs=(
             sequence_input(),
-            TensorSpec(
-                "accessibility",
-                ("batch", 1),
-                "float32",
-                "chromatin accessibility of the segment in the same cells, as the book's file has "
-                "it: 0 to 0.167",
+            Input(
+                name="accessibility",
+                kind="number",
+                shape=("batch", 1),
+                dtype="float32",
+                meaning="chromatin accessibility of the segment in the same cells, as the book's "
+                "file has it: 0 to 0.167",
             ),
         ),
         outputs=(probability_output(), embedding_output(network.last.in_features)),
@@ -170,6 +179,7 @@ def accessibility_card(
         threshold=Threshold(threshold, "the largest weighted accuracy on validation"),
         data=data_fields(task.train, task.valid),
         training=training,
+        training_window=training["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=(

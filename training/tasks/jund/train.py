@@ -11,11 +11,11 @@ validation or test is learned from; validation chooses the epoch and the thresho
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
@@ -114,7 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.export:
         assert isinstance(result.network, SequenceCNN)
         metrics = [
-            dataclasses.replace(m, note=m.note or strand_note(strands[m.split])) for m in metrics
+            msgspec.structs.replace(m, note=m.note or strand_note(strands[m.split]))
+            for m in metrics
         ]
         training = command.training_fields(
             "train_jund",

@@ -16,11 +16,11 @@ It is scored on test when it is done, as the course does, and not exported.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
         f"{name}, {split}, at {threshold:.4f}",
     )
     metrics = [
-        dataclasses.replace(m, note=f"{m.note}: {confusion_note(counts)}")
+        msgspec.structs.replace(m, note=f"{m.note}: {confusion_note(counts)}")
         if (m.name, m.split) == ("weighted_accuracy", split)
         else m
         for m in metrics

@@ -30,7 +30,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec, Threshold
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output, Threshold
 from seqtile.motifs.known import compare, pick, recognised
 from seqtile.motifs.logos import draw_logos
 from seqtile.motifs.meme import write_meme
@@ -241,11 +242,12 @@ def make_card(
         architecture=network.describe(),
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", data.LENGTH),
-                "uint8",
-                "ASCII letters of either strand, the "
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", data.LENGTH),
+                dtype="uint8",
+                meaning="ASCII letters of either strand, the "
                 "site's summit in the middle; case is ignored, U counts as T",
                 alphabet="dna",
                 unknown="zero",
@@ -253,22 +255,25 @@ def make_card(
             ),
         ),
         outputs=(
-            TensorSpec(
-                "probability",
-                ("batch",),
-                "float32",
-                "probability that the site is of HepG2 and "
+            Output(
+                name="probability",
+                kind="score",
+                shape=("batch",),
+                dtype="float32",
+                meaning="probability that the site is of HepG2 and "
                 "not of K562, GM12878 or hESCT0, if a quarter of the sites are",
                 labels=("other cells", "liver"),
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", network.hidden),
-                "float32",
-                "activations of the hidden layers, mean of both strands",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", network.hidden),
+                dtype="float32",
+                meaning="activations of the hidden layers, mean of both strands",
             ),
         ),
         receptive_field=data.LENGTH,
+        training_window=data.LENGTH,
         threshold=Threshold(threshold, "largest accuracy on chromosome 2 (validation)"),
         data={
             "name": data.NAME,

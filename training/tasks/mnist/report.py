@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output
 
 from ...export import export
 from ...lab import report
@@ -114,28 +115,31 @@ def make_card(
         architecture=network.describe(),
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "image",
-                ("batch", mnist.SIDE, mnist.SIDE),
-                "uint8",
-                "grey levels, a white digit "
+            Input(
+                name="image",
+                kind="image",
+                shape=("batch", mnist.SIDE, mnist.SIDE),
+                dtype="uint8",
+                meaning="grey levels, a white digit "
                 "(255) on black (0), as in MNIST: 20 pixels high or wide, its centre of mass in "
                 "the middle",
             ),
         ),
         outputs=(
-            TensorSpec(
-                "probability",
-                ("batch", mnist.CLASSES),
-                "float32",
-                "probability of each digit",
+            Output(
+                name="probability",
+                kind="classes",
+                shape=("batch", mnist.CLASSES),
+                dtype="float32",
+                meaning="probability of each digit",
                 labels=mnist.LABELS,
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", network.dimension),
-                "float32",
-                "activations of the last hidden layer, not negative",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", network.dimension),
+                dtype="float32",
+                meaning="activations of the last hidden layer, not negative",
             ),
         ),
         receptive_field=mnist.SIDE,
@@ -150,7 +154,8 @@ def make_card(
             "train": {"n": len(task.train), "per_class": task.train.per_class()},
             "valid": {"n": len(task.valid), "per_class": task.valid.per_class()},
         },
-        training=fields,
+        training=dict(fields),
+        training_window=fields["window"],
         metrics=tuple(figures),
         baselines=tuple(base),
         limits=(

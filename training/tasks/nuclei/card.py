@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.models.card import Baseline, Metric, ModelCard, Segmentation, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output, Segmentation
 
 from ...export import export
 from ...lab import command
@@ -65,23 +66,31 @@ def make_card(
         architecture=network.architecture,
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "image",
-                size,
-                "uint8",
-                "grey levels, nuclei bright, scaled so that the "
+            Input(
+                name="image",
+                kind="image",
+                shape=size,
+                dtype="uint8",
+                meaning="grey levels, nuclei bright, scaled so that the "
                 "percentiles of `segmentation` are 0 and 255",
                 min_length=network.stride,
                 length_multiple=network.stride,
             ),
         ),
         outputs=(
-            TensorSpec("mask", size, "float32", "probability that the pixel is of a nucleus"),
-            TensorSpec(
-                "marker",
-                size,
-                "float32",
-                "probability that it is of a nucleus's core: the "
+            Output(
+                name="mask",
+                kind="mask",
+                shape=size,
+                dtype="float32",
+                meaning="probability that the pixel is of a nucleus",
+            ),
+            Output(
+                name="marker",
+                kind="mask",
+                shape=size,
+                dtype="float32",
+                meaning="probability that it is of a nucleus's core: the "
                 "nucleus without its rim, so that nuclei which touch are apart",
             ),
         ),
@@ -101,6 +110,7 @@ def make_card(
             f"{nuclei.CHECKSUM} ({nuclei.NAME}, archive)",
         },
         training=training,
+        training_window=training["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=limits(task, metrics),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Callable, Sequence
@@ -12,11 +11,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 from torch import nn
 
 from seqtile.images.scaling import scale
-from seqtile.models.card import Baseline, Metric, Segmentation
+from seqtile.models.card import Baseline, Metric
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import label_objects
 
 from ...lab import report
@@ -187,7 +188,7 @@ def figures(
         tissue = [a for a in tests if a.field.kind != "fluo"]
         stained = object_metrics(objects(tissue, lambda a: a.labels(settings)), "stained test")
         metrics += [
-            dataclasses.replace(row, note="inverted; " + row.note)
+            structs.replace(row, note="inverted; " + row.note)
             for row in stained
             if row.name in ("ap50", "pq")
         ]
@@ -218,7 +219,7 @@ def _course(path: Path, split: str) -> list[Baseline]:
     rows = [Metric(**row) for row in json.loads(path.read_text())["metrics"]]
     return [
         Baseline(
-            **dataclasses.asdict(dataclasses.replace(row, note="")),
+            **structs.asdict(structs.replace(row, note="")),
             method=f"the course's U-Net, 20 epochs, {row.note.partition(';')[0]}",
         )
         for row in rows

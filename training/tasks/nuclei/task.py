@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from seqtile.images.scaling import scale
-from seqtile.models.card import Segmentation
+from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import label_objects
 
 from . import data as nuclei

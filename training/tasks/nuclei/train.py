@@ -16,11 +16,11 @@ two stages; the second has smaller batches.
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import torch
+from msgspec import structs
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
         folder / "report.json",
         metrics,
         base,
-        segmentation=dataclasses.asdict(settings),
+        segmentation=structs.asdict(settings),
         seconds=round(result.seconds),
     )
     files = [folder / name for name in ("history.csv", "training.png", "examples.png")]

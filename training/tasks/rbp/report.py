@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output
 
 from ...export import export
 from ...lab import command, report
@@ -165,11 +166,12 @@ def make_card(
         architecture=network.architecture,
         parameters=sum(p.numel() for p in network.parameters()),
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", "length"),
-                "uint8",
-                "ASCII letters of an RNA, 5' to 3'; case "
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", "length"),
+                dtype="uint8",
+                meaning="ASCII letters of an RNA, 5' to 3'; case "
                 "is ignored, T counts as U; unknown letters at the end are padding and change "
                 "nothing",
                 alphabet="rna",
@@ -178,18 +180,20 @@ def make_card(
             ),
         ),
         outputs=(
-            TensorSpec(
-                "affinity",
-                ("batch",),
-                "float32",
-                "binding intensity, in standard deviations from "
+            Output(
+                name="affinity",
+                kind="score",
+                shape=("batch",),
+                dtype="float32",
+                meaning="binding intensity, in standard deviations from "
                 f"train's mean: intensity = {scale.mean:.4f} + {scale.deviation:.4f} x affinity",
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", network.width),
-                "float32",
-                "activations of the layer before the last, not negative",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", network.width),
+                dtype="float32",
+                meaning="activations of the layer before the last, not negative",
             ),
         ),
         receptive_field=rnacompete.LENGTH,
@@ -212,6 +216,7 @@ def make_card(
             "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
         },
         training=training,
+        training_window=training["window"],
         metrics=tuple(metrics),
         baselines=tuple(base),
         limits=limits(config, metrics),

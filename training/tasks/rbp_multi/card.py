@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtile.models.card import Baseline, Metric, ModelCard, TensorSpec
+from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.contract import Input, Output
 
 from ...export import export
 from ...lab import command
@@ -55,11 +56,12 @@ def make_card(
         f"embedding of {config.identity}",
         parameters=sum(p.numel() for p in shipped.network.parameters()),
         inputs=(
-            TensorSpec(
-                "sequence",
-                ("batch", "length"),
-                "uint8",
-                "ASCII letters; case is ignored, T "
+            Input(
+                name="sequence",
+                kind="letters",
+                shape=("batch", "length"),
+                dtype="uint8",
+                meaning="ASCII letters; case is ignored, T "
                 "counts as U; trailing unknown letters are padding",
                 alphabet="rna",
                 unknown="zero",
@@ -67,22 +69,25 @@ def make_card(
             ),
         ),
         outputs=(
-            TensorSpec(
-                "affinity",
-                ("batch", len(task.proteins)),
-                "float32",
-                "RNAcompete intensity of "
+            Output(
+                name="affinity",
+                kind="score",
+                shape=("batch", len(task.proteins)),
+                dtype="float32",
+                meaning="RNAcompete intensity of "
                 "each protein as its source gives it (0 to 8; scale differs between proteins)",
                 labels=task.proteins,
             ),
-            TensorSpec(
-                "embedding",
-                ("batch", config.hidden),
-                "float32",
-                "activations of the hidden layer, not negative",
+            Output(
+                name="embedding",
+                kind="embedding",
+                shape=("batch", config.hidden),
+                dtype="float32",
+                meaning="activations of the hidden layer, not negative",
             ),
         ),
         receptive_field=field_of_view,
+        training_window=rnacompete.LENGTH,
         threshold=None,
         data={
             "name": rnacompete.NAME,
