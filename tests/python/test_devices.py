@@ -10,7 +10,8 @@ import pytest
 from seqtile.errors import OutOfMemoryError, ProviderError
 from seqtile.execution.cuda.placement import graphs_verdict
 from seqtile.execution.failures import explain, is_out_of_memory, load_failure, reason
-from seqtile.machine.devices import CPU, CUDA, check_precision, parse_devices, providers
+from seqtile.execution.providers import CPU, CUDA, check_precision, providers
+from seqtile.machine.devices import parse_devices
 
 # names
 

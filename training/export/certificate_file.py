@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from seqtile.machine.devices import PRECISIONS
+from seqtile.execution.providers import PRECISIONS
 from seqtile.models.certificate import FILE, Certificate, MetricRow, ParityRow
 
 FILES = {"fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}

@@ -22,9 +22,9 @@ import onnx
 from numpy.typing import NDArray
 
 from seqtile.errors import ModelIntegrityError, ProviderError, SeqtileError
+from seqtile.execution.providers import PRECISIONS, Precision
 from seqtile.execution.session import Session
 from seqtile.machine.cuda import check_cuda
-from seqtile.machine.devices import PRECISIONS, Precision
 from seqtile.models import certificate, parity
 from seqtile.models.card import ModelCard
 from seqtile.models.certificate import Certificate, ParityRow

@@ -26,8 +26,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from seqtile.errors import ModelIntegrityError, SeqtileError
+from seqtile.execution.providers import CPU
 from seqtile.execution.session import Session
-from seqtile.machine.devices import CPU
 from seqtile.models import parity
 from seqtile.models.card import ModelCard
 from seqtile.models.certificate import MetricRow, ParityRow, worst

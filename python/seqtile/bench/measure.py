@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import OutOfMemoryError, ProviderError
 from ..execution.profile import Profile
-from ..machine.devices import check_precision
+from ..execution.providers import check_precision
 from ..machine.threads import thread_count
 from .engines import Answers, Engine, check_parity, open_engine, open_predictor
 from .inputs import Batch, Source

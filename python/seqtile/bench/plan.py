@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..machine.devices import PRECISIONS
+from ..execution.providers import PRECISIONS
 from ..machine.threads import thread_count
 from ..models.inputs import InputSpec
 from .engines import ENGINES

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import SeqtileError
-from ..machine.devices import ON_CPU
+from ..execution.providers import ON_CPU
 from ..models.card import Metric, ModelCard
 from ..models.certificate import Certificate
 from ..models.contract import Segmentation

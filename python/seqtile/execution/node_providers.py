@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ..machine.cuda import preload
-from ..machine.devices import CPU, parse_devices, providers
+from ..machine.devices import parse_devices
+from .providers import CPU, providers
 
 __all__ = ["nodes_by_provider"]
 

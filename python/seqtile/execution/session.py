@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError, ProviderError
 from ..machine.cuda import check_cuda
-from ..machine.devices import CPU, CUDA, check_precision, parse_devices, providers
+from ..machine.devices import parse_devices
 from ..machine.threads import thread_count
 from .cuda.memory import CudaMemory, HostMemory, Memory
 from .cuda.placement import OF_SHAPES, Graphs, graphs_verdict, placement
 from .failures import explain, is_out_of_memory, load_failure, reason
 from .locks import DEVICE
 from .profile import Profile
+from .providers import CPU, CUDA, check_precision, providers
 
 _GPU_WHEEL = "'onnxruntime-gpu[cuda,cudnn]'"
 

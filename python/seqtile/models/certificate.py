@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError, PrecisionError
-from ..machine.devices import PRECISIONS
+from ..execution.providers import PRECISIONS
 from .contract import Contract, plain
 
 __all__ = [

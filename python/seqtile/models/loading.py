@@ -19,8 +19,8 @@ from ..errors import ModelCardError, ModelIntegrityError, ModelNotFoundError, Pr
 from ..execution.cuda.placement import Graphs
 from ..execution.engine import Engine
 from ..execution.limits import LIMITS, Limits
+from ..execution.providers import check_precision
 from ..execution.session import Session
-from ..machine.devices import check_precision
 from ..sequences.batch import Alphabet
 from . import old_card
 from .card import ModelCard

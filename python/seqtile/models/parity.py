@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ShapeError
-from ..machine.devices import Precision
+from ..execution.providers import Precision
 from .certificate import CHANGED, Arrays, ParityRow, finite, tolerances
 from .contract import Contract
 
