@@ -173,7 +173,7 @@ def test_chromosome_1_is_nowhere(data_root: Path, monkeypatch) -> None:
 
 def train(data_root: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; it writes below ``folder`` alone."""
-    command = [sys.executable, "-m", "training.tasks.liver.train", "--smoke", "--device", "cpu"]
+    command = [sys.executable, "-m", "training", "liver", "--smoke", "--device", "cpu"]
     command += ["--threads", "1", "--runs", str(folder / "runs")]
     command += ["--exported", str(folder / "exported"), *options]
     environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}

@@ -29,7 +29,7 @@ NAME = "jund-cnn-seq"
 
 def train(data_root: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own; it writes below ``folder`` alone."""
-    command = [sys.executable, "-m", "training.tasks.jund.train", "--smoke", "--device", "cpu"]
+    command = [sys.executable, "-m", "training", "jund", "--smoke", "--device", "cpu"]
     command += ["--threads", "1", "--batch", "64", "--positives", "4"]
     command += ["--runs", str(folder / "runs"), "--exported", str(folder / "exported"), *options]
     environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}
@@ -152,9 +152,7 @@ def test_folder_of_another_configuration(trained, data_root: Path) -> None:
     before = files(folder / "runs" / NAME / "best-smoke")
     result = train(data_root, folder, "--ema", "0.9")
     assert result.returncode == 1
-    assert re.search(
-        r"^train_jund: error: .*config\.json: of another configuration", result.stderr, re.M
-    )
+    assert re.search(r"^jund: error: .*config\.json: of another configuration", result.stderr, re.M)
     assert "Traceback" not in result.stderr
     assert files(folder / "runs" / NAME / "best-smoke") == before
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seqtile import reverse_complement
 from seqtile.sequences.sequence import one_hot
+
+
+def turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A copy of rows of letters, uint8 (n, L), with half of them as their reverse complements."""
+    turn = rng.random(len(letters)) < 0.5
+    return np.where(turn[:, None], reverse_complement(letters), letters)
 
 
 class LetterTable(nn.Module):

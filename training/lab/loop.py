@@ -122,6 +122,36 @@ class Shuffled:
         return chosen
 
 
+def infer(
+    network: nn.Module,
+    *inputs: NDArray[Any],
+    batch: int = 512,
+    call: Callable[..., Any] | None = None,
+) -> list[Tensor]:
+    """What a network in ``eval()`` answers to many rows, on the CPU.
+
+    Parameters
+    ----------
+    inputs
+        Arrays of n rows, which go to the network's device a batch at a time.
+    call
+        What is asked of the network; default its ``forward``.
+
+    Returns
+    -------
+    Each output, of n rows.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for i in range(0, len(inputs[0]), batch):
+            rows = (torch.from_numpy(np.ascontiguousarray(x[i : i + batch])) for x in inputs)
+            outputs = (call or network)(*(x.to(device) for x in rows))
+            parts.append([y.cpu() for y in (outputs if isinstance(outputs, tuple) else (outputs,))])
+    return [torch.cat(column) for column in zip(*parts, strict=True)]
+
+
 def mean_history(fits: Sequence[Fit]) -> list[dict[str, float]]:
     """What fits of the same plan did in each epoch, on average."""
     return [

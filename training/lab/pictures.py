@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import metrics
 
 History = list[dict[str, float]]
 
@@ -85,8 +86,9 @@ def confusion_matrix(
     int64, shape (classes, classes).
     """
     size = len(names)
-    counts = np.zeros((size, size), np.int64)
-    np.add.at(counts, (np.asarray(labels, np.int64), np.asarray(predicted, np.int64)), 1)
+    counts = metrics.confusion_matrix(
+        np.asarray(labels, np.int64), np.asarray(predicted, np.int64), labels=range(size)
+    )
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, paper = canvas(1.6 + 0.9 * size, 1.4 + 0.8 * size)
     axis = figure.subplots()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...lab import multiclass
+from ...lab.loop import infer
 from . import data as bloodmnist
 from .data import Cells
 from .networks import scaled
@@ -20,7 +21,6 @@ MODELS = ("best", "cnn", "cnn-pool")
 # The document's recipe.
 COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER = 64, 1e-3, "adam-fused"
 OUTPUTS = ("logits", "softmax")  # what its cross entropy is given
-ROWS = 256  # of a batch without gradients
 
 
 @dataclass(frozen=True)
@@ -117,25 +117,13 @@ class Task:
 
     def logits(self, network: nn.Module, cells: Cells) -> Tensor:
         """Logits of a single network in ``eval()``, float32 (n, 8), on the CPU."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network.logits(self._scaled(cells, i))[0].cpu() for i in range(0, len(cells), ROWS)
-            ]
-        return torch.cat(parts)
-
-    def _scaled(self, cells: Cells, start: int) -> Tensor:
-        return scaled(torch.from_numpy(cells.images[start : start + ROWS]).to(self.device))
+        return infer(
+            network, cells.images, batch=256, call=lambda image: network.logits(scaled(image))
+        )[0]
 
     def probability(self, network: nn.Module, cells: Cells) -> NDArray[np.float32]:
         """Probabilities of a `CellClassifier` in ``eval()``, shape (n, 8)."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(torch.from_numpy(cells.images[i : i + 64]).to(self.device))[0].cpu()
-                for i in range(0, len(cells), 64)
-            ]
-        return torch.cat(parts).numpy()
+        return infer(network, cells.images, batch=64)[0].numpy()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of an epoch, on validation, of the images as they are."""

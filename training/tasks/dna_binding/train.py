@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtile import reverse_complement
 from seqtile.models.card import Baseline, Metric, ModelCard
 from seqtile.models.contract import Input, Output, Threshold
 
@@ -38,7 +37,8 @@ from ...export import export
 from ...lab import command, report
 from ...lab.baselines import KmerLogistic
 from ...lab.command import Options
-from ...lab.loop import Fit, FitConfig, Shuffled, fit, mean_history, seed_everything
+from ...lab.letters import turned
+from ...lab.loop import Fit, FitConfig, Shuffled, fit, infer, mean_history, seed_everything
 from ...lab.metrics import best_threshold, roc_auc, sigmoid
 from ...lab.pictures import plot_history, write_history
 from . import data as dna_binding
@@ -112,13 +112,7 @@ class Task:
 
     def logits(self, network: nn.Module, letters: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of a network in ``eval()``, shape (n,)."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(self.tensor(letters[i : i + 512]))[0].cpu()
-                for i in range(0, len(letters), 512)
-            ]
-        return torch.cat(parts).numpy()
+        return infer(network, letters)[0].numpy()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of an epoch, on validation."""
@@ -162,8 +156,7 @@ def train_network(task: Task, runs: Path, number: int) -> Fit:
     def loss(model: nn.Module, rng: np.random.Generator) -> Tensor:
         rows, others = rng.integers(0, len(bound), (2, half))
         letters = np.concatenate([bound[rows], shuffle(bound[others], rng)])
-        turn = rng.random(len(letters)) < 0.5
-        letters[turn] = reverse_complement(letters[turn])
+        letters = turned(letters, rng)
         share = config.mask * rng.random((len(letters), 1))
         letters[rng.random(letters.shape) < share] = ord("N")
         assert isinstance(model, ConvBiLSTM)

@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from seqtile import reverse_complement
 
-from ...lab.loop import Fit, FitConfig, fit, save, seed_everything
+from ...lab.letters import turned
+from ...lab.loop import Fit, FitConfig, fit, infer, save, seed_everything
 from ...lab.metrics import pr_auc, roc_auc
 from . import data as jund
 from .data import Segments
@@ -110,13 +111,7 @@ class Task:
 
     def logits(self, network: nn.Module, letters: NDArray[np.uint8]) -> NDArray[np.float32]:
         """All logits of a network, shape (n, outputs), in ``eval()``."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(self.tensor(letters[i : i + 256])).cpu()
-                for i in range(0, len(letters), 256)
-            ]
-        return torch.cat(parts).numpy()
+        return infer(network, letters, batch=256)[0].numpy()
 
     def strand_logits(self, network: nn.Module, letters: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of binding on the + and the - strand, shape (2, n)."""
@@ -153,7 +148,7 @@ def train_teacher(task: Task, network: nn.Module, binding: float, seed: int, lab
             [rng.choice(task.bound_rows, count), rng.choice(task.other_rows, others)]
         )
         starts, bound, auxiliary = task.windows.shifted(rows, rng, config.reach)
-        letters = _turned(task.windows.letters(starts), rng)
+        letters = turned(task.windows.letters(starts), rng)
         logits = model(task.tensor(letters))
         losses = functional.binary_cross_entropy_with_logits(
             logits[:, 0], task.tensor(bound.astype(np.float32)), reduction="none"
@@ -283,10 +278,3 @@ def _train_student(task: Task, runs: Path) -> Fit:
 
 def _steps(config: Config, steps: int) -> int:
     return 60 if config.smoke else steps
-
-
-def _turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Half of the rows as their reverse complements."""
-    turn = rng.random(len(letters)) < 0.5
-    letters[turn] = reverse_complement(letters[turn])
-    return letters

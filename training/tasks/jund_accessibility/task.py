@@ -21,10 +21,9 @@ from scipy.special import expit
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from seqtile import reverse_complement
-
 from ...lab.command import Options
-from ...lab.loop import Fit, FitConfig, fit, seed_everything
+from ...lab.letters import turned
+from ...lab.loop import Fit, FitConfig, fit, infer, seed_everything
 from ...lab.metrics import pr_auc, roc_auc
 from ..jund.data import Segments
 from ..jund.networks import SequenceCNN
@@ -98,21 +97,14 @@ def column(part: Segments, task: Task) -> Tensor:
     return task.tensor(part.accessibility[:, None])
 
 
-def joint_logits(task: Task, network: nn.Module, part: Segments) -> NDArray[np.float32]:
+def joint_logits(network: nn.Module, part: Segments) -> NDArray[np.float32]:
     """Logits of binding of a network of two inputs, shape (n,), in ``eval()``."""
-    network.eval()
-    accessibility = column(part, task)
-    with torch.inference_mode():
-        parts = [
-            network(task.tensor(part.letters[i : i + 512]), accessibility[i : i + 512]).cpu()
-            for i in range(0, len(part), 512)
-        ]
-    return torch.cat(parts)[:, 0].numpy()
+    return infer(network, part.letters, part.accessibility[:, None])[0][:, 0].numpy()
 
 
 def validate(task: Task, network: nn.Module) -> dict[str, float]:
     """Figures of an epoch, on validation."""
-    return figures_of(task.valid, joint_logits(task, network, task.valid))
+    return figures_of(task.valid, joint_logits(network, task.valid))
 
 
 def figures_of(part: Segments, logits: Floats) -> dict[str, float]:
@@ -160,9 +152,7 @@ def fit_head(task: Task, network: WithAccessibility) -> tuple[NDArray[np.float64
 
     Both classes weigh the same.
     """
-    logits, opened = zip(
-        *(_columns(task, network, p) for p in (task.train, task.valid)), strict=True
-    )
+    logits, opened = zip(*(_columns(network, p) for p in (task.train, task.valid)), strict=True)
     bound = task.train.bound
     weight = np.where(bound > 0.5, 0.5 / (bound > 0.5).sum(), 0.5 / (bound <= 0.5).sum())
     slope = fit_logistic(np.column_stack([logits[0], opened[0]]), bound, weight)[0]
@@ -175,15 +165,10 @@ def fit_head(task: Task, network: WithAccessibility) -> tuple[NDArray[np.float64
     return best[2], best[1]
 
 
-def _columns(task: Task, network: WithAccessibility, part: Segments) -> tuple[Floats, Floats]:
-    network.eval()
-    with torch.inference_mode():
-        logits = [
-            network.sequence_logit(task.tensor(part.letters[i : i + 512])).cpu()
-            for i in range(0, len(part), 512)
-        ]
-        opened = network.openness(column(part, task)).cpu()
-    return torch.cat(logits)[:, 0].double().numpy(), opened[:, 0].double().numpy()
+def _columns(network: WithAccessibility, part: Segments) -> tuple[Floats, Floats]:
+    (logits,) = infer(network, part.letters, call=network.sequence_logit)
+    (opened,) = infer(network, part.accessibility[:, None], call=network.openness)
+    return logits[:, 0].double().numpy(), opened[:, 0].double().numpy()
 
 
 def set_head(network: WithAccessibility, head: NDArray[np.float64]) -> None:
@@ -250,8 +235,3 @@ def _learn(
     return fit(
         network, loss, lambda m: validate(task, m), plan, checkpoint=checkpoint, label=config.model
     )
-
-
-def turned(letters: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A copy with half of the rows as their reverse complements."""
-    return np.where(rng.random(len(letters))[:, None] < 0.5, reverse_complement(letters), letters)

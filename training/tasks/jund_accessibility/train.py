@@ -75,7 +75,7 @@ def train_course(config: Config, task: Task, runs: Path) -> Fit:
 
     def validate(model: nn.Module) -> dict[str, float]:
         valid = task.valid
-        logits = joint_logits(task, model, valid)
+        logits = joint_logits(model, valid)
         accuracy = weighted_accuracy(valid.bound, logits, valid.weight, 0.0)
         return figures_of(valid, logits) | {"weighted_accuracy": accuracy}
 
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> None:
     last = (options.export or not best) and not config.smoke
     parts = {"test": jund.load("test")} if last else {}
     parts["valid"] = task.valid
-    scores = {s: sigmoid(joint_logits(task, result.network, p)) for s, p in parts.items()}
+    scores = {s: sigmoid(joint_logits(result.network, p)) for s, p in parts.items()}
     valid = task.valid
     chosen = best_threshold(valid.bound, scores["valid"], valid.weight) if best else 0.5
     threshold = round(chosen, 4)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtile import reverse_complement
-
-from ...lab.loop import FitConfig, Shuffled
+from ...lab.letters import turned
+from ...lab.loop import FitConfig, Shuffled, infer
 from ...lab.metrics import pr_auc, roc_auc
 from . import data
 from .data import Sites
@@ -108,13 +107,8 @@ class Task:
 
     def scores(self, network: nn.Module, letters: NDArray[np.uint8]) -> Floats:
         """Probabilities of liver, float64, shape (n,), in ``eval()``."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                _probability(network(torch.from_numpy(letters[i : i + 512]).to(self.device)))
-                for i in range(0, len(letters), 512)
-            ]
-        return torch.cat(parts).cpu().double().numpy()
+        (logits,) = infer(network, letters)
+        return _probability(logits).double().numpy()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of an epoch, on chromosome 2."""
@@ -173,9 +167,7 @@ def augmented(
     letters: NDArray[np.uint8], rng: np.random.Generator, shift: int
 ) -> NDArray[np.uint8]:
     """Half of the rows as their reverse complements, each shifted, N where nothing is known."""
-    letters = letters.copy()
-    turn = rng.random(len(letters)) < 0.5
-    letters[turn] = reverse_complement(letters[turn])
+    letters = turned(letters, rng)
     if not shift:
         return letters
     n, length = letters.shape

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
+from ...lab.loop import Fit, FitConfig, Shuffled, fit, infer, seed_everything
 from . import data as mnist
 from .networks import SIDE, DigitNet, Shifted
 
@@ -106,13 +106,7 @@ class Task:
 
     def predict(self, network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Probabilities, float32 (n, 10), of uint8 images (n, 28, 28), in ``eval()``."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(torch.from_numpy(images[i : i + 500]).to(self.device))[0].cpu()
-                for i in range(0, len(images), 500)
-            ]
-        return torch.cat(parts).numpy()
+        return infer(network, images, batch=500)[0].numpy()
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures of an epoch, on validation."""

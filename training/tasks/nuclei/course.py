@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from seqtile.models.card import Metric
 
 from ...lab import report
-from ...lab.loop import Fit, FitConfig, Shuffled, fit, mean_history, seed_everything
+from ...lab.loop import Fit, FitConfig, Shuffled, fit, infer, mean_history, seed_everything
 from ...lab.pictures import compare_histories, write_history
 from . import instances
 from .data import Pictures
@@ -66,15 +66,9 @@ def rotated(
     return both[..., 0], both[..., 1]
 
 
-def predict(network: nn.Module, images: NDArray[np.uint8], device: torch.device) -> Floats:
+def predict(network: nn.Module, images: NDArray[np.uint8]) -> Floats:
     """Probabilities, float32, shape (n, H, W), in ``eval()``."""
-    network.eval()
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(images[i : i + 8]).to(device).float() / 255).cpu()
-            for i in range(0, len(images), 8)
-        ]
-    return torch.cat(parts).numpy()
+    return infer(network, images, batch=8, call=lambda x: network(x.float() / 255))[0].numpy()
 
 
 def train(task: Task, kind: str, seed: int, checkpoint: Path) -> Fit:
@@ -97,7 +91,7 @@ def train(task: Task, kind: str, seed: int, checkpoint: Path) -> Fit:
         return dice_loss(model(x), wanted)
 
     def validate(model: nn.Module) -> dict[str, float]:
-        p = predict(model, valid.images, task.device)
+        p = predict(model, valid.images)
         wanted = valid.masks / 255
         losses = [
             float(dice_loss(*(torch.from_numpy(a[i : i + 4]) for a in (p, wanted))))
@@ -126,19 +120,17 @@ def pixels(pictures: Pictures, probabilities: Floats) -> NDArray[np.float64]:
     return np.stack([instances.pixels(truth, found) for truth, found in pairs])
 
 
-def turning_error(
-    network: nn.Module, images: NDArray[np.uint8], device: torch.device
-) -> NDArray[np.float64]:
+def turning_error(network: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """How much an answer depends on how an image lies: 1 - Dice, shape (n,).
 
     Between the mask of the image and that of the image turned by one, two and three quarters,
     turned back; the mean of the three. 0 is a network that does not care.
     """
-    upright = predict(network, images, device) > 0.5
+    upright = predict(network, images) > 0.5
     errors = []
     for quarters in (1, 2, 3):
         turned = np.ascontiguousarray(np.rot90(images, quarters, (1, 2)))
-        back = np.rot90(predict(network, turned, device) > 0.5, -quarters, (1, 2))
+        back = np.rot90(predict(network, turned) > 0.5, -quarters, (1, 2))
         areas = [instances.pixels(a, b) for a, b in zip(upright, back, strict=True)]
         errors.append(1 - instances.dice(np.stack(areas)))
     return np.asarray(np.mean(errors, 0))
@@ -158,8 +150,8 @@ def run(task: Task, folder: Path) -> None:
         ]
         histories[f"rotation: {kind}"] = mean_history(fits)
         write_history(folder / f"history-{kind}.csv", histories[f"rotation: {kind}"])
-        areas = [pixels(pictures, predict(f.network, pictures.images, task.device)) for f in fits]
-        errors = [turning_error(f.network, pictures.images, task.device) for f in fits]
+        areas = [pixels(pictures, predict(f.network, pictures.images)) for f in fits]
+        errors = [turning_error(f.network, pictures.images) for f in fits]
         figures[kind] = {
             "dice": np.stack([instances.dice(a) for a in areas]),
             "iou": np.stack([instances.iou(a) for a in areas]),

@@ -51,7 +51,7 @@ class Answer:
 
 def answers(task: Task, network: nn.Module, fields: Sequence[Field]) -> list[Answer]:
     """The network's answers for these images."""
-    return [Answer(f, *predict(network, prepared(f), task.device)) for f in fields]
+    return [Answer(f, *predict(network, prepared(f))) for f in fields]
 
 
 def choose(valid: Sequence[Answer], *, marker: bool = True) -> Segmentation:
@@ -199,9 +199,7 @@ def figures(
             rows = rows[:4]
         pictures = task.pictures[rows]
         scaled = [scale(image, PERCENTILES) for image in pictures.images]
-        found = [
-            predict(network, image, task.device)[0] > settings.mask_threshold for image in scaled
-        ]
+        found = [predict(network, image)[0] > settings.mask_threshold for image in scaled]
         metrics += pixel_metrics(_areas(pictures, found), split)
         trivial = _areas(pictures, [otsu(image) for image in pictures.images])
         base += report.as_baselines(pixel_metrics(trivial, split), "Otsu's threshold")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from seqtile.images.scaling import scale
 from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import label_objects
 
+from ...lab.loop import infer
 from . import data as nuclei
 from . import dsb2018 as nuclei_dsb2018
 from . import instances
@@ -122,7 +122,7 @@ class Task:
         settings = Segmentation(marker="marker", reach=12, percentiles=PERCENTILES)
         counts, areas, losses = [], [], []
         for f, image in zip(self.valid, self.prepared, strict=True):
-            mask, marker = predict(network, image, self.device)
+            mask, marker = predict(network, image)
             labels = label_objects(mask, marker, settings)
             counts.append(instances.count(f.labels, labels, THRESHOLDS))
             areas.append(instances.pixels(f.labels > 0, mask > 0.5))
@@ -159,17 +159,12 @@ def prepared(f: Field) -> NDArray[np.uint8]:
     return scale(image if f.kind == "fluo" else 255 - image, PERCENTILES)
 
 
-def predict(
-    network: nn.Module, image: NDArray[np.uint8], device: torch.device, stride: int = 8
-) -> tuple[Floats, Floats]:
+def predict(network: nn.Module, image: NDArray[np.uint8], stride: int = 8) -> tuple[Floats, Floats]:
     """Mask and marker, float32 (H, W), of an image of any size, in ``eval()``.
 
     The image is mirrored at its lower and right edges up to a multiple of the stride.
     """
     height, width = image.shape
     padded = np.pad(image, ((0, -height % stride), (0, -width % stride)), mode="reflect")
-    network.eval()
-    with torch.inference_mode():
-        results: Any = network(torch.from_numpy(padded[None]).to(device))
-    mask, marker = (r[0, :height, :width].float().cpu().numpy() for r in results)
+    mask, marker = (r[0, :height, :width].numpy() for r in infer(network, padded[None]))
     return np.ascontiguousarray(mask), np.ascontiguousarray(marker)

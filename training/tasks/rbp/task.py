@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...lab.loop import infer
 from ...lab.metrics import pearson, spearman
 from . import data as rnacompete
 from .data import Probes, Scale
@@ -86,13 +87,8 @@ class Task:
 
     def predict(self, network: nn.Module, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Affinities of the protein, shape (rows,), in ``eval()``."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(self.letters[self.rows(rows[i : i + 512])])[0].cpu()
-                for i in range(0, len(rows), 512)
-            ]
-        return torch.cat(parts).reshape(len(rows), -1)[:, 0].numpy()
+        affinity = infer(network, self.probes.letters[rows])[0]
+        return affinity.reshape(len(rows), -1)[:, 0].numpy()
 
     def rows(self, rows: NDArray[np.int64]) -> Tensor:
         """Row numbers on the run's device."""

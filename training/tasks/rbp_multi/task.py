@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...lab.loop import infer
 from ..rbp import data as rnacompete
 from ..rbp.data import Scale
 
@@ -83,14 +84,8 @@ class Task:
 
     def run(self, network: nn.Module, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Scaled affinities (n, outputs) and embeddings (n, hidden) of rows, in ``eval()``."""
-        network.eval()
-        with torch.inference_mode():
-            parts = [
-                network(self.letters[torch.from_numpy(rows[i : i + 512])])
-                for i in range(0, len(rows), 512)
-            ]
-        affinity, embedding = zip(*parts, strict=True)
-        return torch.cat(affinity).cpu(), torch.cat(embedding).cpu()
+        affinity, embedding = infer(network, self.probes.letters[rows])
+        return affinity, embedding
 
     def predict(self, network: nn.Module, rows: NDArray[np.int64]) -> Floats:
         """Scaled affinities of rows."""
