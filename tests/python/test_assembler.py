@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtile import TilePlan, tile
@@ -22,6 +22,7 @@ def answers(height: int, width: int, seed: int = 0) -> dict[str, np.ndarray]:
     return {"mask": mask, "core": mask * mask, "other": 1 - mask}
 
 
+@settings(deadline=None)
 @given(
     height=st.integers(1, 40),
     width=st.integers(1, 40),

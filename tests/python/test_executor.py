@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import signal
 import threading
 import time
 import weakref
@@ -170,10 +171,11 @@ def test_an_answer_without_a_row_for_each_is_refused() -> None:
     chunks=st.lists(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 3)), max_size=3)),
     lanes=st.integers(1, 4),
     peek=st.booleans(),
+    interruptible=st.booleans(),
 )
 @settings(max_examples=40, deadline=None)
 def test_chunks_are_answered_in_order(
-    chunks: list[list[tuple[int, int]]], lanes: int, peek: bool
+    chunks: list[list[tuple[int, int]]], lanes: int, peek: bool, interruptible: bool
 ) -> None:
     """Each chunk has rows of some shapes, or none."""
     engine = FakeEngine(lanes)
@@ -188,7 +190,9 @@ def test_chunks_are_answered_in_order(
         return sum(map(len, made))
 
     executor = executor_of(engine)
-    found = list(executor.map(iter(chunks), prepare, finish, peek=peek))
+    found = list(
+        executor.map(iter(chunks), prepare, finish, peek=peek, interruptible=interruptible)
+    )
     assert found == [sum(n for n, _ in chunk) for chunk in chunks]
     if peek and len(chunks) == 1:
         assert sum(engine.single.calls) == found[0]
@@ -212,6 +216,28 @@ def test_without_peek_an_answer_may_make_the_next_item() -> None:
     for count, (n, y) in enumerate(found, 1):
         assert n == count == len(y)
         answered.release()
+
+
+def test_an_interrupt_does_not_wait_for_a_single_chunk() -> None:
+    engine = FakeEngine()
+    gate = engine.gate()
+
+    def interrupt() -> None:
+        assert engine.single.entered.wait(20)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    answers = executor_of(engine).map(
+        [3], lambda n: ([rows_of(n)], n), lambda n, found: n, peek=True, interruptible=True
+    )
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt).start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(answers)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        gate.set()
+    assert engine.single.calls == [3]
 
 
 @pytest.mark.parametrize("where", ["items", "prepare", "run", "finish"])

@@ -14,7 +14,6 @@ from ..execution.batching import Batches, BatchSize
 from ..execution.engine import Engine
 from ..execution.executor import Executor
 from ..execution.limits import Limits
-from ..execution.pipeline import Lane
 from ..execution.profile import Profile
 from ..execution.rows import Arrays, Outputs, Rows
 from ..fasta.reader import FastaSource
@@ -277,10 +276,6 @@ class Predictor:
         dict from output name to float32 array of shape (n, ...).
         """
         return self.executor.run_batch(Rows(items, extra or {}), outputs)
-
-    def run(self, items: NDArray[np.uint8], lane: Lane, batches: Batches) -> Outputs:
-        """`outputs` of any number of items that are known to be valid, on a lane of `engine`."""
-        return self.executor.run(Rows(items), batches=batches, lane=lane)
 
     def predict_iter(
         self,

@@ -10,20 +10,18 @@ follow from them exactly.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..execution.executor import Outputs
-from ..execution.pipeline import Lane, ordered
 from ..execution.profile import Profile
+from ..execution.rows import Outputs, Rows
 from ..images.tiling import TilePlan
 from ..models.contract import Contract
 from ..models.predictor import Predictor
@@ -34,8 +32,6 @@ from .options import SegmentOptions
 from .tile_source import ImageLike, TileSource
 
 __all__ = ["Segmented", "contract_of", "segment", "segmented"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +131,6 @@ def segmented(
     contract, threads, limits = contract_of(predictor), predictor.threads, predictor.limits
     settings = options.settings(contract)
     channels = predictor.image_input.channels
-    batches = predictor.batches(options.batch_size)
-    profile = Profile() if profile is None else profile
     ahead = 1
     together = max(1, limits.open_images // (threads * (1 + ahead) + 1))
     gathered = limits.cpu_tile_pixels if predictor.device == "cpu" else limits.cuda_tile_pixels
@@ -159,31 +153,21 @@ def segmented(
                 source.close()
             yield FailedImage("image" if isinstance(image, np.ndarray) else fspath(image), error)
 
-    def answer(chunk: _Chunk, lane: Lane) -> _Answers:
-        same: dict[tuple[int, ...], dict[int, NDArray[np.uint8]]] = {}  # tiles of one shape
-        for i, part in enumerate(chunk):
-            if isinstance(part, _Part):
-                same.setdefault(part.tiles.shape[1:], {})[i] = part.tiles
-        answers: list[Outputs] = [{}] * len(chunk)
-        for tiles in same.values():
-            outputs = predictor.run(np.concatenate(list(tiles.values())), lane, batches)
-            first = 0
-            for i, part_tiles in tiles.items():
-                stop = first + len(part_tiles)
-                answers[i] = {name: values[first:stop] for name, values in outputs.items()}
-                first = stop
-        return list(zip(chunk, answers, strict=True))
-
     def assemble(plan: TilePlan) -> Assembler:
         return Assembler(plan, settings, keep=keep, threads=threads, limits=limits)
 
     with ExitStack() as ends:
         ends.callback(_close, underway)
-        chunks = _chunks(map(read, images), gathered, together)
-        with profile.stage("read"):
-            head = list(itertools.islice(chunks, 2))
-        runners = predictor.engine.lanes if len(head) > 1 else [predictor.engine.single]
-        answered = ordered(_after(head, chunks), answer, runners, ahead=ahead, profile=profile)
+        answered = predictor.executor.map(
+            _chunks(map(read, images), gathered, together),
+            _prepare,
+            _finish,
+            batches=predictor.batches(options.batch_size),
+            profile=profile,
+            ahead=ahead,
+            peek=True,
+            interruptible=True,
+        )
         ends.callback(answered.close)
         yield from _assembled(answered, underway, assemble, progress)
 
@@ -214,10 +198,28 @@ def _chunks(
         yield chunk
 
 
-def _after(head: list[T], rest: Generator[T, None, None]) -> Generator[T, None, None]:
-    yield from head
-    del head[:]
-    yield from rest
+def _prepare(chunk: _Chunk) -> tuple[list[Rows], _Chunk]:
+    """Tiles of one shape together."""
+    same: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
+    for part in chunk:
+        if isinstance(part, _Part):
+            same.setdefault(part.tiles.shape[1:], []).append(part.tiles)
+    return [Rows(np.concatenate(tiles)) for tiles in same.values()], chunk
+
+
+def _finish(chunk: _Chunk, found: list[Outputs]) -> _Answers:
+    """What is found for tiles of one shape, dealt out again."""
+    shapes = dict.fromkeys(part.tiles.shape[1:] for part in chunk if isinstance(part, _Part))
+    left = dict(zip(shapes, found, strict=True))
+    answers: _Answers = []
+    for part in chunk:
+        outputs: Outputs = {}
+        if isinstance(part, _Part):
+            shape, count = part.tiles.shape[1:], len(part.tiles)
+            outputs = {name: values[:count] for name, values in left[shape].items()}
+            left[shape] = {name: values[count:] for name, values in left[shape].items()}
+        answers.append((part, outputs))
+    return answers
 
 
 def _assembled(
