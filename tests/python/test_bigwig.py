@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqtile import ScanBlock
-from seqtile.scanning.tracks import bigwig
 from seqtile.scanning.tracks.bigwig import BigWigTrack
 
-Interval = tuple[int, int, float]
+SMALL = {"items": 5, "fan": 3}  # sections of five scores, and trees of many levels
 
 
 def block(chrom: str, start: int, end: int, first: int, step: int, scores: object) -> ScanBlock:
@@ -30,8 +29,8 @@ def dense(chrom: str, scores: np.ndarray, size: int = 1000) -> list[ScanBlock]:
     return [block(chrom, i, i + len(s), i, 1, s) for i in parts for s in [scores[i : i + size]]]
 
 
-def write(path: Path, sizes: dict[str, int], blocks: list[ScanBlock]) -> None:
-    track = BigWigTrack(path, sizes)
+def write(path: Path, sizes: dict[str, int], blocks: list[ScanBlock], **nodes: int) -> None:
+    track = BigWigTrack(path, sizes, **nodes)
     for part in blocks:
         track.write(part)
     track.close()
@@ -40,13 +39,6 @@ def write(path: Path, sizes: dict[str, int], blocks: list[ScanBlock]) -> None:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "a.bw"
-
-
-@pytest.fixture
-def small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sections of five scores, and trees of many levels."""
-    monkeypatch.setattr(bigwig, "_ITEMS", 5)
-    monkeypatch.setattr(bigwig, "_FAN", 3)
 
 
 def test_by_hand(path: Path) -> None:
@@ -77,7 +69,6 @@ def test_by_hand(path: Path) -> None:
     ),
     gap=st.integers(0, 9),
 )
-@pytest.mark.usefixtures("small_trees")
 def test_any_track(path: Path, step: int, pieces: list[list[float]], gap: int) -> None:
     blocks, expected, first = [], [], 0
     for scores in pieces:
@@ -86,19 +77,18 @@ def test_any_track(path: Path, step: int, pieces: list[list[float]], gap: int) -
         starts = range(first, end, step)
         expected += [(s, s + step, v) for s, v in zip(starts, scores, strict=True) if v == v]
         first = end + gap
-    write(path, {"a": 3, "x": first}, blocks)
+    write(path, {"a": 3, "x": first}, blocks, **SMALL)
     with pyBigWig.open(str(path)) as file:
         assert list(file.intervals("x") or ()) == expected
         assert file.header()["nBasesCovered"] == step * len(expected)
 
 
-@pytest.mark.usefixtures("small_trees")
 def test_search_trees_of_many_levels(path: Path) -> None:
     rng = np.random.default_rng(1)
     sizes = {f"contig{i}{'x' * (i % 7)}": int(n) for i, n in enumerate(rng.integers(0, 90, 200))}
     scores = {name: rng.random(size).astype(np.float32) for name, size in sizes.items()}
     blocks = [part for name, values in scores.items() for part in dense(name, values, 31)]
-    write(path, sizes, blocks)
+    write(path, sizes, blocks, **SMALL)
     with pyBigWig.open(str(path)) as file:
         assert file.chroms() == {name: size for name, size in sizes.items() if size}
         for name, size in file.chroms().items():
@@ -155,26 +145,22 @@ def test_zoom_levels(path: Path) -> None:
 def test_zoom_records_add_up(path: Path) -> None:
     """Every level covers each scored base once, whatever the blocks."""
     scores = np.random.default_rng(3).random(5000).astype(np.float32)
-    track = BigWigTrack(path, {"chr1": 5000, "chr2": 5000})
-    for part in [*dense("chr1", scores, 613), *dense("chr2", scores[:100], 9)]:
-        track.write(part)
-    zooms = track._zooms
-    kept = {zoom.reduction: [] for zoom in zooms}
-    for zoom in zooms:
-
-        def keep(bounds: object, content: bytes, zoom: bigwig._Zoom = zoom) -> None:
-            kept[zoom.reduction].append(np.frombuffer(content, bigwig._RECORD))
-
-        zoom.sections.add = keep
-    track.close()
-    assert list(kept) == [16, 64, 256, 1024, 4096]
-    for reduction, parts in kept.items():
-        records = np.concatenate(parts)
-        assert records["bases"].sum() == 5100
-        assert records["sum"].sum() == pytest.approx(scores.sum() + scores[:100].sum(), rel=1e-5)
-        assert len(records) == -(-5000 // reduction) + -(-100 // reduction)
-        assert (records["start"] % reduction == 0).all()
-        np.testing.assert_array_equal(records["end"] - records["start"], records["bases"])
+    blocks = [*dense("chr1", scores, 613), *dense("chr2", scores[:100], 9)]
+    write(path, {"chr1": 5000, "chr2": 5000}, blocks)
+    file = pybigtools.open(str(path))
+    assert file.zooms() == [16, 64, 256, 1024, 4096]
+    for reduction in file.zooms():
+        for chrom, values in (("chr1", scores), ("chr2", scores[:100])):
+            records = list(file.zoom_records(reduction, chrom))
+            starts = range(0, len(values), reduction)
+            ends = [min(start + reduction, len(values)) for start in starts]
+            assert [record[:2] for record in records] == list(zip(starts, ends, strict=True))
+            for (start, end, found), part in zip(records, np.split(values, ends[:-1]), strict=True):
+                assert found["bases_covered"] == end - start
+                assert (found["min_val"], found["max_val"]) == (part.min(), part.max())
+                assert found["sum"] == pytest.approx(part.sum(dtype=float), rel=1e-5)
+                squares = (part.astype(float) ** 2).sum()
+                assert found["sum_squares"] == pytest.approx(squares, rel=1e-5)
 
 
 @pytest.mark.parametrize("sizes", [{}, {"a": 0}, {"a": 5, "b": 1 << 32}])

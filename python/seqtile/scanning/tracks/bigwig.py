@@ -26,8 +26,6 @@ __all__ = ["BigWigTrack"]
 
 _MAGIC, _CHROM_MAGIC, _INDEX_MAGIC = 0x888FFC26, 0x78CA8C91, 0x2468ACE0
 _FIXED_STEP = 3
-_ITEMS = 4096  # scores, or zoom records, in a compressed section
-_FAN = 256  # children of a tree's node
 _LEVELS = 10  # zoom levels that fit the header, as everywhere
 _FIRST_ZOOM, _NEXT_ZOOM = 16, 4  # scores per record of the first level, and from level to level
 
@@ -67,6 +65,10 @@ class BigWigTrack:
         File to write.
     lengths
         Name and length of every sequence; the empty ones are left out.
+    items
+        Scores, or zoom records, in a compressed section.
+    fan
+        Children of a search tree's node.
 
     Raises
     ------
@@ -74,12 +76,15 @@ class BigWigTrack:
         A file that cannot be written; no sequence that has a base, or one of 4 Gb.
     """
 
-    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
+    def __init__(
+        self, path: Path, lengths: Mapping[str, int], *, items: int = 4096, fan: int = 256
+    ) -> None:
         sizes = {name: length for name, length in lengths.items() if length > 0}
         if not sizes or max(sizes.values()) >> 32:
             raise OSError("a bigWig needs sequences of 1 to 4,294,967,295 bases")
         self._ids = {name: i for i, name in enumerate(sizes)}
         self._longest = max(sizes.values())
+        self._items, self._fan = items, fan
         self._step = 0
         self._zooms: list[_Zoom] = []
         self._bases, self._sum, self._squares = 0, 0.0, 0.0
@@ -87,7 +92,7 @@ class BigWigTrack:
         self._file: BinaryIO = path.open("wb")
         self._chroms_at = _HEADER.size + _LEVELS * _ZOOM_HEADER.size + _SUMMARY.size
         self._file.seek(self._chroms_at)
-        self._file.write(_chrom_tree(sizes, self._chroms_at))
+        self._file.write(_chrom_tree(sizes, self._chroms_at, fan))
         self._data_at = self._file.tell()
         self._file.write(bytes(8))
         self._data = _Sections(self._file)
@@ -100,14 +105,14 @@ class BigWigTrack:
             return
         if not self._step:
             self._step = block.step
-            self._zooms = _zooms(block.step, self._longest)
+            self._zooms = _zooms(block.step, self._longest, self._items)
         chrom = self._ids[block.chrom]
         starts, ends, scores = starts[known], ends[known], block.scores[known]
         widths = ends - starts
         breaks = np.flatnonzero((starts[1:] != ends[:-1]) | (widths[1:] != widths[:-1])) + 1
         for begin, stop in itertools.pairwise([0, *breaks.tolist(), len(known)]):
-            for first in range(begin, stop, _ITEMS):
-                last = min(first + _ITEMS, stop)
+            for first in range(begin, stop, self._items):
+                last = min(first + self._items, stop)
                 bounds = (chrom, starts[first], chrom, ends[last - 1])
                 width = widths[first]
                 head = _SECTION.pack(
@@ -194,8 +199,8 @@ class BigWigTrack:
         if len(entries):
             first, last = entries[0], entries[-1]
             bounds = [first["chrom"], first["start"], last["end_chrom"], last["end"]]
-        self._file.write(_INDEX_HEADER.pack(_INDEX_MAGIC, _FAN, len(entries), *bounds, at, 1, 0))
-        self._file.write(_tree(entries, _INDEX_NODE, at + _INDEX_HEADER.size))
+        head = _INDEX_HEADER.pack(_INDEX_MAGIC, self._fan, len(entries), *bounds, at, 1, 0)
+        self._file.write(head + _tree(entries, _INDEX_NODE, at + len(head), self._fan))
         return at
 
 
@@ -222,8 +227,9 @@ class _Sections:
 class _Zoom:
     """One zoom level: a record for all scores that begin in the same ``reduction`` bases."""
 
-    def __init__(self, reduction: int) -> None:
+    def __init__(self, reduction: int, items: int) -> None:
         self.reduction = reduction
+        self._items = items
         self.count = 0
         self.spool: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
         self.sections = _Sections(self.spool)
@@ -246,9 +252,9 @@ class _Zoom:
     def _write(self, records: NDArray[np.void], *, all_of_them: bool = False) -> None:
         ready = np.concatenate([self._ready, records])
         self.count += len(records)
-        whole = len(ready) if all_of_them else len(ready) // _ITEMS * _ITEMS
-        for begin in range(0, whole, _ITEMS):
-            part = ready[begin : min(begin + _ITEMS, whole)]
+        whole = len(ready) if all_of_them else len(ready) // self._items * self._items
+        for begin in range(0, whole, self._items):
+            part = ready[begin : min(begin + self._items, whole)]
             first, last = part[0], part[-1]
             bounds = (first["chrom"], first["start"], last["chrom"], last["end"])
             self.sections.add(bounds, part.tobytes())
@@ -272,12 +278,12 @@ def _merge(
     return records
 
 
-def _zooms(step: int, longest: int) -> list[_Zoom]:
+def _zooms(step: int, longest: int, items: int) -> list[_Zoom]:
     reductions = [_FIRST_ZOOM * step * _NEXT_ZOOM**level for level in range(_LEVELS)]
-    return [_Zoom(reduction) for reduction in reductions if reduction < longest]
+    return [_Zoom(reduction, items) for reduction in reductions if reduction < longest]
 
 
-def _chrom_tree(sizes: Mapping[str, int], offset: int) -> bytes:
+def _chrom_tree(sizes: Mapping[str, int], offset: int, fan: int) -> bytes:
     """The B+ tree from names, sorted, to numbers and lengths."""
     names = [name.encode("utf-8", "surrogateescape") for name in sizes]
     key = ("key", f"S{max(map(len, names))}")
@@ -287,17 +293,17 @@ def _chrom_tree(sizes: Mapping[str, int], offset: int) -> bytes:
     )
     leaves.sort(order="key")
     width = leaves.dtype["key"].itemsize
-    head = _CHROM_HEADER.pack(_CHROM_MAGIC, _FAN, width, 8, len(leaves), 0)
-    return head + _tree(leaves, np.dtype([key, ("child", "<u8")]), offset + len(head))
+    head = _CHROM_HEADER.pack(_CHROM_MAGIC, fan, width, 8, len(leaves), 0)
+    return head + _tree(leaves, np.dtype([key, ("child", "<u8")]), offset + len(head), fan)
 
 
-def _tree(leaves: NDArray[np.void], node: np.dtype[np.void], offset: int) -> bytes:
+def _tree(leaves: NDArray[np.void], node: np.dtype[np.void], offset: int, fan: int) -> bytes:
     """A search tree's nodes from the root down, as they stand from ``offset`` on."""
     levels = [leaves]
-    while len(levels[-1]) > _FAN:
+    while len(levels[-1]) > fan:
         below = levels[-1]
-        firsts = np.arange(0, len(below), _FAN)
-        lasts = np.minimum(firsts + _FAN, len(below)) - 1
+        firsts = np.arange(0, len(below), fan)
+        lasts = np.minimum(firsts + fan, len(below)) - 1
         parents = np.zeros(len(firsts), node)
         for name in set(node.names or ()) - {"child"}:
             parents[name] = below[name][lasts if name.startswith("end") else firsts]
@@ -305,12 +311,12 @@ def _tree(leaves: NDArray[np.void], node: np.dtype[np.void], offset: int) -> byt
     parts = []
     for depth in reversed(range(len(levels))):
         items = levels[depth]
-        starts = range(0, max(1, len(items)), _FAN)
+        starts = range(0, max(1, len(items)), fan)
         offset += len(starts) * _NODE.size + items.nbytes
         if depth:
-            child = _NODE.size + _FAN * levels[depth - 1].itemsize
+            child = _NODE.size + fan * levels[depth - 1].itemsize
             items["child"] = offset + child * np.arange(len(items))
         for start in starts:
-            part = items[start : start + _FAN]
+            part = items[start : start + fan]
             parts += [_NODE.pack(depth == 0, 0, len(part)), part.tobytes()]
     return b"".join(parts)
