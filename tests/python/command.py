@@ -52,3 +52,10 @@ def check_refused(result: subprocess.CompletedProcess[str], *words: str) -> None
 def names(folder: Path) -> set[str]:
     """Everything in a folder, hidden files too."""
     return {path.name for path in folder.iterdir()}
+
+
+def succeed(*arguments: object, stdin: bytes = b"") -> str:
+    """What ``seqtile`` prints, with exit status 0 and nothing on standard error."""
+    result = seqtile(*arguments, stdin=stdin)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout

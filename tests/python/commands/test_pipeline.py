@@ -13,17 +13,12 @@ import numpy as np
 import pytest
 
 from tests.python.command import SEQTILE, names, seqtile
-from tests.python.models import image_folder, model_folder
+from tests.python.models import image_folder
 from tests.python.oracle import write_fasta
 
 VERDICT = re.compile(
     r"^seqtile: \w+-limited: \d+% of \d+ lanes' time computing, .*compute .* s.*\)$"
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return model_folder(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture
@@ -34,16 +29,18 @@ def genome(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("verb", ["predict", "scan"])
-def test_profile(verb: str, model: Path, genome: Path, tmp_path: Path) -> None:
+def test_profile(verb: str, motif_folder: Path, genome: Path, tmp_path: Path) -> None:
     target = tmp_path / ("a.bw" if verb == "scan" else "a.tsv")
-    quiet = seqtile(verb, model, genome, "-o", target)
+    quiet = seqtile(verb, motif_folder, genome, "-o", target)
     assert quiet.stderr == ""
-    told = seqtile(verb, model, genome, "-o", target, "--profile")
+    told = seqtile(verb, motif_folder, genome, "-o", target, "--profile")
     assert VERDICT.match(told.stderr.rstrip("\n"))
 
 
-def test_the_manifest_of_a_scan_has_the_profile(model: Path, genome: Path, tmp_path: Path) -> None:
-    seqtile("scan", model, genome, "-o", tmp_path / "a.bw", "--threads", "2")
+def test_the_manifest_of_a_scan_has_the_profile(
+    motif_folder: Path, genome: Path, tmp_path: Path
+) -> None:
+    seqtile("scan", motif_folder, genome, "-o", tmp_path / "a.bw", "--threads", "2")
     profile = json.loads((tmp_path / "a.bw.manifest.json").read_text())["profile"]
     assert profile["lanes"] == 2
     assert profile["verdict"] in ("feed-limited", "compute-limited", "write-limited")
@@ -64,7 +61,7 @@ def test_the_manifest_of_images_has_the_profile(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("waits", [True, False])
 def test_an_end_at_any_time(
-    number: signal.Signals, waits: bool, model: Path, tmp_path: Path
+    number: signal.Signals, waits: bool, motif_folder: Path, tmp_path: Path
 ) -> None:
     """While a lane waits for standard input, and in the middle of long work."""
     folder = tmp_path / "out"
@@ -74,7 +71,7 @@ def test_an_end_at_any_time(
         [
             *SEQTILE,
             "predict",
-            model,
+            motif_folder,
             "-" if waits else long,
             "-o",
             folder / "a.tsv",
@@ -99,7 +96,7 @@ def test_an_end_at_any_time(
     assert names(folder) == set()
 
 
-def test_an_end_while_a_library_is_loaded(model: Path, tmp_path: Path) -> None:
+def test_an_end_while_a_library_is_loaded(motif_folder: Path, tmp_path: Path) -> None:
     """pybind11 makes an ImportError of it."""
     (tmp_path / "onnxruntime.py").write_text(
         "try:\n"
@@ -108,27 +105,27 @@ def test_an_end_while_a_library_is_loaded(model: Path, tmp_path: Path) -> None:
         "    raise ImportError('initialization failed') from error\n"
     )
     genome = write_fasta(tmp_path / "x.fa", {"a": "ACGT"})
-    result = seqtile("predict", model, genome, environment={"PYTHONPATH": str(tmp_path)})
+    result = seqtile("predict", motif_folder, genome, environment={"PYTHONPATH": str(tmp_path)})
     assert (result.returncode, result.stdout) == (130, "")
     assert result.stderr == "seqtile: interrupted\n"
 
 
-def test_a_bad_record_late_in_the_file_is_named_once(model: Path, tmp_path: Path) -> None:
+def test_a_bad_record_late_in_the_file_is_named_once(motif_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.fa"
     good = "".join(f">r{i}\nACGTACGTACGT\n" for i in range(5000))
     path.write_text(good + ">bad\nACGT1CGTACGT\n" + good)
-    result = seqtile("predict", model, path, "-o", tmp_path / "a.tsv")
+    result = seqtile("predict", motif_folder, path, "-o", tmp_path / "a.tsv")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "x.fa, line 10002, record 'bad'" in result.stderr
     assert names(tmp_path) == {"x.fa"}
 
 
-def test_rows_stand_in_the_files_order(model: Path, tmp_path: Path) -> None:
+def test_rows_stand_in_the_files_order(motif_folder: Path, tmp_path: Path) -> None:
     lengths = np.random.default_rng(1).integers(3, 40, 6000)
     path = write_fasta(tmp_path / "x.fa", {f"r{i}": "ACGT" * n for i, n in enumerate(lengths)})
-    one = seqtile("predict", model, path, "--batch-size", "1", "--threads", "1").stdout
-    many = seqtile("predict", model, path, "--threads", "3").stdout
+    one = seqtile("predict", motif_folder, path, "--batch-size", "1", "--threads", "1").stdout
+    many = seqtile("predict", motif_folder, path, "--threads", "3").stdout
     assert [row.split("\t")[0] for row in many.splitlines()[1:]] == [f"r{i}" for i in range(6000)]
     values = [[float(row.split("\t")[1]) for row in t.splitlines()[1:]] for t in (one, many)]
     np.testing.assert_allclose(*values, atol=2e-6)
