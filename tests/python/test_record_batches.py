@@ -133,21 +133,21 @@ def only_batch(file: bytes) -> RecordBatch:
 def test_what_a_model_is_fed() -> None:
     batch = only_batch(b">a\nACG\n>b\nACNTA\n>c\nTTT\n>d\nacgta\n")
     takes = SequenceInput(LETTERS)
-    chunks = list(takes.chunks(batch, lambda *_: 10, Labels(names=batch.names)))
-    assert [(rows.tolist(), letters.tolist()) for rows, letters in chunks] == [
+    parts = list(takes.parts(batch, lambda *_: 10, Labels(names=batch.names)))
+    assert [(rows.tolist(), letters.tolist()) for rows, letters in parts] == [
         ([0, 2], [list(b"ACG"), list(b"TTT")]),
         ([1, 3], [list(b"ACNTA"), list(b"acgta")]),
     ]
     takes.length = 3
     with pytest.raises(ShapeError, match="record 'b' has 5 letters, the model takes 3"):
-        list(takes.chunks(batch, lambda *_: 10, Labels(names=batch.names)))
+        list(takes.parts(batch, lambda *_: 10, Labels(names=batch.names)))
 
 
 def test_letters_that_a_model_does_not_know() -> None:
     batch = only_batch(b">a\nACG\n>b x\nAC*\n")
     takes = SequenceInput(ONE_HOT)
     with pytest.raises(AlphabetError) as caught:
-        list(takes.chunks(batch, lambda *_: 10, Labels(first=5, names=batch.names)))
+        list(takes.parts(batch, lambda *_: 10, Labels(first=5, names=batch.names)))
     error = caught.value
     assert (error.position, error.byte, error.index, error.record) == (2, ord("*"), 6, "b")
 

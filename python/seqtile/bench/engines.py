@@ -139,7 +139,7 @@ def _onnxruntime(predictor: Predictor) -> Engine:
         predictor.threads,
         predictor.providers,
         predictor.engine.graphs,
-        lambda: len(predictor.engine.lanes),
+        lambda: predictor.executor.lanes,
         run,
         lambda batch: predictor.run_batch(batch.items, batch.extra),
         lambda shape, make: _auto(predictor, shape, make),
@@ -150,7 +150,7 @@ def _onnxruntime(predictor: Predictor) -> Engine:
 def _auto(predictor: Predictor, shape: Shape, make: Callable[[int], Batch]) -> int:
     batches = predictor.batches("auto")
     # A size is timed on five batches: with ten of the largest for each lane, no call ends within.
-    batch = make(10 * batches.largest(shape) * len(predictor.engine.lanes))
+    batch = make(10 * batches.largest(shape) * predictor.executor.lanes)
     further: dict[str, Any] = dict(batch.extra)
     while batches.size(shape) != batches.largest(shape):
         predictor.predict(batch.items, **further)

@@ -20,9 +20,9 @@ from .padding import padded
 from .pipeline import Lane, ordered
 from .profile import Profile
 from .requests import Requests
-from .rows import Arrays, Outputs, Rows
+from .rows import Outputs, Rows
 
-__all__ = ["Arrays", "Executor", "Outputs", "Rows"]
+__all__ = ["Executor"]
 
 log = logging.getLogger(__name__)
 
@@ -314,7 +314,7 @@ class Executor:
         Parameters
         ----------
         rows
-            At least one; all rows of one answer together.
+            At least one; their arrays are not to be changed before the answer is there.
         outputs
             Names of those wanted.
 

@@ -11,29 +11,30 @@ __all__ = ["LIMITS", "Limits"]
 class Limits:
     """How much is taken at once, kept, or tried. Results do not depend on it.
 
-    The batch sizes for the CPU were measured with ``jund-cnn-seq`` on 2 cores
-    (``benches/bench_predict.py::test_batch_size``); nothing has been measured on a GPU yet, and
-    what is for CUDA was reckoned from its memory. The others bound memory, and say by how much.
+    What is measured here was measured by the processor time of one thread of a Xeon; nothing has
+    been measured on a GPU yet, and what is for CUDA was reckoned from its memory. The others bound
+    memory, and say by how much.
 
     Attributes
     ----------
     cpu_batch, cuda_batch
-        Items of a batch before anything is measured.
+        Items of a batch before anything is measured. Of windows of 101, ``jund-cnn-seq`` runs 128
+        at 0.96 and ``dna-binding-bilstm`` at 0.84 of the rate of its best size.
     cpu_batches, cuda_batches
-        Sizes that are tried. On 2 cores the rate differs by 10 % between 64 and 512, and falls
-        below.
+        Sizes that are tried (``benches/bench_predict.py::test_batch_size``). From 16 to 128 the
+        rate of ``jund-cnn-seq`` differs by 5 %; at 512 it is half, as its activations leave the
+        cache.
     cpu_letters, cuda_letters
         Letters of a batch of long sequences, at most: 128 KB fit into a core's cache.
     cpu_pixels, cuda_pixels
-        Pixels of a batch of images, at most. A U-Net needs about 1 KB of activations a pixel: 256
-        MB on the CPU, 32 GB on a GPU, where it is halved if that is not there.
+        Pixels of a batch of images, at most. ``nuclei-unet`` takes 130 to 270 bytes a pixel: up to
+        70 MB a lane on the CPU, 9 GB on a GPU, where it is halved if that is not there.
     cpu_scales, cuda_scales
         Numbers of images that are tried, as powers of two of what those pixels make.
     timed_batches
         Batches of each size that are timed; the first is not counted.
     gain
-        How many times faster than the first another size must be. What is timed beside other work
-        scatters by about 2 %.
+        How many times faster than the first another size must be, so that noise changes nothing.
     cuda_lanes
         Lanes of a CUDA device: one copies in and another out while a third computes.
     ahead
@@ -41,18 +42,20 @@ class Limits:
     patience_s
         Seconds that closing waits for a lane that hangs on its input.
     idle_s
-        Seconds after which a thread for requests that has nothing to do ends: the next request
-        then waits 0.1 ms for another.
+        Seconds after which a thread for requests that has nothing to do ends; the next request
+        waits until another is started.
     chunk_batches
         Of an array in memory a lane takes at most so many batches at a time.
     chunk_records, chunk_images
-        Records of a file, and images of unknown size, that a lane takes at a time: reading costs a
-        tenth of a microsecond a letter, so that less than 1,024 records is felt.
+        Records of a file, and images of unknown size, that a lane takes at a time: with 128 records
+        of 101 letters ``predict`` has 0.9 of the rate that it has with 1,024, and with more no
+        better one.
     cpu_extent, cuda_extent
         Letters or pixels after which a lane takes no more items of a stream: 4 and 32 MB a lane.
     scan_windows, scan_most_windows
-        Windows of a scan that a lane takes at a time: at most a second of work for a small model
-        on the CPU; a large batch takes more, up to the second.
+        Windows of a scan that a lane takes at a time: 0.2 s of ``jund-cnn-seq``, so that progress
+        is seen and an end is soon; where batches are larger so many windows, up to the second. The
+        rate is the same from 256 to 32,768.
     scan_bases
         Bases that these windows cover, at most: 4 MB a lane, whatever the stride.
     block_bases
@@ -64,7 +67,8 @@ class Limits:
     contrast_rows
         Rows of an image that are read together where only its grey levels are counted.
     scaled_rows
-        Rows that are scaled together: numpy first makes indices of 8 bytes a pixel.
+        Rows that are scaled together: numpy first makes indices of 8 bytes a pixel, which stay in
+        the cache; 256 rows of 8,192 pixels together take 2.2 times as long.
     strip_pixels
         Pixels of an image that are labelled, measured, drawn or outlined at a time: 16 MB of
         labels.

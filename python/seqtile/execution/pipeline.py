@@ -11,19 +11,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from .limits import LIMITS
 from .profile import Profile
+from .rows import Arrays
 
-__all__ = ["Lane", "Profile", "Runner", "Stopped", "ordered"]
+__all__ = ["Lane", "Runner", "Stopped", "ordered"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 
 class Runner(Protocol):

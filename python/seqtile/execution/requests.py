@@ -95,15 +95,14 @@ class Requests:
 
     def _call_thread(self, runners: Sequence[Runner]) -> None:
         """Wake one that is idle, or start one if a lane has none."""
-        if self._busy == len(self._threads) < len(runners):
+        if self._busy >= len(self._threads) < len(runners):
             number = min(set(range(len(runners))) - self._threads.keys())
-            self._threads[number] = threading.Thread(
-                target=self._work,
-                args=(number, runners),
-                name=f"seqtile request lane {number}",
-                daemon=True,
+            name = f"seqtile request lane {number}"
+            thread = threading.Thread(
+                target=self._work, args=(number, runners), name=name, daemon=True
             )
-            self._threads[number].start()
+            thread.start()  # it waits for this lock
+            self._threads[number] = thread
         self._changed.notify()
 
     def _work(self, number: int, runners: Sequence[Runner]) -> None:
@@ -125,7 +124,7 @@ class Requests:
                     lambda: self._waiting or self._closed, timeout=self._idle_s
                 )
                 if not here or self._closed:
-                    del self._threads[number]
+                    self._threads.pop(number, None)
                     return []
                 if taken := self._joinable():
                     self._busy += 1

@@ -16,9 +16,9 @@ from .contract import Contract, Input
 
 __all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput", "input_of"]
 
-# Items of one shape that go through the session together: their places in the batch, and an array.
-Chunk: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
-# How many items of a shape make a chunk at most.
+# Items of one shape: their places in what was given, and an array.
+Part: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
+# How many items of a shape make a part at most.
 Limit: TypeAlias = "Callable[[tuple[int, ...]], int]"
 
 
@@ -78,17 +78,17 @@ class ModelInput(Protocol):
     def batch_of(self, items: Any) -> Any:
         """What was given as a batch that has a length."""
 
-    def chunks(self, batch: Any, limit: Limit, labels: Labels) -> Iterator[Chunk]:
+    def parts(self, batch: Any, limit: Limit, labels: Labels) -> Iterator[Part]:
         """Arrays of one shape, of at most as many items as ``limit`` says.
 
         Raises
         ------
         ShapeError, AlphabetError
-            Something the model does not take; raised before the first chunk.
+            Something the model does not take; raised before the first part.
         """
 
-    def feed(self, chunk: NDArray[np.uint8]) -> NDArray[Any]:
-        """The graph's input for an array of a chunk."""
+    def feed(self, items: NDArray[np.uint8]) -> NDArray[Any]:
+        """The graph's input for an array of items."""
 
 
 class SequenceInput:
@@ -119,7 +119,7 @@ class SequenceInput:
         """One sequence or several as a batch."""
         return items if isinstance(items, SequenceBatch) else SequenceBatch(items)
 
-    def chunks(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Chunk]:
+    def parts(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Part]:
         """Letters of one length, uint8, shape (n, L); see `ModelInput`."""
         self.check_lengths(batch.lengths, labels)
         self.check_letters(batch, labels)
@@ -211,9 +211,9 @@ class ImageInput:
             return items
         return [items] if isinstance(items, np.ndarray) else list(items)
 
-    def chunks(
+    def parts(
         self, batch: list[NDArray[np.uint8]] | NDArray[np.uint8], limit: Limit, labels: Labels
-    ) -> Iterator[Chunk]:
+    ) -> Iterator[Part]:
         """Images of one size, uint8, shape (n, H, W) or (n, H, W, 3); see `ModelInput`."""
         whole = isinstance(batch, np.ndarray)
         for i in range(min(len(batch), 1) if whole else len(batch)):
@@ -255,9 +255,9 @@ class ImageInput:
                     f"{self.multiple} {sizes} (seqtile.segment takes any size)"
                 )
 
-    def feed(self, chunk: NDArray[np.uint8]) -> NDArray[Any]:
-        """The chunk itself."""
-        return chunk
+    def feed(self, items: NDArray[np.uint8]) -> NDArray[Any]:
+        """The array itself."""
+        return items
 
 
 def input_of(contract: Contract, batch: int | None = None) -> ModelInput:

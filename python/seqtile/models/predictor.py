@@ -19,7 +19,7 @@ from ..execution.rows import Arrays, Outputs, Rows
 from ..fasta.reader import FastaSource
 from .card import ModelCard
 from .contract import Contract
-from .inputs import Chunk, ImageInput, Labels, SequenceInput, input_of
+from .inputs import ImageInput, Labels, Part, SequenceInput, input_of
 from .prediction import Prediction, PredictionBlock
 from .streams import Stream, chunks_of, fasta_chunks, image_reader, item_chunks
 
@@ -223,7 +223,7 @@ class Predictor:
         names: tuple[str, ...],
         profile: Profile | None,
     ) -> Outputs:
-        def prepare(chunk: Chunk) -> tuple[list[Rows], NDArray[np.int64]]:
+        def prepare(chunk: Part) -> tuple[list[Rows], NDArray[np.int64]]:
             places, items = chunk
             return [Rows(items, {n: values[places] for n, values in extra.items()})], places
 
@@ -238,7 +238,7 @@ class Predictor:
             most = self.limits.chunk_batches * batches.largest(item)
             return min(most, max(batches.size(item), share))
 
-        chunks = self._input.chunks(batch, size, Labels())
+        chunks = self._input.parts(batch, size, Labels())
         results: Outputs = {}
         for places, outputs in self.executor.map(
             chunks, prepare, finish, names, batches=batches, profile=profile, peek=True

@@ -166,7 +166,7 @@ class Stream:
             batch = self.takes.batch_of(chunk.items)
             extra = {n: _column(n, values, chunk.names) for n, values in self.values.items()}
             labels = Labels(first=chunk.first, names=chunk.names)
-            parts = list(self.takes.chunks(batch, lambda _: len(batch), labels))
+            parts = list(self.takes.parts(batch, lambda _: len(batch), labels))
             rows = [
                 Rows(items, {name: values[places] for name, values in extra.items()})
                 for places, items in parts
