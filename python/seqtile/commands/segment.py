@@ -14,7 +14,7 @@ from .model_options import add_model_options, batch_size, load_model, print_prof
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
     from ..execution.profile import Profile
     from ..models.predictor import Predictor
-    from ..segmenting.files import SegmentReport
+    from ..segmenting.report import SegmentReport
 
 __all__ = ["add_arguments", "run"]
 
@@ -92,8 +92,9 @@ def _segment(
     advance: Callable[[int], object],
     profile: Profile,
 ) -> list[SegmentReport]:
-    from ..segmenting.files import earlier_images, segment_files, write_segment_manifest
+    from ..segmenting.files import segment_files
     from ..segmenting.options import SegmentOptions
+    from ..segmenting.report import earlier_images, write_segment_manifest
     from .segment_targets import Targets
 
     images = find_images(options.images)
