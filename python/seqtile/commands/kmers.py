@@ -21,7 +21,6 @@ from ..outputs import AtomicOutputs, check_suffix, output_errors, refuse_overwri
 from ..sequences.kmer_table import KmerTable, kmer_letters
 from ..sequences.kmers import KmerCounter
 from .printing import print_json
-from .progress import progress
 
 __all__ = ["add_arguments", "run"]
 
@@ -67,6 +66,8 @@ def run(options: argparse.Namespace) -> None:
     OutputError
         A file that cannot be written.
     """
+    from .progress import progress
+
     for source in options.fasta:
         refuse_overwrite(source, options.output)
     for output in options.output:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:  # imported when a table is printed: the arguments do without
+    from rich.table import Table
 
 __all__ = ["print_json", "print_table", "table"]
 
@@ -19,9 +19,13 @@ def print_json(content: Any, file: TextIO | None = None) -> None:
 
 def table(*columns: str) -> Table:
     """A table without lines, for rows of text."""
+    from rich.table import Table
+
     return Table(*columns, box=None, pad_edge=False)
 
 
 def print_table(rows: Table, *, width: int) -> None:
     """A table as wide as the terminal, or ``width`` where there is none."""
+    from rich.console import Console
+
     Console(width=None if sys.stdout.isatty() else width).print(rows)

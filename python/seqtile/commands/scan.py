@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..manifest import Checksum
 from ..outputs import refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
 
@@ -59,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
     SeqtileError, ValueError, OSError, ImportError
         A model, device, sequence, region or file that does not work, an option out of its range.
     """
+    from ..manifest import Checksum
     from ..scanning.report import write_scan
     from ..scanning.scanner import scan
     from .printing import print_json

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..images.reading import find_images
 from .model_options import add_model_options, batch_size, load_model, print_profile
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
@@ -92,6 +91,7 @@ def _segment(
     advance: Callable[[int], object],
     profile: Profile,
 ) -> list[SegmentReport]:
+    from ..images.reading import find_images
     from ..segmenting.files import segment_files
     from ..segmenting.options import SegmentOptions
     from ..segmenting.report import earlier_images, write_segment_manifest
