@@ -5,7 +5,8 @@
 First parity: every shipped model in every precision on CUDA against fp32 on the CPU, and the trap
 of ``Transpose -> MatMul``. Then speed: batches that stay on the device, with CUDA graphs and
 without; `predict` and `scan` end to end beside them, with their stages; letters made one-hot in the
-graph and on the host; torch on the same weights. Writes ``benches/RESULTS-gpu.md`` after every
+graph and on the host; torch on the same weights, by the programs that ``python -m
+training.export.program`` left in ``build/programs``. Writes ``benches/RESULTS-gpu.md`` after every
 section. What fails is said there and the rest goes on; what has not begun when ``--budget`` is
 spent is left out, and said to be. ``--certify`` puts parity rows into ``exported/*/parity.json``.
 Exits 1 if something failed, or where CUDA does not run, and says why.
@@ -31,7 +32,7 @@ from seqtile.machine.cuda import check_cuda  # noqa: E402
 from seqtile.machine.nvml import Meter, read_management  # noqa: E402
 from seqtile.models.certificate import ParityRow  # noqa: E402
 
-PACKAGES = ["onnxruntime-gpu", "onnxruntime", "onnx", "torch", "numpy"]
+PACKAGES = ["onnxruntime-gpu", "onnxruntime", "torch", "numpy"]
 
 
 def sections(found: dict[str, list[ParityRow]]) -> list[tuple[str, str, Measure]]:
@@ -67,7 +68,7 @@ def sections(found: dict[str, list[ParityRow]]) -> list[tuple[str, str, Measure]
         ),
         (
             "torch beside it",
-            "fp32, the same file's weights; arrays in, arrays out; answers compared first.",
+            "fp32, programs of the same weights; arrays in, arrays out; answers compared first.",
             gpu_engines.beside_torch,
         ),
     ]

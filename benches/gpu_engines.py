@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from seqtile.models.loading import model_bytes
 from seqtile.models.zoo import model_folder
 
 ONE_HOT_MODELS = ("jund-cnn-seq", "liver-enhancer-cnn", "rbp-cnn")
+PROGRAMS = Path(__file__).resolve().parents[1] / "build" / "programs"
 TORCH_MODELS = (
     "jund-cnn-seq",
     "liver-enhancer-cnn",
@@ -132,7 +134,7 @@ def _one_hot_one(context: Context, name: str, size: int) -> tuple[object, ...]:
 
 
 def beside_torch(context: Context, section: Section) -> None:
-    """Arrays in, arrays out, by the same file: onnxruntime, torch, torch.compile."""
+    """Arrays in, arrays out, of the same weights: onnxruntime, torch, torch.compile."""
     section.head = (
         "model",
         "batch",
@@ -149,9 +151,12 @@ def beside_torch(context: Context, section: Section) -> None:
 
 
 def _torch_one(context: Context, section: Section, name: str) -> None:
-    from seqtile.torch_engine.engine import load_torch
+    from seqtile.bench.torch_program import TorchProgram
 
-    model = model_bytes(model_folder(name), seqtile.card(name))
+    path = PROGRAMS / f"{name}.pt2"
+    if not path.exists():
+        section.left_out.append(f"{name}: no {path}: python -m training.export.program {name}")
+        return
     size = sizes(context, name)[-1]
     feeds = shuffled(name, size)
     bound = BoundRunner(session(context, name, "fp32"))
@@ -165,17 +170,17 @@ def _torch_one(context: Context, section: Section, name: str) -> None:
             section.left_out.append(f"{what}: --quick")
         elif in_time(context, section, what):
             with item(section, what):
-                engine = load_torch(model, device=context.device, compile=compiled, source=name)
-                speed = _checked(engine, feeds, expected, size)
+                program = TorchProgram(path, device=context.device, compile=compiled)
+                speed = _checked(program, feeds, expected, size)
         speeds.append(speed)
     over = [speed and ours / speed for speed in speeds]
     section.rows.append((name, size, ours, *speeds, *over))
 
 
 def _checked(
-    engine: Callable[[Any], list[Any]], feeds: dict[str, Any], expected: list[Any], size: int
+    program: Callable[..., list[Any]], feeds: dict[str, Any], expected: list[Any], size: int
 ) -> float:
-    for found, wanted in zip(engine(feeds), expected, strict=True):
+    for found, wanted in zip(program(*feeds.values()), expected, strict=True):
         scale = max(1.0, float(np.abs(wanted).max(initial=0)))
         np.testing.assert_allclose(found, wanted, atol=1e-3 * scale)
-    return rate(lambda: engine(feeds), size)
+    return rate(lambda: program(*feeds.values()), size)

@@ -19,9 +19,7 @@ from tests.python.oracle import write_fasta
 PACKAGE = Path(seqtile.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TRAINING = {"torch", "training", "onnx", "onnxscript", "sklearn"}
-# The peer engine of `seqtile bench`, a package, and what it may import; no other does, see below.
-TORCH_ENGINE = "torch_engine"
-ENGINES = {"torch", "onnx"}
+TORCH_PROGRAM = "bench.torch_program"  # the peer engine of `seqtile bench`, which alone may torch
 OPTIONAL = {"onnxruntime", "pyarrow", "matplotlib", "rich"}
 IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # The allowed arrows: what each package, or module that stands alone, may import of the others. What
@@ -41,8 +39,7 @@ ARROWS: dict[str, set[str]] = {
     "scanning": {"execution", "models", "sequences", "fasta", "regions"},
     "segmenting": {"execution", "models", "images"},
     "doctor": {"machine", "execution", "models"},
-    "torch_engine": {"machine"},
-    "bench": {"machine", "execution", "models", "fasta", "torch_engine"},
+    "bench": {"machine", "execution", "models", "fasta"},
     # The verbs: each imports what it is about, and only the command line imports them.
     "commands": {
         *("machine", "execution", "models", "scanning", "segmenting", "doctor", "bench"),
@@ -90,20 +87,20 @@ def test_the_check_sees_imports(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", SOURCES, ids=module)
 def test_nothing_imports_training(source: Path) -> None:
-    allowed = ENGINES if source.parent.name == TORCH_ENGINE else set()
+    allowed = {"torch"} if module(source) == TORCH_PROGRAM else set()
     assert roots(source) & TRAINING - allowed == set()
 
 
-def test_the_torch_engine_is_imported_on_demand() -> None:
-    """At the top of no module but its own; within functions `test_predicting…` watches."""
+def test_the_torch_program_is_imported_on_demand() -> None:
+    """By the engines of `seqtile bench` alone, and at the top of no module."""
     for source in SOURCES:
-        if source.parent.name != TORCH_ENGINE:
-            tree = ast.parse(source.read_text(encoding="utf-8"))
-            tops = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-            names = {"." * node.level + (node.module or "") for node in tops}
-            names |= {"." * node.level + alias.name for node in tops for alias in node.names}
-            found = {absolute(name, source).partition(".")[0] for name in names}
-            assert TORCH_ENGINE not in found, source
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+        tops = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+        names = {"." * node.level + (node.module or "") for node in tops}
+        names |= {"." * node.level + alias.name for node in tops for alias in node.names}
+        assert TORCH_PROGRAM not in {absolute(name, source) for name in names}, source
+        if TORCH_PROGRAM in {absolute(name, source) for name in imported(source)}:
+            assert module(source) == "bench.engines"
 
 
 def test_who_imports_onnxruntime() -> None:

@@ -29,7 +29,6 @@ __all__ = [
     "SeqtileError",
     "ShapeError",
     "TableError",
-    "UnsupportedOperatorError",
 ]
 
 
@@ -236,26 +235,6 @@ class OutOfMemoryError(ProviderError, MemoryError):
 
 class TableError(SeqtileError, ValueError):
     """A malformed table of a model's further inputs; names file and line."""
-
-
-class UnsupportedOperatorError(SeqtileError, NotImplementedError):
-    """An operator of an ONNX graph, or a form of it, that the torch engine does not know.
-
-    Attributes
-    ----------
-    op
-        The operator's type.
-    node
-        Name of the node, or of its first output where it has none.
-    """
-
-    def __init__(self, source: str, op: str, node: str, why: str) -> None:
-        self.op = op
-        self.node = node
-        super().__init__(
-            f"{source}: {op} {shown(node)}: the torch engine cannot run it: {why}; "
-            "use the engine onnxruntime"
-        )
 
 
 class OutputError(SeqtileError, OSError):

@@ -242,15 +242,40 @@ def test_one_hot_section() -> None:
     assert row[6] == "25,856 and 413,696"
 
 
-def test_torch_section() -> None:
-    pytest.importorskip("torch")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own
+def test_torch_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+
+    class Same(torch.nn.Module):  # type: ignore[misc, name-defined]
+        """What the model answers, whatever it is given."""
+
+        def __init__(self, *answers: object) -> None:
+            super().__init__()
+            self.answers = [torch.tensor(answer) for answer in answers]
+
+        def forward(self, sequence: object) -> object:
+            return tuple(answer + 0 * sequence[0, 0] for answer in self.answers)  # type: ignore[index]
+
+    name = "jund-cnn-seq"
+    section = Section("T", "Ts.")
+    monkeypatch.setattr(gpu_engines, "PROGRAMS", tmp_path)
+    gpu_engines.beside_torch(CONTEXT, section)
+    assert section.rows == []
+    (left_out,) = section.left_out
+    assert left_out.endswith(f"{name}.pt2: python -m training.export.program {name}")
+
+    feeds = gpu_inputs.shuffled(name, 256)
+    model = (model_folder(name) / "model.onnx").read_bytes()
+    network = Same(*Session(model).run(feeds))
+    program = torch.export.export(network, tuple(map(torch.from_numpy, feeds.values())))
+    torch.export.save(program, tmp_path / f"{name}.pt2")
     section = Section("T", "Ts.")
     gpu_engines.beside_torch(CONTEXT, section)
     assert section.failures == []
     (row,) = section.rows
     assert row[4] is None
     assert row[5] == row[2] / row[3]  # type: ignore[operator]
-    assert section.left_out == ["jund-cnn-seq, torch.compile: --quick"]
+    assert section.left_out == [f"{name}, torch.compile: --quick"]
 
 
 def test_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import math
 import time
 from pathlib import Path
@@ -29,10 +28,7 @@ from seqtile.models.certificate import SHARE
 from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)
-needs_torch_engine = pytest.mark.skipif(
-    any(importlib.util.find_spec(name) is None for name in ("seqtile.torch_engine", "torch")),
-    reason="no torch engine",
-)
+LEAVES = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own
 
 
 @pytest.fixture(scope="module")
@@ -306,19 +302,27 @@ def test_answers_of_another_kind(answers: dict[str, Any], words: str) -> None:
         )
 
 
-@needs_torch_engine
-def test_torch_on_the_same_weights(tiny: str) -> None:
-    made = Bench(
+def torch_bench(model: str, program: Path) -> Bench:
+    return Bench(
         Plan(
-            models=(tiny,),
+            models=(model,),
             batch_sizes=(4,),
             engines=("onnxruntime", "torch"),
             seconds=0.05,
             rule=COLD,
             concurrencies=(1, "lanes"),
             threads=1,
+            program=program,
         )
     )
+
+
+@LEAVES
+def test_torch_beside_onnxruntime(tiny: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.python.torch_programs import motif_program
+
+    made = torch_bench(tiny, motif_program(tmp_path / "motif.pt2"))
     rows = list(made.rows())
     assert [(row.engine, row.loop) for row in rows] == [
         ("onnxruntime", "closed"),
@@ -332,6 +336,16 @@ def test_torch_on_the_same_weights(tiny: str) -> None:
     assert [skipped["why"] for skipped in made.skipped] == ["torch answers one batch at a time"]
 
 
+@LEAVES
+def test_a_program_of_another_model_is_not_timed(tiny: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.python.torch_programs import motif_program
+
+    made = torch_bench(tiny, motif_program(tmp_path / "motif.pt2", shift=0.01))
+    with pytest.raises(EngineMismatchError, match=r"'probability' differs .* 0.01, .*: not timed"):
+        list(made.rows())
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -340,6 +354,12 @@ def test_torch_on_the_same_weights(tiny: str) -> None:
         ({"concurrencies": (-1,)}, "at least 1, not -1"),
         ({"shapes": ((0, 5),)}, "at least 1, not 0"),
         ({"engines": ("tensorflow",)}, "engine must be one of onnxruntime, torch"),
+        ({"engines": ("torch",)}, "needs --program FILE.pt2: .*python -m training.export.program"),
+        ({"program": Path("x.pt2")}, "--program goes with --engine torch"),
+        (
+            {"models": ("a", "b"), "engines": ("torch",), "program": Path("x.pt2")},
+            "--program is of one model",
+        ),
         ({"precisions": ("fp64",)}, "precision must be one of fp32"),
         ({"seconds": 0.0}, "seconds must be above 0"),
         ({"seconds": float("nan")}, "seconds must be above 0"),

@@ -137,7 +137,7 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     cannot take one axis for another or a dynamic one for fixed.
     """
     names = [tensor.name for tensor in card.inputs]
-    inputs = tuple(_sample(t, examples[t.name]) for t in card.inputs)
+    inputs = tuple(sample(t, examples[t.name]) for t in card.inputs)
     dynamic = tuple(
         {i: _axis(axis, t) for i, axis in enumerate(t.shape) if isinstance(axis, str)}
         for t in card.inputs
@@ -163,7 +163,7 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def _sample(tensor: Input, values: NDArray[Any]) -> torch.Tensor:
+def sample(tensor: Input, values: NDArray[Any]) -> torch.Tensor:
     """Three rows to export with; an image of any size is higher than wide."""
     values = values[:3]
     if tensor.kind == "image" and None in tensor.size and values.shape[1] == values.shape[2]:

@@ -1,9 +1,10 @@
-"""What a benchmark times: onnxruntime through `Predictor`, and PyTorch on the same weights."""
+"""What a benchmark times: onnxruntime through `Predictor`, and a saved program in PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..models.certificate import SHARE
 from ..models.inputs import InputSpec
 from ..models.loading import load
 from ..models.predictor import Predictor
-from .inputs import Batch, Shape, model_file
+from .inputs import Batch, Shape
 
 __all__ = ["ENGINES", "Engine", "Parity", "check_parity", "open_engine"]
 
@@ -75,15 +76,24 @@ def open_engine(
     precision: str = "fp32",
     threads: int | None = None,
     spec: InputSpec | None = None,
+    program: Path | None = None,
 ) -> Engine:
     """Load a model into an engine.
+
+    Parameters
+    ----------
+    program
+        For torch, what `torch.export.save` wrote: it takes the model's inputs in the contract's order,
+        letters or pixels as uint8, and gives its outputs in that order.
 
     Raises
     ------
     ValueError
-        torch for a model without a contract.
+        torch for a model without a contract, or without a program.
     ImportError
-        torch, or what it needs, is not installed; names the command that mends it.
+        torch is not installed; names the command that mends it.
+    OSError
+        The program cannot be read.
     SeqtileError
         As `seqtile.load`.
     """
@@ -92,21 +102,23 @@ def open_engine(
     predictor = open_predictor(model, "auto" if device == "auto" else "cpu", "fp32", threads, spec)
     if predictor.card is None:
         raise ValueError(f"{model}: engine {name} needs a model with a contract")
-    from ..torch_engine.engine import load_torch
+    if program is None:
+        raise ValueError(f"engine {name} needs a program")
+    from .torch_program import TorchProgram
 
-    engine = load_torch(
-        model_file(model).read_bytes(),
+    engine = TorchProgram(
+        program,
         device=predictor.device if device == "auto" else device,
         threads=predictor.threads,
         compile=name == "torch-compile",
         precision=precision,
-        source=predictor.name,
     )
-    first = predictor.contract.first.name
+    further = [tensor.name for tensor in predictor.contract.inputs[1:]]
+    outputs = [tensor.name for tensor in predictor.contract.outputs]
 
     def run(batch: Batch) -> Answers:
-        answers = engine({first: batch.items, **batch.extra})
-        return dict(zip(engine.outputs, answers, strict=True))
+        answers = engine(batch.items, *(batch.extra[name] for name in further))
+        return dict(zip(outputs, answers, strict=False))
 
     def auto(shape: Shape, make: Callable[[int], Batch]) -> int:
         there = open_predictor(model, engine.device, precision, threads, spec)

@@ -146,6 +146,7 @@ class Bench:
             precision=case.precision,
             threads=self._threads(case.concurrency),
             spec=self.plan.spec,
+            program=self.plan.program,
         )
 
     def _skip(self, what: object, why: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..execution.providers import PRECISIONS
@@ -15,6 +16,11 @@ from .inputs import Shape
 from .warm_up import WarmUpRule
 
 __all__ = ["Case", "Concurrency", "Plan", "Rate"]
+
+_PROGRAMS = (
+    "what torch.export.save wrote; of a shipped model `python -m training.export.program NAME` "
+    "makes it, in a checkout"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Plan:
         Lengths (L,) for models of sequences and sizes (H, W) for models of images; a model whose
         kind of shape is not among them gets its usual one.
     concurrencies
-        Clients of the closed loop and servers of the open one; ``"lanes"``: see `bench_rows.Row`.
+        Clients of the closed loop and servers of the open one; ``"lanes"``: see `rows.Row`.
     rates
         Of open loops, measured beside the closed one of each number of clients.
     threads
@@ -79,9 +85,11 @@ class Plan:
     rule
         Of the warm-up.
     data, seed
-        See `bench_inputs.Source`.
+        See `inputs.Source`.
     spec
         For third-party models.
+    program
+        The model's ``torch.export`` program, for the engines of torch.
 
     Raises
     ------
@@ -103,6 +111,7 @@ class Plan:
     data: str = "golden"
     seed: int = 0
     spec: InputSpec | None = None
+    program: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("models", "batch_sizes", "devices", "precisions", "engines", "concurrencies"):
@@ -115,6 +124,13 @@ class Plan:
                 )
         if odd := [name for name in self.engines if name not in ENGINES]:
             raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {odd[0]!r}")
+        peers = [name for name in self.engines if name != "onnxruntime"]
+        if peers and self.program is None:
+            raise ValueError(f"engine {peers[0]} needs --program FILE.pt2: {_PROGRAMS}")
+        if self.program is not None and not peers:
+            raise ValueError("--program goes with --engine torch or torch-compile")
+        if self.program is not None and len(self.models) > 1:
+            raise ValueError("--program is of one model, and there are several")
         if odd := [name for name in self.precisions if name not in PRECISIONS]:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {odd[0]!r}")
         if not 0 < self.seconds < float("inf"):

@@ -15,7 +15,7 @@ The document, ``"schema": 1``::
     skipped     what was asked for and not measured: [{"what", "why"}]
     rows        see `Row`; times in seconds, memory in bytes, energy in joules
     comparison  of ``--compare``: the file (``with``), rows, only_new, only_old, remarks; see
-                `bench_compare.Comparison`
+                `compare.Comparison`
 """
 
 from __future__ import annotations

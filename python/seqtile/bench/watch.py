@@ -27,7 +27,7 @@ class Watch:
     profile
         Where the engine counts its stages.
     memory, gpu
-        After the block: see `bench_rows.Row`.
+        After the block: see `rows.Row`.
     """
 
     def __init__(self, device: str) -> None:

@@ -50,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", default="onnxruntime", metavar="LIST", help="onnxruntime, torch, torch-compile"
     )
     what.add_argument(
+        "--program",
+        metavar="PT2",
+        help="of torch: the model as torch.export.save wrote it, same inputs and outputs",
+    )
+    what.add_argument(
         "--concurrency",
         default="1,lanes",
         metavar="LIST",
@@ -170,6 +175,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         data=options.data,
         seed=options.seed,
         spec=input_spec(options),
+        program=None if options.program is None else Path(options.program),
     )
 
 

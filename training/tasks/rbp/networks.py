@@ -181,7 +181,7 @@ class Lstm(nn.LSTM):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        if not torch.compiler.is_exporting():
+        if not torch.onnx.is_in_onnx_export():
             return super().forward(x)[0]
         bias = torch.cat([self._sorted(self.bias_ih_l0), self._sorted(self.bias_hh_l0)], 1)
         weights = (self._sorted(self.weight_ih_l0), self._sorted(self.weight_hh_l0), bias)
