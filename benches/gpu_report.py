@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benches.results import number
+from benches.results_text import number
 from seqtile.errors import PrecisionError
 
 

@@ -111,6 +111,19 @@ def versions(names: list[str]) -> str:
     return ", ".join(found)
 
 
+def cores() -> int:
+    """What this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Name, cores and kernels: what the results of a run stand under."""
+    from seqtile import _core
+    from seqtile.machine.processor import processor_name
+
+    return f"{processor_name()}, {cores()} cores, {_core.isa()}"
+
+
 def describe() -> list[str]:
     """The machine, a fact a line."""
     import seqtile
@@ -119,10 +132,9 @@ def describe() -> list[str]:
 
     info = cpu_info()
     flags = (info.get("flags") or info.get("Features") or "").split()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     set_here = [f"{name}={os.environ[name]}" for name in _VARIABLES if name in os.environ]
     return [
-        f"Processor: {processor_name()}, {usable} cores for this process; governor {governor()}; "
+        f"Processor: {processor_name()}, {cores()} cores for this process; governor {governor()}; "
         f"{' '.join(flag for flag in _FLAGS if flag in flags) or 'flags not shown'}.",
         f"Memory: {memory_gib():.0f} GiB. System: {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}.",

@@ -2,11 +2,12 @@
 
     python benches/report.py --only data
 
-runs those of the data layer; without ``--only`` all of them. Writes ``benches/RESULTS.md``
-(``--output``), with ``--plot`` also a figure beside it. A report that was interrupted goes on where
-it was: each finished bench lies in ``build/benches`` (``--work``) until all are done, and counts as
-long as neither the package nor the benches change; ``--fresh`` starts again. Exits 1 if a bench
-fails, which the file says; a row that is short of what we want is no failure.
+runs those of the data layer; without ``--only`` all of them. What they find goes into the file of
+this processor in ``benches/results``; from all files there ``benches/RESULTS.md`` (``--output``) is
+written, a column a processor, and with ``--plot`` the figures. A report that was interrupted goes
+on where it was: each finished bench lies in ``build/benches`` (``--work``) until all are done, and
+counts as long as neither the package nor the benches change; ``--fresh`` starts again. Exits 1 if a
+bench fails, which the file says; a row that is short of what we want is no failure.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from benches import machine, results  # noqa: E402
-from benches.results import Outcome  # noqa: E402
+from benches import machine, results_text  # noqa: E402
+from benches.results import Outcome, Results, is_short, store, write  # noqa: E402
 
 GROUPS = {
+    "runtime": ["import", "predict", "scan", "segment"],
+    "verbs": ["verbs"],
     "data": ["onehot", "sequence", "fasta", "faidx", "kmer", "translate", "rows", "tables"],
     "images": ["tiling", "images", "label", "objects"],
     "tracks": ["bigwig", "motifs"],
-    "runtime": ["import", "predict", "scan", "segment"],
-    "verbs": ["verbs"],
 }
 PEERS = [
     "numpy",
@@ -71,12 +72,15 @@ def fingerprint() -> str:
     import seqtile
     from seqtile import _core
 
-    package = Path(seqtile.__file__).parent
-    files = [*FOLDER.glob("*.py"), *package.glob("*.py"), Path(_core.__file__)]
-    files += FOLDER.parent.glob("exported/*/model.onnx")
     digest = hashlib.sha256(machine.versions(PEERS).encode())
-    for path in sorted(files):
-        digest.update(path.name.encode() + path.read_bytes())
+    for root, pattern in (
+        (Path(seqtile.__file__).parent, "**/*.py"),
+        (Path(_core.__file__).parent, Path(_core.__file__).name),
+        (FOLDER.parent / "exported", "*/model*.onnx"),
+        (FOLDER, "*.py"),
+    ):
+        for path in sorted(root.glob(pattern)):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -162,21 +166,34 @@ def say(outcome: Outcome, place: str, *, before: bool) -> None:
     for line in outcome.failures:
         print(f"    FAILED {line}", flush=True)
     for row in outcome.rows:
-        mark = " (short)" if results.is_short(row) else ""
-        print(f"    {row['row']}: {results.number(row['ratio'])}{mark} of {row['limit']}")
+        mark = " (short)" if is_short(row) else ""
+        print(f"    {row['row']}: {results_text.number(row['ratio'])}{mark} of {row['limit']}")
 
 
-def write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def publish(processors: list[Results], output: Path, *, plot: bool) -> None:
+    """Write ``output`` of all processors, and the figures of the first."""
+    results, figures = processors[0], {}
+    folder = output.parent / "results"
+    if plot:
+        from benches import results_figure
+
+        title = f"{results.processor}, {results.day}"
+        if rows := results.headlines():
+            figures[""] = output.with_suffix(".png").name
+            results_figure.draw_headlines(rows, output.with_suffix(".png"), title)
+        for group, names in GROUPS.items():
+            outcomes = [o for o in results.outcomes if o.name in names and o.rows]
+            if outcomes:
+                figures[group] = f"results/{group}.png"
+                results_figure.draw_group(outcomes, folder / f"{group}.png", title)
+    write(output, results_text.document(processors, GROUPS, figures))
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Run the benches and report their ratios.")
     parser.add_argument("--only", choices=GROUPS, action="append", help="a group; repeatable")
     parser.add_argument("--output", type=Path, default=FOLDER / "RESULTS.md")
-    parser.add_argument("--plot", action="store_true", help="draw a .png beside the output")
+    parser.add_argument("--plot", action="store_true", help="draw the figures too")
     parser.add_argument("--fresh", action="store_true", help="forget what was found before")
     parser.add_argument("--work", type=Path, default=FOLDER.parent / "build" / "benches")
     options = parser.parse_args(arguments)
@@ -198,21 +215,18 @@ def main(arguments: list[str] | None = None) -> int:
         )
         outcomes.append(outcome)
     noise = machine.drift(begin, machine.calibrate())
-    figure = ""
-    if options.plot and any(outcome.rows for outcome in outcomes):
-        figure = options.output.with_suffix(".png").name
-        results.plot(outcomes, options.output.with_suffix(".png"))
     given = arguments if arguments is not None else sys.argv[1:]
-    text = results.document(
-        outcomes,
+    new = Results(
+        processor=machine.processor(),
         command=shlex.join(["python", "benches/report.py", *given]),
-        machine=[*machine.describe(), f"Versions: {machine.versions(PEERS)}."],
-        noise=noise,
-        figure=figure,
+        facts=[*machine.describe(), f"Versions: {machine.versions(PEERS)}.", noise],
+        outcomes=outcomes,
     )
-    write(options.output, text)
+    order = [name for group in GROUPS.values() for name in group]
+    processors = store(options.output.parent / "results", new, order)
+    publish(processors, options.output, plot=options.plot)
     failed = any(outcome.failures for outcome in outcomes)
-    print(f"{results.summary(outcomes)} {options.output}")
+    print(f"{results_text.summary(outcomes)} {options.output}")
     if not failed:
         cache.clear()
     return int(failed)

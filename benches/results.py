@@ -1,17 +1,31 @@
-"""The report of the benches as Markdown and as a figure. Pure functions of the rows."""
+"""What the benches found: a file for each processor, which later runs on it bring up to date."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
 
-_HEAD = """\
-| what | speed | ratio [quartiles] | to | want | our speed over each peer's |
-| --- | --- | --- | --- | --- | --- |"""
+# The bench, and a pattern of how the row begins.
+HEADLINES = (
+    ("import", "import seqtile"),
+    ("predict", "predict, an array"),
+    ("predict", "seqtile predict, 1,000,000 records of 101 to a table, a process of its own"),
+    ("scan", "scan into a bigWig, stride 1,"),
+    ("segment", "segment, 2864"),
+    ("onehot", "one-hot float32, NCL, out= reused, 10,000 of 1,000"),
+    ("fasta", "FASTA plain, 100 Mb"),
+    ("faidx", "random access, fetch_many, (?!1 thread)"),
+    ("kmer", "canonical k = 21"),
+    ("tables", "300,000 answers to a table"),
+    ("tiling", "blended stitch, float32, (?!1 thread)"),
+    ("bigwig", "bigWig of 2 Mb"),
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,48 @@ class Outcome:
         return cls(**content)
 
 
-def number(value: float | None) -> str:
-    """Two or three significant digits."""
-    if value is None:
-        return "-"
-    size = abs(value)
-    return f"{value:.2g}" if size < 0.1 else f"{value:.2f}" if size < 100 else f"{value:,.0f}"
+@dataclass(frozen=True)
+class Results:
+    """All that is known of one processor.
+
+    Attributes
+    ----------
+    processor
+        Name, cores and kernels.
+    command, facts
+        Of the last run; a fact a line.
+    outcomes
+        In the order of the report; of a bench the last one.
+    """
+
+    processor: str
+    command: str
+    facts: list[str]
+    outcomes: list[Outcome]
+
+    @property
+    def day(self) -> str:
+        """Of the last bench."""
+        return max((outcome.day for outcome in self.outcomes), default="")
+
+    def rows(self, name: str) -> list[Row]:
+        """Of a bench."""
+        return [row for outcome in self.outcomes if outcome.name == name for row in outcome.rows]
+
+    def headlines(self) -> list[Row]:
+        """The rows of `HEADLINES` that are there."""
+        found = (
+            next((row for row in self.rows(name) if re.match(begin, row["row"])), None)
+            for name, begin in HEADLINES
+        )
+        return [row for row in found if row is not None]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Results:
+        return cls(**content | {"outcomes": list(map(Outcome.from_dict, content["outcomes"]))})
 
 
 def is_short(row: Row) -> bool:
@@ -60,107 +110,35 @@ def is_short(row: Row) -> bool:
     return row.get("target") is not None and row["ratio"] < row["target"]
 
 
-def table(rows: Iterable[Row]) -> str:
-    """A Markdown table of the rows."""
-    lines = [_HEAD]
-    for row in rows:
-        peers = ", ".join(
-            f"{name} {'not installed' if times is None else number(times)}"
-            for name, times in row.get("peers", {}).items()
-        )
-        speed = f"{number(row['rate'])} {row['unit']}" if "rate" in row else "-"
-        quartiles = f"[{number(row.get('low'))}, {number(row.get('high'))}]"
-        mark = " (short)" if is_short(row) else ""
-        target = "-" if row.get("target") is None else f"{row['target']:g}"
-        lines.append(
-            f"| {row['row']} | {speed} | {number(row['ratio'])} {quartiles}{mark} "
-            f"| {row['limit']} | {target} | {peers or '-'} |"
-        )
-    return "\n".join(lines)
+def merged(old: Results | None, new: Results, order: Sequence[str]) -> Results:
+    """The newer outcomes, and the older ones of the benches that did not run, in this order."""
+    found = {outcome.name: outcome for outcome in [*(old.outcomes if old else ()), *new.outcomes]}
+    names = [*(n for n in order if n in found), *(n for n in found if n not in order)]
+    return Results(new.processor, new.command, new.facts, [found[name] for name in names])
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """How many rows there are, how many are short of what is wanted, and what failed."""
-    rows = [row for outcome in outcomes for row in outcome.rows]
-    wanted = [row for row in rows if row.get("target") is not None]
-    short = sum(map(is_short, wanted))
-    failed = [outcome.name for outcome in outcomes if outcome.failures]
-    text = f"{len(rows)} rows; {len(wanted)} have a target, {short} of them are short of it."
-    return text + (f" FAILED: {', '.join(failed)}." if failed else " No bench failed.")
+def store(folder: Path, new: Results, order: Sequence[str]) -> list[Results]:
+    """Bring the processor's file up to date; all processors' results, this one's first.
 
-
-def section(outcome: Outcome) -> str:
-    """One bench file: what it is, its rows, what failed or was left out."""
-    parts = [
-        f"## {outcome.name}",
-        f"{outcome.title}\n`{outcome.command}`, {outcome.seconds:.0f} s, {outcome.day}",
-    ]
-    if outcome.failures:
-        parts.append("\n".join(f"- **failed**: {line}" for line in outcome.failures))
-    if outcome.rows:
-        parts.append(table(outcome.rows))
-    if outcome.skips:
-        parts.append("\n".join(f"- left out: {line}" for line in outcome.skips))
-    if not (outcome.rows or outcome.failures or outcome.skips):
-        parts.append("No rows.")
-    return "\n\n".join(parts)
-
-
-def document(
-    outcomes: Sequence[Outcome], *, command: str, machine: Sequence[str], noise: str, figure: str
-) -> str:
-    """The whole file; ``figure`` is the image's name beside it, empty for none."""
-    parts = [
-        "# Results",
-        f"`{command}`\n\nRatios of speed: above 1 we are faster. Each is the median of interleaved "
-        "rounds in one run with its quartiles behind it, against a limit (column *to*) and against "
-        "the peers a user would pick; results are compared first. *(short)* marks a median below "
-        "what is wanted. Speeds drift with the machine, ratios hold.",
-        "\n".join(f"- {line}" for line in [*machine, noise]),
-        summary(outcomes),
-    ]
-    if figure:
-        parts.append(f"![Ratios to the limit, and to the peers]({figure})")
-    return "\n\n".join([*parts, *map(section, outcomes)]) + "\n"
-
-
-def plot(outcomes: Sequence[Outcome], path: Path) -> None:
-    """Draw each row: its ratio with quartiles, what is wanted, and the peers, on a log axis.
-
-    Raises
-    ------
-    ImportError
-        matplotlib is not installed.
-    ValueError
-        There are no rows.
+    A file is JSON, named after the processor; one that names another processor is an error.
     """
-    import matplotlib
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{re.sub('[^a-z0-9]+', '-', new.processor.lower()).strip('-')}.json"
+    known = {file: _read(file) for file in sorted(folder.glob("*.json"))}
+    old = known.pop(path, None)
+    if old is not None and old.processor != new.processor:
+        raise ValueError(f"{path}: of {old.processor}, not of {new.processor}")
+    results = merged(old, new, order)
+    write(path, json.dumps(results.to_dict(), indent=1) + "\n")
+    return [results, *sorted(known.values(), key=lambda other: other.day, reverse=True)]
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
 
-    rows = [row for outcome in outcomes for row in outcome.rows]
-    if not rows:
-        raise ValueError("no rows to draw")
-    figure, axes = plt.subplots(figsize=(11, 1.2 + 0.22 * len(rows)), layout="constrained")
-    for y, row in enumerate(rows):
-        color = "tab:red" if is_short(row) else "tab:blue"
-        axes.plot([row["low"], row["high"]], [y, y], color=color, linewidth=2)
-        axes.plot(row["ratio"], y, "o", color=color, markersize=5)
-        if row.get("target") is not None:
-            axes.plot(row["target"], y, "|", color="black", markersize=11)
-        times = [value for value in row.get("peers", {}).values() if value]
-        axes.plot(times, [y] * len(times), "x", color="tab:gray", markersize=4)
-    axes.axvline(1, color="black", linewidth=0.6)
-    axes.set_xscale("log")
-    axes.set_yticks(range(len(rows)), [f"{row['row']}  to {row['limit']}" for row in rows])
-    axes.tick_params("y", labelsize=7)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(
-        "dot: our speed over that of the limit, with quartiles;\n"
-        "red: short of what is wanted (|)\n"
-        "x: our speed over a peer's",
-        fontsize=8,
-    )
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+def _read(path: Path) -> Results:
+    return Results.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

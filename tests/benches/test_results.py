@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benches import machine, report, results
+from benches import machine, report, results, results_text
 from benches.compare import Ratio, of_pairs, peers, record, side_by_side, speed_ratio
-from benches.results import Outcome
+from benches.results import HEADLINES, Outcome, Results
 
 ROW = {
     "row": "one thing",
@@ -77,22 +77,26 @@ def test_record_makes_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert benchmark.extra_info["rate"] == 5.0
     assert "jax not installed" in capsys.readouterr().out
-    assert "| thing | 5.00 GB/s | 0.50 [0.40, 0.60] | memset | - |" in results.table(
-        [benchmark.extra_info]
+    assert results_text.table([("here", [benchmark.extra_info])]).splitlines()[2] == (
+        "| thing | memset | - | 5.00 GB/s, **0.50** [0.40, 0.60]<br>numpy 3.00, jax not installed |"
     )
 
 
-def test_table_marks_what_is_short() -> None:
-    lines = results.table([ROW, ROW | {"ratio": 0.9}]).splitlines()
-    assert lines[2] == (
-        "| one thing | 1,234 GB/s | 0.85 [0.80, 0.95] (short) | memcpy | 0.9 "
-        "| numpy 12.35, other not installed |"
-    )
-    assert "(short)" not in lines[3]
+def test_table_has_a_column_a_processor() -> None:
+    """What is short is marked; a row that one of them lacks is a dash."""
+    fast = ROW | {"ratio": 0.9, "peers": {}}
+    lines = results_text.table([("old", [ROW]), ("new", [fast, ROW | {"row": "z"}])]).splitlines()
+    short = "1,234 GB/s, **0.85** [0.80, 0.95] (short)<br>numpy 12.35, other not installed"
+    assert lines == [
+        "| what | to | want | old | new |",
+        "| --- | --- | --- | --- | --- |",
+        f"| one thing | memcpy | 0.9 | {short} | 1,234 GB/s, **0.90** [0.80, 0.95] |",
+        f"| z | memcpy | 0.9 | - | {short} |",
+    ]
 
 
 def test_numbers() -> None:
-    assert [results.number(v) for v in (None, 0.0123, 0.5, 12.345, 1234.5)] == [
+    assert [results_text.number(v) for v in (None, 0.0123, 0.5, 12.345, 1234.5)] == [
         "-",
         "0.012",
         "0.50",
@@ -101,19 +105,81 @@ def test_numbers() -> None:
     ]
 
 
+def found(processor: str, *outcomes: Outcome) -> Results:
+    return Results(processor, "python benches/report.py", ["A machine.", "Quiet."], [*outcomes])
+
+
 def test_document_says_failures_and_skips() -> None:
-    text = results.document(
-        [outcome(), outcome(name="y", rows=[], failures=["FAILED y"], skips=["no data"])],
-        command="python benches/report.py",
-        machine=["A machine."],
-        noise="Quiet.",
-        figure="",
-    )
+    bad = outcome(name="y", rows=[], failures=["FAILED y"], skips=["no data"])
+    text = results_text.document([found("cpu", outcome(), bad)], {"g": ["y", "x"]}, {})
     assert "1 rows; 1 have a target, 1 of them are short of it. FAILED: y." in text
-    assert "- **failed**: FAILED y" in text
-    assert "- left out: no data" in text
+    assert "- **failed** on cpu: FAILED y" in text
+    assert "- left out on cpu: no data" in text
     assert "- A machine.\n- Quiet." in text
     assert "![" not in text
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["# Results", "## Processors", "### cpu", "## g", "### y", "### x"]
+
+
+def test_a_run_brings_its_processor_up_to_date(tmp_path: Path) -> None:
+    """Benches that did not run stay, as do other processors; a second store changes nothing."""
+    order = ["x", "y", "z"]
+    old = [outcome(name=n, day="2026-01-01") for n in "zx"]
+    results.store(tmp_path, found("A 1, 2 cores", *old), order)
+    other = found("B", outcome(name="y", day="2026-02-01"))
+    assert [r.processor for r in results.store(tmp_path, other, order)] == ["B", "A 1, 2 cores"]
+    fresh = outcome(name="z", rows=[], day="2026-03-01")
+    for _ in range(2):
+        first, second = results.store(tmp_path, found("A 1, 2 cores", fresh), order)
+        assert first.outcomes == [old[1], fresh]
+        assert (first.day, second) == ("2026-03-01", other)
+    assert {path.name for path in tmp_path.iterdir()} == {"a-1-2-cores.json", "b.json"}
+    with pytest.raises(ValueError, match="a-1-2-cores.json: of A 1, 2 cores, not of A-1 2 cores"):
+        results.store(tmp_path, found("A-1 2 cores"), order)
+
+
+def test_the_results_that_are_shipped() -> None:
+    """The document is that of the files beside it, and every headline is in them."""
+    files = sorted((report.FOLDER / "results").glob("*.json"))
+    known = [Results.from_dict(json.loads(file.read_text())) for file in files]
+    known.sort(key=lambda one: one.day, reverse=True)
+    assert all(len(one.headlines()) == len(HEADLINES) == 12 for one in known)
+    figures = {group: f"results/{group}.png" for group in report.GROUPS} | {"": "RESULTS.png"}
+    text = results_text.document(known, report.GROUPS, figures)
+    assert text == (report.FOLDER / "RESULTS.md").read_text()
+    assert all((report.FOLDER / name).exists() for name in figures.values())
+
+
+def test_fingerprint_is_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a module deep in the package as of a bench, of the compiled core as of a model."""
+    import seqtile
+    from seqtile import _core
+
+    package, benches = tmp_path / "seqtile", tmp_path / "benches"
+    core = package / "_core.so"
+    files = [
+        package / "__init__.py",
+        package / "execution" / "cuda" / "binding.py",
+        benches / "bench_x.py",
+        tmp_path / "exported" / "m" / "model.onnx",
+        tmp_path / "exported" / "m" / "model.fp16.onnx",
+        core,
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"1")
+    monkeypatch.setattr(seqtile, "__file__", str(files[0]))
+    monkeypatch.setattr(_core, "__file__", str(core))
+    monkeypatch.setattr(report, "FOLDER", benches)
+    seen = {report.fingerprint()}
+    for file in files:
+        file.write_bytes(b"2")
+        seen.add(report.fingerprint())
+    files[1].rename(files[1].with_name("another.py"))
+    seen.add(report.fingerprint())
+    assert len(seen) == len(files) + 2
+    (benches / "RESULTS.md").touch()
+    assert report.fingerprint() in seen
 
 
 def test_cache_goes_on(tmp_path: Path) -> None:
@@ -184,11 +250,29 @@ def test_report_from_the_command_line(
     assert ran == ["tiling", "onehot", "tiling"]
     text = target.read_text()
     assert "No bench failed." in text
-    assert "(R.png)" in text
-    assert (tmp_path / "R.png").read_bytes()[:4] == b"\x89PNG"
+    assert "(results/g.png)" in text
+    assert (tmp_path / "results" / "g.png").read_bytes()[:4] == b"\x89PNG"
+    assert "R.png" not in text  # none of the headlines was measured
     assert "(short)" in capsys.readouterr().out
     assert report.main(call) == 0  # a whole report is measured anew
     assert len(ran) == 5
+    call[1] = "h"  # another group: what was found of the first stays
+    assert report.main(call) == 0
+    assert {line for line in target.read_text().splitlines() if line[:4] == "### "} >= {
+        "### tiling",
+        "### onehot",
+        "### kmer",
+    }
+
+
+def test_figures(tmp_path: Path) -> None:
+    from benches import results_figure
+
+    rows = [ROW, ROW | {"row": "another", "target": None, "peers": {}}]
+    results_figure.draw_headlines(rows, tmp_path / "a.png", "title")
+    results_figure.draw_group([outcome(rows=rows), outcome()], tmp_path / "b.png", "title")
+    for name in ("a.png", "b.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
 
 
 def test_noise() -> None:
