@@ -36,6 +36,7 @@ _PACKAGES = (
     "numpy",
     "onnxruntime",
     "onnxruntime-gpu",
+    "nvidia-ml-py",
     "rich",
     "pyarrow",
     "matplotlib",

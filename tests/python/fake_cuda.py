@@ -118,7 +118,7 @@ def compile_management(folder: Path, *, init: int = 0, counter: bool = True) -> 
         static int cards[2] = {{0, 1}};
         static const char *names[] = {{"NVIDIA Other", "{CARD[0]}"}};
         static const char *buses[] = {{"0000:AF:00.0", "{CARD[4]}"}};
-        int nvmlInit_v2(void) {{ return {init}; }}
+        int nvmlInitWithFlags(unsigned flags) {{ return {init}; }}
         int nvmlShutdown(void) {{ return 0; }}
         int nvmlSystemGetDriverVersion(char *to, unsigned n) {{
             strncpy(to, "580.1.2", n);
@@ -197,7 +197,7 @@ class Machine:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         self.site = folder / "env" / "lib" / version / "site-packages"
         self._link_packages()
-        self._install_onnxruntime()
+        self._install_onnxruntime(libraries)
         self._install_nvidia(libraries)
 
     def _link_packages(self) -> None:
@@ -209,10 +209,11 @@ class Machine:
             for entry in Path(place).iterdir():
                 link = self.site / entry.name
                 path_file = entry.suffix == ".pth" and "seqtile" not in entry.name
-                if not entry.name.startswith(own) and not path_file and not link.exists():
+                mine = entry.name.startswith(own) and not entry.name.startswith("nvidia_ml_py")
+                if not mine and not path_file and not link.exists():
                     link.symlink_to(entry)
 
-    def _install_onnxruntime(self) -> None:
+    def _install_onnxruntime(self, libraries: Path) -> None:
         import onnxruntime
 
         real = Path(onnxruntime.__file__).parent
@@ -233,12 +234,12 @@ class Machine:
             + "def get_available_providers():\n"
             + "    return ['CUDAExecutionProvider', *_real()]\n"
         )
-        self.add_distribution("onnxruntime-gpu", ORT, [])
+        provider = package / "capi" / "libonnxruntime_providers_cuda.so"
+        shutil.copy(libraries / provider.name, provider)
+        self.add_distribution("onnxruntime-gpu", ORT, [provider])
 
     def _install_nvidia(self, libraries: Path) -> None:
         shutil.copytree(libraries / "nvidia", self.site / "nvidia")
-        provider = "libonnxruntime_providers_cuda.so"
-        shutil.copy(libraries / provider, self.site / "onnxruntime" / "capi" / provider)
         for name, stem in WHEELS.items():
             files = list((self.site / "nvidia" / "cu13" / "lib").glob(f"lib{stem}*"))
             self.add_distribution(name, "13.2.1", files)
@@ -252,8 +253,8 @@ class Machine:
         (folder / "METADATA").write_text(
             f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
-        record = "".join(f"{path.relative_to(self.site)},,\n" for path in files)
-        (folder / "RECORD").write_text(record)
+        lines = [f"{path.relative_to(self.site)},,{path.stat().st_size}\n" for path in files]
+        (folder / "RECORD").write_text("".join(lines))
 
     def drop_distribution(self, name: str) -> None:
         """Forget a wheel, as pip does; its files stay."""

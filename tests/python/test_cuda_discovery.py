@@ -1,10 +1,9 @@
-"""What is read of drivers and libraries, against libraries compiled here and binutils."""
+"""What is read of drivers and libraries, against libraries compiled here."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 
 from seqtile.machine.cuda import cuda_indices
-from seqtile.machine.cuda_libraries import needed
 from seqtile.machine.nvml import Meter
 from tests.python.fake_cuda import (
     CARD,
@@ -61,64 +59,6 @@ def test_indices(device: str, indices: tuple[int, ...]) -> None:
 def test_no_cuda_device(device: str) -> None:
     with pytest.raises(ValueError, match=f"^device .*{device}"):
         cuda_indices(device)
-
-
-# ELF
-
-
-def test_needed_of_a_library(libraries: Path) -> None:
-    assert needed(libraries / "libonnxruntime_providers_cuda.so")[:5] == [
-        "libcublasLt.so.13",
-        "libcublas.so.13",
-        "libcurand.so.10",
-        "libcudart.so.13",
-        "libcuda.so.1",
-    ]
-
-
-def readelf(path: Path) -> list[str]:
-    result = subprocess.run(["readelf", "-dW", path], capture_output=True, text=True, check=True)
-    return re.findall(r"\(NEEDED\).*\[(.*)\]", result.stdout)
-
-
-def test_needed_is_what_readelf_says() -> None:
-    import numpy
-    import onnxruntime
-
-    import seqtile
-
-    folders = [Path(module.__file__).parent for module in (numpy, onnxruntime)]
-    files = [file for folder in folders for file in folder.rglob("*.so*") if file.is_file()]
-    files += [Path(seqtile._core.__file__), Path(sys.executable).resolve()]
-    assert len(files) > 10
-    for file in files:
-        assert needed(file) == readelf(file), file
-
-
-@pytest.mark.parametrize("content", [b"#!/bin/sh\n", b"\x7fELF\x01\x01", b"\x7fELF\x02\x02"])
-def test_no_elf(content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "x.so").write_bytes(content)
-    with pytest.raises(ValueError, match="x.so: not a 64-bit little-endian ELF file"):
-        needed(tmp_path / "x.so")
-
-
-def test_an_elf_file_cut_anywhere(libraries: Path, tmp_path: Path) -> None:
-    whole = (libraries / "libonnxruntime_providers_cuda.so").read_bytes()
-    names = needed(libraries / "libonnxruntime_providers_cuda.so")
-    refused = 0
-    for size in range(1, len(whole), 97):
-        (tmp_path / "x.so").write_bytes(whole[:size])
-        try:
-            assert needed(tmp_path / "x.so") == names
-        except ValueError:
-            refused += 1
-    assert refused > 5
-
-
-def test_an_empty_file(tmp_path: Path) -> None:
-    (tmp_path / "x.so").touch()
-    with pytest.raises(ValueError, match="x.so: not a 64-bit"):
-        needed(tmp_path / "x.so")
 
 
 # the driver
@@ -190,6 +130,8 @@ def test_a_build_without_build_information(tmp_path: Path, libraries: Path) -> N
     )
     found = json.loads(machine.run("-c", code).stdout)
     assert (found["module"], found["cuda"]) == ("onnxruntime", "13")
+    (machine.site / "onnxruntime" / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"")
+    assert json.loads(machine.run("-c", code).stdout)["cuda"] is None
 
 
 # the meter
@@ -236,9 +178,9 @@ print(json.dumps(watch.usage.to_dict()))
 @pytest.mark.parametrize(
     ("init", "index", "why"),
     [
-        (9, 0, "nvmlInit answers 9: the kernel module is not loaded"),
-        (18, 0, "nvmlInit answers 18: the driver's library and kernel module differ"),
-        (0, 5, "NVML has no device 5: "),
+        (9, 0, "NVML: Driver Not Loaded"),
+        (18, 0, "NVML: RM has detected an NVML/RM version mismatch"),
+        (0, 5, "NVML has no device 5: Invalid Argument"),
     ],
 )
 def test_a_meter_that_cannot_read(init: int, index: int, why: str, tmp_path: Path) -> None:
@@ -279,6 +221,23 @@ def test_a_closed_meter_reads_nothing(tmp_path: Path) -> None:
 def test_samples_take_time(every: float) -> None:
     with pytest.raises(ValueError, match="every must be above 0 seconds, not "):
         Meter().watch(every)
+
+
+def test_a_machine_without_nvml() -> None:
+    """A reason, never a zero: no nvidia-ml-py, and no library for it."""
+    code = """
+def said():
+    m = Meter(0)
+    return [m.why, m.power(), m.memory(), read_management().failure]
+first = said()
+sys.modules["pynvml"] = None
+print(json.dumps([first, said()]))
+"""
+    library, package = ask(Path("/nowhere"), f"import sys\n{METER}{code}")
+    if library[0] is not None:  # no driver here
+        assert library == ["NVML: NVML Shared Library Not Found", None, None, library[0]]
+    why = "nvidia-ml-py is not installed: pip install nvidia-ml-py"
+    assert package == [why, None, None, why]
 
 
 def test_management_lists_all_cards(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def test_all_is_there_but_the_provider_fails(machine: Machine) -> None:
         {"index": 0, "name": name, "memory": memory, "capability": f"{major}.{minor}", "bus": bus}
     ]
     assert found["cuda"]["management"]["driver"] == "580.1.2"
+    assert found["versions"]["nvidia-ml-py"]
     assert found["cuda"]["wheel"]["cuda"] == "13.0"
     assert found["cuda"]["preload"] == []
     libraries = {library["name"]: library for library in found["cuda"]["libraries"]}
@@ -209,6 +210,20 @@ def test_what_no_model_needs_may_lack(machine: Machine) -> None:
     assert "libcufft.so.12 did not load" in fault["what"]
 
 
+def test_nvidia_ml_py_may_lack(machine: Machine) -> None:
+    """It is said, as a fact and not as a fault; the kernel module's version stands in."""
+    (machine.site / "pynvml.py").unlink()
+    _, found = machine.doctor("cuda")
+    assert found["cuda"]["management"] == {
+        "failure": "nvidia-ml-py is not installed: pip install nvidia-ml-py",
+        "path": None,
+        "driver": None,
+        "devices": [],
+    }
+    assert found["cuda"]["faults"] == []
+    assert "nvidia-ml-py is not installed" in machine.run("-m", "seqtile.cli", "doctor").stdout
+
+
 def test_both_cudnn_wheels(machine: Machine) -> None:
     machine.add_distribution("nvidia-cudnn-cu12", "9.1", [])
     _, found = machine.doctor("cuda")
@@ -273,7 +288,7 @@ def test_a_broken_provider_file(machine: Machine) -> None:
     provider = machine.site / "onnxruntime" / "capi" / "libonnxruntime_providers_cuda.so"
     provider.write_bytes(provider.read_bytes()[:70])
     mend = f"pip install --force-reinstall --no-deps onnxruntime-gpu=={ORT}"
-    check(machine, "cuda", "a truncated ELF file", mend)
+    check(machine, "cuda", f"{provider} has 70 bytes, its wheel ", mend)
 
 
 @pytest.mark.parametrize("start", ["abort()", "exit(3)"])

@@ -1,6 +1,6 @@
 """The CUDA libraries that onnxruntime-gpu loads: which, from where, of what version.
 
-What the wheel needs is read from its own files (build information, ELF), without importing it.
+What the wheel needs follows from its build information, without importing it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import mmap
 import os
-import struct
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from .driver import library_path
 __all__ = [
     "Library",
     "Wheel",
-    "needed",
     "read_libraries",
     "read_wheel",
     "runtime_wheels",
 ]
 
 _PROVIDER = "libonnxruntime_providers_cuda.so"
+_CURAND = "curand.so.10"  # of CUDA 10 to 13
 _CUFFT = {"11": "10", "12": "11", "13": "12"}  # by major version of CUDA
 _CUDNN = "9"
 _CUDNN_PARTS = (
@@ -97,12 +97,12 @@ def read_wheel() -> Wheel:
 
 
 def _linked_cuda(provider: Path) -> str | None:
-    """Major version of CUDA that a build without build information links to."""
-    try:
-        names = needed(provider)
-    except ValueError:
+    """Major version of CUDA that a build without build information links to: its library's name."""
+    if provider.stat().st_size == 0:
         return None
-    return next((n.rpartition(".")[2] for n in names if n.startswith("libcudart.so.")), None)
+    with provider.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        match = re.search(rb"\0libcudart\.so\.(\d+)\0", data)
+        return match[1].decode() if match else None
 
 
 @dataclass(frozen=True)
@@ -133,45 +133,6 @@ class Library:
     failure: str | None
 
 
-def needed(library: str | Path) -> list[str]:
-    """The libraries that an ELF file names as NEEDED, in its order.
-
-    Raises
-    ------
-    ValueError
-        Not a 64-bit little-endian ELF file.
-    """
-    with Path(library).open("rb") as file:
-        if file.read(6) != b"\x7fELF\x02\x01":
-            raise ValueError(f"{library}: not a 64-bit little-endian ELF file")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            try:
-                return _needed(data)
-            except struct.error:
-                raise ValueError(f"{library}: a truncated ELF file") from None
-
-
-def _needed(data: mmap.mmap) -> list[str]:
-    (table,) = struct.unpack_from("<Q", data, 32)
-    size, count = struct.unpack_from("<HH", data, 54)
-    segments = [struct.unpack_from("<IIQQQQ", data, table + i * size) for i in range(count)]
-    loads = [(start, start + held, at) for kind, _, at, start, _, held in segments if kind == 1]
-    dynamic: list[tuple[int, int]] = []
-    for kind, _, offset, _, _, held in segments:
-        if kind == 2:
-            dynamic = [struct.unpack_from("<qQ", data, offset + i) for i in range(0, held, 16)]
-    strings = next((value for tag, value in dynamic if tag == 5), 0)
-    at = next((at + strings - start for start, end, at in loads if start <= strings < end), 0)
-    names = []
-    for tag, value in dynamic:
-        if tag == 1:
-            end = data.find(b"\0", at + value)
-            if end < 0:
-                raise struct.error
-            names.append(data[at + value : end].decode())
-    return names
-
-
 def read_libraries(wheel: Wheel, *, sources: bool = False) -> list[Library]:
     """Load each library that the wheel's CUDA provider needs, and say where it came from.
 
@@ -181,18 +142,29 @@ def read_libraries(wheel: Wheel, *, sources: bool = False) -> list[Library]:
     """
     if wheel.provider is None:
         return []
+    if failure := _damage(Path(wheel.provider)):
+        return [Library(_PROVIDER, "always", wheel.provider, None, None, failure)]
     major = (wheel.cuda or "").partition(".")[0]
-    try:
-        linked = [n for n in needed(wheel.provider) if n.startswith(("libcu", "libnv"))]
-    except (OSError, ValueError) as error:
-        return [Library(_PROVIDER, "always", wheel.provider, None, None, str(error))]
-    names = dict.fromkeys((n for n in linked if n != "libcuda.so.1"), "always")
+    names = {}
+    if major:
+        linked = (f"cublasLt.so.{major}", f"cublas.so.{major}", _CURAND, f"cudart.so.{major}")
+        names = dict.fromkeys((f"lib{name}" for name in linked), "always")
     names[f"libcudnn.so.{_CUDNN}"] = "convolutions"
     if major in _CUFFT:
         names |= {f"libcufft.so.{_CUFFT[major]}": "rarely", f"libnvrtc.so.{major}": "rarely"}
     owners = _owners() if sources else {}
     found = [_load(name, use, owners) for name, use in names.items()]
     return [_with_parts(library) for library in found]
+
+
+def _damage(provider: Path) -> str | None:
+    """What is wrong with the wheel's CUDA library: another size than pip installed."""
+    for name in runtime_wheels():
+        for file in importlib.metadata.files(name) or ():
+            found = provider.stat().st_size
+            if file.name == provider.name and file.size not in (None, found):
+                return f"{provider} has {found:,} bytes, its wheel {file.size:,}"
+    return None
 
 
 def _load(name: str, use: str, owners: dict[str, str]) -> Library:

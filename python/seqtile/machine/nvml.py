@@ -1,13 +1,12 @@
-"""NVML: what the driver's management library says of devices, by ctypes.
+"""NVML: what the driver's management library says of devices, through nvidia-ml-py.
 
 Utilisation, power, energy and memory of one device for benchmarks (`Meter`), and the driver's
-version for ``seqtile doctor``. Where NVML does not answer (no driver, a virtual card, a container
-without it) a reading is None; nothing here raises for it.
+version for ``seqtile doctor``. Where NVML does not answer (no nvidia-ml-py, no driver, a virtual
+card) a reading is None, with the reason beside it; nothing here raises for it.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 import time
@@ -17,29 +16,9 @@ from types import TracebackType
 from typing import Any
 
 from ..closing import Closing
-from .driver import library_path
+from .driver import library_path, read_driver
 
 __all__ = ["Management", "Meter", "Usage", "Watch", "read_management"]
-
-_CODES = {
-    1: "not initialised",
-    2: "invalid argument",
-    3: "not supported by this device",
-    4: "no permission",
-    6: "not found",
-    9: "the kernel module is not loaded",
-    12: "no libnvidia-ml.so.1",
-    15: "the device fell off the bus",
-    18: "the driver's library and kernel module differ in version: reboot, or reload the module",
-}
-
-
-class _Memory(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_ulonglong) for name in ("total", "free", "used"))
-
-
-class _Utilization(ctypes.Structure):
-    _fields_ = (("gpu", ctypes.c_uint), ("memory", ctypes.c_uint))
 
 
 @dataclass(frozen=True)
@@ -70,45 +49,29 @@ def read_management() -> Management:
     if nvml is None:
         return Management(failure, None, None, ())
     try:
-        text = ctypes.create_string_buffer(96)
-        known = _call(nvml, "nvmlSystemGetDriverVersion", text, len(text)) == 0
-        count = ctypes.c_uint()
-        _call(nvml, "nvmlDeviceGetCount_v2", ctypes.byref(count))
-        names = []
-        for index in range(count.value):
-            device = ctypes.c_void_p()
-            if _call(nvml, "nvmlDeviceGetHandleByIndex_v2", index, ctypes.byref(device)) == 0:
-                names.append(_name(nvml, device) or "unnamed")
-        driver = text.value.decode() if known else None
-        return Management(None, library_path(nvml), driver, tuple(names))
+        names = [
+            nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(index))
+            for index in range(nvml.nvmlDeviceGetCount())
+        ]
+        path = library_path(nvml.nvmlLib)
+        return Management(None, path, nvml.nvmlSystemGetDriverVersion(), tuple(names))
+    except nvml.NVMLError as error:
+        return Management(f"NVML: {error}", None, None, ())
     finally:
-        _call(nvml, "nvmlShutdown")
+        nvml.nvmlShutdown()
 
 
-def _open() -> tuple[ctypes.CDLL | None, str | None]:
-    """NVML, initialised, or why not."""
+def _open() -> tuple[Any, str | None]:
+    """The module of NVML, initialised, or why not."""
     try:
-        nvml = ctypes.CDLL("libnvidia-ml.so.1")
-    except OSError as error:
-        return None, str(error)
-    code = _call(nvml, "nvmlInit_v2")
-    if code:
-        return None, f"nvmlInit answers {code}: {_CODES.get(code, 'see nvmlReturn_t in nvml.h')}"
-    return nvml, None
-
-
-def _call(nvml: ctypes.CDLL, function: str, *arguments: Any) -> int:
-    """The function's answer; 13, NVML's own code for it, where the library lacks it."""
+        import pynvml
+    except ImportError:
+        return None, "nvidia-ml-py is not installed: pip install nvidia-ml-py"
     try:
-        return int(getattr(nvml, function)(*arguments))
-    except AttributeError:
-        return 13
-
-
-def _name(nvml: ctypes.CDLL, device: ctypes.c_void_p) -> str | None:
-    text = ctypes.create_string_buffer(96)
-    answered = _call(nvml, "nvmlDeviceGetName", device, text, len(text)) == 0
-    return text.value.decode() if answered else None
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return None, f"NVML: {error}"
+    return pynvml, None
 
 
 class Meter(Closing):
@@ -130,57 +93,60 @@ class Meter(Closing):
 
     def __init__(self, device: int = 0) -> None:
         self.name: str | None = None
-        self._device = ctypes.c_void_p()
+        self._device: Any = None
         self._nvml, self.why = _open()
         if self._nvml is None:
             return
-        self.why = self._find(self._nvml, device)
-        if self.why:
+        bus = {gpu.index: gpu.bus for gpu in read_driver().devices}.get(device)
+        if not bus and "CUDA_VISIBLE_DEVICES" in os.environ:
+            self.why = f"CUDA does not say which card cuda:{device} is"
             self.close()
-        else:
-            self.name = _name(self._nvml, self._device)
-
-    def _find(self, nvml: ctypes.CDLL, index: int) -> str | None:
-        bus = _bus_id(index)
-        target = ctypes.byref(self._device)
-        if bus is not None:
-            code = _call(nvml, "nvmlDeviceGetHandleByPciBusId_v2", bus, target)
-        elif "CUDA_VISIBLE_DEVICES" in os.environ:
-            return f"CUDA does not say which card cuda:{index} is"
-        else:
-            code = _call(nvml, "nvmlDeviceGetHandleByIndex_v2", index, target)
-        return f"NVML has no device {index}: {_CODES.get(code, f'error {code}')}" if code else None
+            return
+        try:
+            self._device = (
+                self._nvml.nvmlDeviceGetHandleByPciBusId(bus)
+                if bus
+                else self._nvml.nvmlDeviceGetHandleByIndex(device)
+            )
+        except self._nvml.NVMLError as error:
+            self.why = f"NVML has no device {device}: {error}"
+            self.close()
+            return
+        self.name = self._read("nvmlDeviceGetName")
 
     def utilization(self) -> int | None:
         """Per cent of the driver's last sample period (1/6 to 1 s) in which a kernel ran."""
-        rates = _Utilization()
-        return int(rates.gpu) if self._read("nvmlDeviceGetUtilizationRates", rates) else None
+        rates = self._read("nvmlDeviceGetUtilizationRates")
+        return None if rates is None else int(rates.gpu)
 
     def power(self) -> float | None:
         """Watts, now."""
-        milliwatts = ctypes.c_uint()
-        return milliwatts.value / 1e3 if self._read("nvmlDeviceGetPowerUsage", milliwatts) else None
+        milliwatts = self._read("nvmlDeviceGetPowerUsage")
+        return None if milliwatts is None else milliwatts / 1e3
 
     def energy(self) -> float | None:
         """Joules since the driver was loaded: the difference of two is a run's."""
-        millijoules = ctypes.c_ulonglong()
-        known = self._read("nvmlDeviceGetTotalEnergyConsumption", millijoules)
-        return millijoules.value / 1e3 if known else None
+        millijoules = self._read("nvmlDeviceGetTotalEnergyConsumption")
+        return None if millijoules is None else millijoules / 1e3
 
     def memory(self) -> int | None:
         """Bytes in use on the device, by all processes."""
-        memory = _Memory()
-        return int(memory.used) if self._read("nvmlDeviceGetMemoryInfo", memory) else None
+        memory = self._read("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.used)
 
     def memory_total(self) -> int | None:
         """Bytes the device has."""
-        memory = _Memory()
-        return int(memory.total) if self._read("nvmlDeviceGetMemoryInfo", memory) else None
+        memory = self._read("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.total)
 
-    def _read(self, function: str, into: Any) -> bool:
+    def _read(self, function: str) -> Any:
+        """What NVML answers for the device; None where it does not."""
         if self._nvml is None:
-            return False
-        return _call(self._nvml, function, self._device, ctypes.byref(into)) == 0
+            return None
+        try:
+            return getattr(self._nvml, function)(self._device)
+        except self._nvml.NVMLError:
+            return None
 
     def watch(self, every: float = 0.1) -> Watch:
         """Measure what runs in the ``with`` block; ``every`` is the seconds between samples."""
@@ -190,22 +156,7 @@ class Meter(Closing):
         """Let NVML go; later readings are None."""
         nvml, self._nvml = self._nvml, None
         if nvml is not None:
-            _call(nvml, "nvmlShutdown")
-
-
-def _bus_id(index: int) -> bytes | None:
-    """PCI address of CUDA's device, if CUDA answers."""
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-        if cuda.cuInit(0):
-            return None
-        device = ctypes.c_int()
-        text = ctypes.create_string_buffer(32)
-        if cuda.cuDeviceGet(ctypes.byref(device), index):
-            return None
-        return None if cuda.cuDeviceGetPCIBusId(text, len(text), device) else text.value
-    except (OSError, AttributeError):
-        return None
+            nvml.nvmlShutdown()
 
 
 @dataclass(frozen=True)
