@@ -131,7 +131,7 @@ def _fold(network: nn.Module, held: Mapping[str, object], inputs: tuple[Tensor, 
     for hook in hooks:
         hook.remove()
     for norm, layer in feeds.items():
-        layer.bias = nn.Parameter(torch.zeros(layer.weight.shape[0]))  # type: ignore[index, union-attr]
+        layer.bias = nn.Parameter(torch.zeros(layer.weight.shape[0]))
         network.set_submodule(norms[norm], nn.Identity())
 
 

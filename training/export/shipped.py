@@ -51,7 +51,7 @@ def _digits() -> nn.Module:
 
 
 def _accessible(branch: nn.Module) -> nn.Module:
-    return ProbabilityWithAccessibility(WithAccessibility(branch))  # type: ignore[arg-type]
+    return ProbabilityWithAccessibility(WithAccessibility(branch))
 
 
 def _rbp_multi() -> nn.Module:
