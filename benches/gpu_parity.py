@@ -11,6 +11,7 @@ import numpy as np
 
 import seqtile
 from benches.gpu_report import Context, Section, in_time, item, write
+from seqtile.execution.engine import Engine
 from seqtile.execution.session import Session
 from seqtile.models.certificate import ParityRow, worst
 from seqtile.models.loading import model_bytes, read_golden
@@ -55,10 +56,8 @@ def parity_rows(name: str, precision: str, device: str, reference: Reference) ->
     folder, card = model_folder(name), seqtile.card(name)
     golden = read_golden(folder / "golden.npz")
     names = [tensor.name for tensor in card.outputs]
-    session = Session(
-        model_bytes(folder, card, precision), device=device, precision=precision, source=name
-    )
-    runner = session.runner()  # with its buckets, copies and graphs: as users have it
+    engine = Engine(model_bytes(folder, card, precision), device, precision=precision, source=name)
+    runner = engine.single  # with its buckets, copies and graphs: as users have it
     return compare(
         card,
         golden,
