@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def peers(path: Path, intervals: list[tuple[str, int, int]]) -> dict[str, Reader
     return found
 
 
-def check(ours: list[np.ndarray], theirs: object) -> None:
+def check(ours: Any, theirs: Any) -> None:
     assert [letters.tobytes().decode() for letters in ours] == [str(text) for text in theirs]
 
 
@@ -137,7 +138,7 @@ def test_plain(benchmark, genome: Path, how: str, target: float) -> None:
     for other in others.values():
         check(ours(), other())
     timed = fetch_loop if how == "fetch" else ours
-    beside = {"pysam": None, "pyfaidx": None, "pyfastx": None}
+    beside: dict[str, float | None] = {"pysam": None, "pyfaidx": None, "pyfastx": None}
     beside |= compare.peers(timed, others, rounds=2)
     ratio = speed_ratio(timed, pread_loop(genome, intervals), rounds=25)
     row = f"random access, {how}" + (", 2 threads" if how == "fetch_many" else "")

@@ -99,7 +99,7 @@ def other_readers(path: Path) -> dict[str, Callable[[], int]]:
         with pysam.FastxFile(str(path)) as file:
             for found in file:
                 found.name  # noqa: B018
-                size += len(found.sequence)
+                size += len(found.sequence or "")
         return size
 
     def biopython() -> int:

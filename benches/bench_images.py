@@ -54,7 +54,8 @@ def other_readers(path: Path) -> dict[str, Reader]:
     def opencv() -> Any:
         import cv2
 
-        return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        read: Any = cv2.imread
+        return cv2.cvtColor(read(str(path)), cv2.COLOR_BGR2RGB)
 
     def tifffile_() -> Any:
         import tifffile

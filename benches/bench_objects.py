@@ -101,7 +101,7 @@ def test_table(benchmark: Any, labels: LabelMap, image: Any) -> None:
 
 
 def polygon_area(rings: Any) -> float:
-    """Of a GeoJSON polygon: its outer ring's less its holes'."""
+    """Area of a GeoJSON polygon: its outer ring's less its holes'."""
     areas = []
     for ring in rings:
         x, y = np.array(ring, float).T

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
 import seqtile
 from benches.compare import peers, record, speed_ratio
+from seqtile.sequences.batch import Layout
 
 BASES = np.frombuffer(b"ACGT", np.uint8)
 SHAPES = {
@@ -34,7 +37,7 @@ def random_letters(shape: str) -> np.ndarray:
     return BASES[rng.integers(0, 4, SHAPES[shape], dtype=np.uint8)]
 
 
-def numpy_take(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+def numpy_take(letters: np.ndarray, layout: Layout, out: np.ndarray) -> Callable[[], object]:
     table = np.zeros((256, 4), out.dtype)
     table[BASES, np.arange(4)] = 1
     if layout == "NLC":
@@ -48,7 +51,7 @@ def numpy_take(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[]
     return rows
 
 
-def numpy_compare(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+def numpy_compare(letters: np.ndarray, layout: Layout, out: np.ndarray) -> Callable[[], object]:
     def channels() -> None:
         for channel, base in enumerate(BASES):
             target = out[..., channel] if layout == "NLC" else out[:, channel]
@@ -57,7 +60,7 @@ def numpy_compare(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable
     return channels
 
 
-def torch_one_hot(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+def torch_one_hot(letters: np.ndarray, layout: Layout, out: np.ndarray) -> Callable[[], object]:
     import torch
 
     codes = np.zeros(256, np.int64)
@@ -71,7 +74,7 @@ def torch_one_hot(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable
     return copy
 
 
-def seqpro_ohe(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+def seqpro_ohe(letters: np.ndarray, layout: Layout, out: np.ndarray) -> Callable[[], object]:
     import seqpro
 
     strings = letters.view("S1")
@@ -83,7 +86,9 @@ def seqpro_ohe(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[]
     return copy
 
 
-def tangermeme_one_hot(letters: np.ndarray, layout: str, out: np.ndarray) -> Callable[[], object]:
+def tangermeme_one_hot(
+    letters: np.ndarray, layout: Layout, out: np.ndarray
+) -> Callable[[], object]:
     """As one string, which is its fastest way."""
     import torch
     from tangermeme.utils import one_hot_encode
@@ -108,7 +113,7 @@ PEERS = {
 }
 
 
-def others(letters: np.ndarray, layout: str, dtype: str) -> dict[str, Callable[[], object]]:
+def others(letters: np.ndarray, layout: Layout, dtype: str) -> dict[str, Callable[[], object]]:
     """The peers; they write to an array that was used before, as we do."""
     axes = (4, letters.shape[1]) if layout == "NCL" else (letters.shape[1], 4)
     out = np.ones((len(letters), *axes), dtype)
@@ -119,17 +124,18 @@ def others(letters: np.ndarray, layout: str, dtype: str) -> dict[str, Callable[[
             made[name] = PEERS[name](letters, layout, out)
         return made[name]()
 
-    return {name: lambda name=name: call(name) for name in PEERS}
+    return {name: partial(call, name) for name in PEERS}
 
 
 def memset(out: np.ndarray) -> Callable[[], object]:
     return lambda: ctypes.memset(out.ctypes.data, 1, out.nbytes)
 
 
-def check(hot: np.ndarray, letters: np.ndarray, layout: str) -> None:
+def check(hot: np.ndarray, letters: np.ndarray, layout: Layout) -> None:
     """Compare the first and the last million letters' encoding with numpy's."""
     columns = hot.reshape(*letters.shape, 4) if layout == "NLC" else hot.swapaxes(1, 2)
     million = 1_000_000
+    parts: list[tuple[Any, ...]]
     if len(letters) == 1:
         parts = [(0, slice(million)), (0, slice(-million, None))]
     else:
@@ -142,7 +148,7 @@ def check(hot: np.ndarray, letters: np.ndarray, layout: str) -> None:
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
+def test_reused(benchmark, dtype: str, shape: str, layout: Layout) -> None:
     letters = random_letters(shape)
     out = seqtile.one_hot(letters, layout=layout, dtype=dtype)
     check(out, letters, layout)
@@ -167,7 +173,7 @@ def test_reused(benchmark, dtype: str, shape: str, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
 @pytest.mark.parametrize("shape", ["one of 50 Mb", "10,000 of 1,000"])
-def test_fresh(benchmark, shape: str, layout: str) -> None:
+def test_fresh(benchmark, shape: str, layout: Layout) -> None:
     letters = random_letters(shape)
     axes = (4, letters.shape[1]) if layout == "NCL" else (letters.shape[1], 4)
 
@@ -193,7 +199,7 @@ def test_fresh(benchmark, shape: str, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_from_strings(benchmark, shape: str, layout: str) -> None:
+def test_from_strings(benchmark, shape: str, layout: Layout) -> None:
     letters = random_letters(shape)
     strings = [row.tobytes().decode() for row in letters]
     out = seqtile.one_hot(strings, layout=layout)

@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def test_batch_size(benchmark: Any, letters: Any) -> None:
     rates: dict[int, float] = {}
     for _ in range(3):
         for size in (16, 32, 64, 128, 256, 512, 1024, 4096):
-            taken = seconds(lambda size=size: predictor.predict(part, batch_size=size))
+            taken = seconds(partial(predictor.predict, part, batch_size=size))
             rates[size] = max(rates.get(size, 0.0), len(part) / taken)
     benchmark.extra_info["windows_per_s"] = rates
     print("\n" + "  ".join(f"{size}: {rate:,.0f}/s" for size, rate in rates.items()))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import seqtile
 from benches.compare import peers, record, speed_ratio
 from benches.sequences import genome_letters
 from seqtile import read_fasta
@@ -136,7 +137,7 @@ def test_write(benchmark: Any, windows: Path, width: int, as_json: bool) -> None
     logits = np.random.default_rng(1).normal(0, 4, (ROWS, width))
     values = (1 / (1 + np.exp(-logits))).astype(np.float32)
     block = PredictionBlock(names, {"x": values[:, 0] if width == 1 else values})
-    rows = Rows(None, as_json=as_json)
+    rows = Rows(seqtile.card("jund-cnn-seq"), as_json=as_json)
 
     def ours() -> bytes:
         return rows(block)

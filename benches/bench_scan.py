@@ -34,7 +34,8 @@ def genome(tmp_path, stride):
 
 def test_scan(benchmark, tmp_path, genome, stride) -> None:
     predictor = seqtile.load(MODEL, device="cpu")
-    window = predictor.window or predictor.card.training["window"]
+    window = predictor.window
+    assert window is not None
     size = predictor.batches().size((window,))
     bare = Bare(MODEL)
     plus, batches = [], []

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +45,22 @@ class Case:
 
     def __init__(self, slide: ImageFile) -> None:
         self.predictor = seqtile.load(MODEL, device="cpu")
-        assert self.predictor.card is not None
         self.bare = Bare(MODEL)
         self.options = SegmentOptions(invert=True)
         self.image = slide.read() if WHOLE else self._crop(slide)
-        settings = self.options.settings(self.predictor.card)
+        settings = self.options.settings(self.predictor.contract)
         self.grey = scale(255 - to_grey(self.image), settings.percentiles)
         self.shape = self.grey.shape
-        self.plan = self.options.plan(self.predictor.card, *self.shape)
+        self.plan = self.options.plan(self.predictor.contract, *self.shape)
         self.size, self.overlap = self.plan.size, self.plan.overlap
-        self.radius = self.predictor.card.receptive_field // 2
+        self.radius = self.predictor.contract.receptive_field // 2
         self.names = self.predictor.outputs
         self.tiles = seqtile.tile(
             self.grey, self.size, overlap=self.overlap, multiple=self.plan.multiple
         ).array
 
     def _crop(self, slide: ImageFile) -> Any:
-        plan = self.options.plan(self.predictor.card, slide.height, slide.width)
+        plan = self.options.plan(self.predictor.contract, slide.height, slide.width)
         side = self.options.tile + (TILES - 1) * (self.options.tile - plan.overlap[0])
         return slide.rows(TOP, TOP + side)[:, LEFT : LEFT + side].copy()
 
@@ -76,7 +76,7 @@ class Case:
 
     def run(self, tiles: Any) -> list[Any]:
         """The session alone: uint8 (n, h, w) to each output (n, h, w)."""
-        name = self.predictor.card.inputs[0].name
+        name = self.predictor.contract.inputs[0].name
         found: list[Any] = self.bare.session.run(list(self.names), {name: tiles})
         return found
 
@@ -168,8 +168,7 @@ def sahi_objects(case: Case) -> Any:
     """The same, and then what one does to have objects: scikit-image's label and table."""
     from skimage.measure import label, regionprops_table
 
-    assert case.predictor.card is not None
-    settings = case.options.settings(case.predictor.card)
+    settings = case.options.settings(case.predictor.contract)
     answers = dict(zip(case.names, sahi(case), strict=True))
     labels = label(answers[settings.marker or settings.mask] > settings.marker_threshold)
     wanted = ("label", "area", "centroid", "bbox", "mean_intensity")
@@ -214,7 +213,7 @@ def test_segment(benchmark: Any, case: Case) -> None:
         "SAHI-style slices and scikit-image": lambda: sahi_objects(case)
     }
     for name, (way, boxes) in PEERS.items():
-        others[name] = lambda way=way: way(case)
+        others[name] = partial(way, case)
         try:
             answers = way(case)
         except ImportError:

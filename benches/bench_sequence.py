@@ -13,6 +13,7 @@ import pytest
 
 import seqtile
 from benches.compare import peers, record, speed_ratio
+from seqtile.sequences.batch import Layout
 
 LENGTH, TARGET, ROUNDS = 50_000_000, 0.85, 11
 BASES = np.frombuffer(b"ACGT", np.uint8)
@@ -57,14 +58,14 @@ def test_encode(benchmark: Any, letters: Any) -> None:
 
 
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
-def test_decode(benchmark: Any, letters: Any, layout: str) -> None:
+def test_decode(benchmark: Any, letters: Any, layout: Layout) -> None:
     rows = letters[:10_000_000].reshape(10_000, 1_000)
     hot = seqtile.one_hot(rows, layout=layout)
     small = hot.astype(np.uint8)  # which SeqPro wants
     spare = np.empty_like(hot)
     axis = 2 if layout == "NLC" else 1
 
-    def ours() -> object:
+    def ours() -> Any:
         return seqtile.decode(hot, layout=layout)
 
     def with_numpy() -> Any:
@@ -141,8 +142,8 @@ def test_windows(benchmark: Any, letters: Any, stride: int) -> None:
     assert np.shares_memory(found, part)
     target = np.empty_like(view)
 
-    def ours() -> object:
-        return np.copyto(target, seqtile.windows(part, size, stride))
+    def ours() -> None:
+        np.copyto(target, seqtile.windows(part, size, stride))
 
     def joined() -> object:
         text = part.tobytes()

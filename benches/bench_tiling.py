@@ -85,7 +85,9 @@ def report(
     """Measure against memcpy in one thread and in two, and against the peers, slow ones once."""
     one, two = limits
     ratio = speed_ratio(ours, one, rounds=15)
-    peers = {"memcpy in two threads": side_by_side(ours, {"": two}, rounds=7)[""].median}
+    peers: dict[str, float | None] = {
+        "memcpy in two threads": side_by_side(ours, {"": two}, rounds=7)[""].median
+    }
     peers |= compare.peers(ours, others, rounds=3) | compare.peers(ours, slow or {}, rounds=1)
     record(
         benchmark,
@@ -191,5 +193,5 @@ def test_stitch_blended(benchmark, pool, threads) -> None:
         }
     limits = (lambda: copy(spare, tiles), lambda: copy(spare, tiles, pool))
     row = f"blended stitch, float32, {threads} thread(s)"
-    peers = {"tiler": lambda: tiler_merge(tiles)} if threads == THREADS else {}
+    peers: Calls = {"tiler": lambda: tiler_merge(tiles)} if threads == THREADS else {}
     report(benchmark, row, 0.8, tiles.nbytes, ours, limits, others, slow=peers)

@@ -266,13 +266,15 @@ def test_predict_images(benchmark: Any, tmp_path: Path) -> None:
     def ours() -> object:
         return seqtile_command("predict", model, folder, "-o", target, "--device", "cpu", "--quiet")
 
+    imread: Any = cv2.imread
+
     def with_opencv() -> None:
         with other.open("w", newline="") as file:
             table = csv.writer(file, delimiter="\t")
             paths = sorted(os.scandir(folder), key=lambda entry: entry.name)
             for begin in range(0, count, 64):
                 part = paths[begin : begin + 64]
-                read = np.stack([cv2.imread(path.path)[..., ::-1] for path in part])
+                read = np.stack([imread(path.path)[..., ::-1] for path in part])
                 (scores,) = bare.session.run([bare.output], {bare.input: read})
                 table.writerows(
                     [path.path, *(f"{v:.6g}" for v in row.tolist())]

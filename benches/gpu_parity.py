@@ -12,6 +12,7 @@ import numpy as np
 import seqtile
 from benches.gpu_report import Context, Section, in_time, item, write
 from seqtile.execution.engine import Engine
+from seqtile.execution.providers import Precision
 from seqtile.execution.session import Session
 from seqtile.models.certificate import ParityRow, worst
 from seqtile.models.loading import model_bytes, read_golden
@@ -51,7 +52,9 @@ class Reference:
         return self._known[key]
 
 
-def parity_rows(name: str, precision: str, device: str, reference: Reference) -> list[ParityRow]:
+def parity_rows(
+    name: str, precision: Precision, device: str, reference: Reference
+) -> list[ParityRow]:
     """Every output of a model against fp32 on the CPU, and against torch on the golden inputs."""
     folder, card = model_folder(name), seqtile.card(name)
     golden = read_golden(folder / "golden.npz")

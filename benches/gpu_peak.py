@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 # Tflop/s without sparsity, from NVIDIA's data sheets of the SXM cards: fp32 by the ordinary units,
@@ -30,7 +31,7 @@ def flop(model: bytes, shapes: dict[str, tuple[int, ...]]) -> int | None:
     model
         Bytes of the ONNX file.
     shapes
-        Of the inputs, batch included.
+        Axes of the inputs, batch included.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def _lstm(
     return 2 * x[0] * x[1] * (math.prod(w) + math.prod(r))
 
 
-_WORK = {
+_WORK: dict[str, Callable[..., int]] = {
     "Conv": _conv,
     "ConvTranspose": _transposed,
     "MatMul": _product,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benches.results_text import number
 from seqtile.errors import PrecisionError
+from seqtile.execution.providers import Precision
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,16 @@ class Context:
     models
         Names of shipped models.
     precisions
-        Of `seqtile.models.certificate.PRECISIONS`.
+        Some of `seqtile.execution.providers.PRECISIONS`.
     quick
         Few batch sizes, little work.
     deadline
-        Of `time.monotonic`: what has not begun then is left out, and said to be.
+        On the clock of `time.monotonic`: what has not begun then is left out, and said to be.
     """
 
     device: str
     models: tuple[str, ...]
-    precisions: tuple[str, ...] = ("fp32", "tf32", "fp16")
+    precisions: tuple[Precision, ...] = ("fp32", "tf32", "fp16")
     quick: bool = False
     deadline: float = float("inf")
 

@@ -68,7 +68,7 @@ LIMIT_S = 600
 
 
 def fingerprint() -> str:
-    """Of all that a result depends on: the package, its models, the benches, the versions."""
+    """A digest of what a result depends on: the package, its models, the benches, the versions."""
     import seqtile
     from seqtile import _core
 

@@ -35,7 +35,7 @@ class Outcome:
     Attributes
     ----------
     name, title, command
-        Of the file, its first line of text, and how to run it alone.
+        The bench's, its file's first line of text, and how to run it alone.
     rows
         As `benches.compare.record` leaves them.
     failures, skips
@@ -70,7 +70,7 @@ class Results:
     processor
         Name, cores and kernels.
     command, facts
-        Of the last run; a fact a line.
+        The last run's; a fact a line.
     outcomes
         In the order of the report; of a bench the last one.
     """
@@ -82,11 +82,11 @@ class Results:
 
     @property
     def day(self) -> str:
-        """Of the last bench."""
+        """When the last bench ran."""
         return max((outcome.day for outcome in self.outcomes), default="")
 
     def rows(self, name: str) -> list[Row]:
-        """Of a bench."""
+        """The rows of a bench."""
         return [row for outcome in self.outcomes if outcome.name == name for row in outcome.rows]
 
     def headlines(self) -> list[Row]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -148,12 +149,12 @@ def test_sweep() -> None:
     gpu_speed.sweep(CONTEXT, section)
     assert section.failures == []
     assert [row[:3] for row in section.rows] == [(name, "fp32", 256) for name in CONTEXT.models]
-    for row in section.rows:
+    for row in cast("list[Any]", section.rows):
         on_device, without, tflops, share, graphs, speed, ratio = row[3:10]
-        assert tflops > 0  # type: ignore[operator]
+        assert tflops > 0
         assert share is None
-        assert min(on_device, without, speed) > 0  # type: ignore[type-var]
-        assert ratio == speed / on_device  # type: ignore[operator]
+        assert min(on_device, without, speed) > 0
+        assert ratio == speed / on_device
         assert str(graphs).startswith("off: ")
         assert "compute" in str(row[10])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_ratio_of_pairs() -> None:
 
 def test_calls_take_turns() -> None:
     called: list[str] = []
-    side_by_side(lambda: called.append("o"), {n: lambda n=n: called.append(n) for n in "ab"}, 2)
+    side_by_side(lambda: called.append("o"), {n: partial(called.append, n) for n in "ab"}, 2)
     assert "".join(called) == "oab" * 3
     called.clear()
     speed_ratio(lambda: called.append("o"), lambda: called.append("a"), 1)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from seqtile.bench.latency import PERCENTILES, Window
 from seqtile.bench.rows import RULES, Document, Row
@@ -69,7 +69,7 @@ def row(rate: float, noise: float = 0.01, seed: int = 0, count: int = 20, **chan
     """A row of windows of about a second whose throughput, in requests per second, varies."""
     rates = rate * np.exp(np.random.default_rng(seed).normal(0, noise, count))
     windows = tuple(Window(100, 100 / r, 1 / r) for r in rates)
-    return dataclasses.replace(ROW, windows=windows, **changes)
+    return replace(ROW, windows=windows, **changes)
 
 
 def arrivals(p50_s: float, *, sustained: bool = True, noise: float = 0.01, seed: int = 0) -> Row:
@@ -82,7 +82,7 @@ def arrivals(p50_s: float, *, sustained: bool = True, noise: float = 0.01, seed:
         "busy": 0.5,
         "late_s": None,
     }
-    return dataclasses.replace(
+    return replace(
         ROW,
         loop="open",
         rate="100",
@@ -93,4 +93,4 @@ def arrivals(p50_s: float, *, sustained: bool = True, noise: float = 0.01, seed:
 
 
 def document(*rows: Row, **changes: Any) -> Document:
-    return dataclasses.replace(DOCUMENT, rows=rows, **changes)
+    return replace(DOCUMENT, rows=rows, **changes)

@@ -25,7 +25,7 @@ from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
 from seqtile.execution.profile import Profile
 from seqtile.models.certificate import SHARE
-from tests.python.models import counts_model, image_folder, model_folder
+from tests.python.models import counts_model, image_folder, model_folder, motif_model
 
 COLD = WarmUpRule(most_s=0)
 LEAVES = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own
@@ -334,6 +334,22 @@ def test_torch_beside_onnxruntime(tiny: str, tmp_path: Path) -> None:
     assert [row.stages is None for row in rows] == [False, False, True]
     assert [row.providers for row in rows] == [("CPUExecutionProvider",)] * 2 + [()]
     assert [skipped["why"] for skipped in made.skipped] == ["torch answers one batch at a time"]
+
+
+@LEAVES
+def test_torch_beside_a_third_party_model(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.python.torch_programs import motif_program
+
+    rows = measure(
+        str(motif_model(tmp_path / "motif.onnx")),
+        engines=("torch",),
+        shapes=((12,),),
+        data="random",
+        spec=seqtile.InputSpec(layout="bytes"),
+        program=motif_program(tmp_path / "motif.pt2"),
+    )
+    assert [row.parity[0]["output"] for row in rows] == ["probability"]
 
 
 @LEAVES

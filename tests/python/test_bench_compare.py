@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from seqtile.bench.compare import compare
@@ -112,7 +112,7 @@ def test_batch_size_auto_may_differ() -> None:
 
 
 def test_rows_without_a_partner() -> None:
-    same, per_cent = row(100), dataclasses.replace(arrivals(1), rate="80%")
+    same, per_cent = row(100), replace(arrivals(1), rate="80%")
     new_only, old_only = row(100, threads=4), row(100, device="cuda")
     result = compare(document(same, new_only, per_cent), document(per_cent, old_only, same))
     assert [found.new for found in result.rows] == [same]
@@ -137,14 +137,14 @@ def test_rows_without_a_partner() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_what_makes_a_row_another(change: dict[str, object]) -> None:
-    result = compare(document(dataclasses.replace(row(100), **change)), document(row(100)))
+    result = compare(document(replace(row(100), **change)), document(row(100)))
     assert result.rows == ()
     assert len(result.only_new) == len(result.only_old) == 1
 
 
 def test_remarks() -> None:
     old = document(row(100))
-    new = dataclasses.replace(
+    new = replace(
         old,
         data="random",
         models={"tiny": "1" * 64, "new": "2" * 64},

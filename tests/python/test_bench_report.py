@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 
 import cv2
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from seqtile.bench.plot import draw_bench
@@ -65,8 +65,8 @@ def test_one_row() -> None:
 
 
 def test_columns_of_what_varies() -> None:
-    torch = dataclasses.replace(ROW, engine="torch", threads=1, items_per_s=1234.5)
-    cuda = dataclasses.replace(ROW, device="cuda", items_per_s=2.5e6, interval=None)
+    torch = replace(ROW, engine="torch", threads=1, items_per_s=1234.5)
+    cuda = replace(ROW, device="cuda", items_per_s=2.5e6, interval=None)
     lines = printed(document(ROW, torch, cuda))
     assert "fp32; inputs: golden" in lines
     head = lines.index("engine device batch load thr items/s ± Mbases/s p50 p90 p95 p99 p99.9 max")
@@ -76,7 +76,7 @@ def test_columns_of_what_varies() -> None:
 
 
 def test_marks_and_their_meaning() -> None:
-    unstable = dataclasses.replace(
+    unstable = replace(
         ROW,
         warm_up={"seconds": 10.0, "spread": 0.5, "stable": False},
         asked="auto",
@@ -86,7 +86,7 @@ def test_marks_and_their_meaning() -> None:
     late = arrivals(0.01, sustained=False)
     late.open["late_s"] = 0.0002  # type: ignore[index]
     rules = {**DOCUMENT.rules, "warm_up": "windows"}
-    lines = printed(dataclasses.replace(document(unstable, late), rules=rules))
+    lines = printed(replace(document(unstable, late), rules=rules))
     text = "\n".join(lines)
     assert "8 auto c1 800~" in text
     assert "10.0 10.0 - 20.0" in text
@@ -105,7 +105,7 @@ def test_marks_and_their_meaning() -> None:
 
 
 def test_stages() -> None:
-    rows = [dataclasses.replace(ROW, stages=STAGES), dataclasses.replace(ROW, engine="torch")]
+    rows = [replace(ROW, stages=STAGES), replace(ROW, engine="torch")]
     lines = printed(document(*rows), profile=True)
     head = lines.index("engine batch load limit stages")
     assert lines[head + 1] == (
@@ -117,11 +117,11 @@ def test_stages() -> None:
 
 def test_gpu() -> None:
     rows = [
-        dataclasses.replace(ROW, device="cuda", gpu=GPU, joules_per_item=0.5),
-        dataclasses.replace(ROW, device="cuda:1", gpu={"why": "no NVML here", "name": None}),
+        replace(ROW, device="cuda", gpu=GPU, joules_per_item=0.5),
+        replace(ROW, device="cuda:1", gpu={"why": "no NVML here", "name": None}),
     ]
     machine = {**DOCUMENT.machine, "gpus": ["A GPU"]}
-    lines = printed(dataclasses.replace(document(*rows), machine=machine))
+    lines = printed(replace(document(*rows), machine=machine))
     assert lines[0] == "P, 2 of 2 cores, A GPU"
     assert any(line.endswith("peak MB GPU MB GPU % W mJ/item") for line in lines)
     assert any(line.endswith("12 3,000 87 400 500") for line in lines)
@@ -136,7 +136,7 @@ def test_a_narrow_terminal() -> None:
 
 def test_what_was_not_measured() -> None:
     skipped = ({"what": "tiny torch", "why": "fp32 only"},)
-    assert printed(dataclasses.replace(document(), skipped=skipped))[-1] == (
+    assert printed(replace(document(), skipped=skipped))[-1] == (
         "not measured: tiny torch: fp32 only"
     )
 
@@ -155,7 +155,7 @@ def test_what_was_not_measured() -> None:
 )
 def test_three_digits(value: float, text: str) -> None:
     """Of a maximum of so many seconds, in milliseconds."""
-    lines = printed(document(dataclasses.replace(ROW, latency={**ROW.latency, "max": value})))
+    lines = printed(document(replace(ROW, latency={**ROW.latency, "max": value})))
     assert lines[7].split()[-1] == text
 
 
@@ -168,7 +168,7 @@ def many() -> list[Row]:
                 for clients in (1, 2):
                     latency = {**ROW.latency, "50": batch / speed / 1e3, "99": batch / speed / 400}
                     found.append(
-                        dataclasses.replace(
+                        replace(
                             ROW,
                             model=model,
                             engine=engine,
@@ -179,7 +179,7 @@ def many() -> list[Row]:
                             items_per_s=1000 * speed * clients * batch**0.5,
                         )
                     )
-            found.append(dataclasses.replace(found[-1], loop="lanes", items_per_s=30_000.0 * speed))
+            found.append(replace(found[-1], loop="lanes", items_per_s=30_000.0 * speed))
         found += [arrivals(0.01), arrivals(0.01, sustained=False)]
     return found
 
@@ -203,7 +203,7 @@ def test_figure(tmp_path: Path) -> None:
 
 
 def test_figure_of_many_models(tmp_path: Path) -> None:
-    rows = [dataclasses.replace(ROW, model=f"model-{i}") for i in range(14)]
+    rows = [replace(ROW, model=f"model-{i}") for i in range(14)]
     draw_bench(tmp_path / "a.png", document(*rows))
     image = cv2.imread(str(tmp_path / "a.png"))
     assert image is not None
@@ -211,7 +211,7 @@ def test_figure_of_many_models(tmp_path: Path) -> None:
 
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
-    few = dataclasses.replace(ROW, latency={**ROW.latency, "50": None})
+    few = replace(ROW, latency={**ROW.latency, "50": None})
     with pytest.raises(ValueError, match="no row has the 20 samples"):
         draw_bench(tmp_path / "a.png", document(few, arrivals(0.1, sustained=False)))
     assert list(tmp_path.iterdir()) == []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from seqtile.bench.rows import SCHEMA, Document, read_document
 from seqtile.errors import BenchFileError
@@ -21,13 +21,13 @@ def text(document: Document) -> str:
     "document",
     [
         DOCUMENT,
-        dataclasses.replace(
+        replace(
             DOCUMENT,
             rows=(row(3, stages={"seconds": {}}), arrivals(0.1, sustained=False)),
             skipped=({"what": "x", "why": "y"},),
         ),
-        dataclasses.replace(DOCUMENT, rows=(row(5, interval=None, gpu={"energy": 1.5}),)),
-        dataclasses.replace(DOCUMENT, rows=()),
+        replace(DOCUMENT, rows=(row(5, interval=None, gpu={"energy": 1.5}),)),
+        replace(DOCUMENT, rows=()),
     ],
     ids=["plain", "rich", "gpu", "empty"],
 )

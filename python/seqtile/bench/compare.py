@@ -84,9 +84,9 @@ class Comparison:
     Attributes
     ----------
     rows
-        Those that are in both.
+        Rows that are in both.
     only_new, only_old
-        Those that are not. Open loops at a rate in per cent are here: their load follows the
+        Rows that are not. Open loops at a rate in per cent are here: their load follows the
         throughput and is another in each run.
     remarks
         What else differs: machine, versions, model files.

@@ -34,7 +34,7 @@ class Engine:
     Attributes
     ----------
     name
-        Of `ENGINES`.
+        One of `ENGINES`.
     device, precision, threads
         Where and how it runs; CPU threads of one call.
     providers
@@ -83,13 +83,13 @@ def open_engine(
     Parameters
     ----------
     program
-        For torch, what `torch.export.save` wrote: it takes the model's inputs in the contract's order,
-        letters or pixels as uint8, and gives its outputs in that order.
+        For torch, what `torch.export.save` wrote: it takes the model's inputs in order, letters
+        and pixels as uint8, and gives the model's outputs in order.
 
     Raises
     ------
     ValueError
-        torch for a model without a contract, or without a program.
+        torch without a program.
     ImportError
         torch is not installed; names the command that mends it.
     OSError
@@ -100,8 +100,6 @@ def open_engine(
     if name == "onnxruntime":
         return _onnxruntime(open_predictor(model, device, precision, threads, spec))
     predictor = open_predictor(model, "auto" if device == "auto" else "cpu", "fp32", threads, spec)
-    if predictor.card is None:
-        raise ValueError(f"{model}: engine {name} needs a model with a contract")
     if program is None:
         raise ValueError(f"engine {name} needs a program")
     from .torch_program import TorchProgram

@@ -51,7 +51,7 @@ class Workload:
     Attributes
     ----------
     shape
-        Of an item without channels: (L,), or (H, W).
+        Size of an item without channels: (L,), or (H, W).
     batches
         At least one.
     """
@@ -92,7 +92,7 @@ class Source:
         another length or size is asked for. ``"random"``: uniform letters or pixels. Else a FASTA
         file: its letters, record after record, cut into items, repeated if too few.
     seed
-        Of order and random values.
+        For order and random values.
 
     Attributes
     ----------

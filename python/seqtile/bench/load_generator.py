@@ -246,7 +246,7 @@ def open_loop(
     seconds
         For which requests arrive.
     seed
-        Of the arrivals.
+        For the arrivals.
 
     Raises
     ------

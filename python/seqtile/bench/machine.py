@@ -35,7 +35,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of seqtile, Python, and the packages that compute, as far as they are installed."""
+    """Versions of seqtile, Python, and the packages that compute, as far as they are installed."""
     ours = {"seqtile": __version__, "python": platform.python_version()}
     return ours | installed(_PACKAGES)
 

@@ -77,13 +77,13 @@ class Plan:
     concurrencies
         Clients of the closed loop and servers of the open one; ``"lanes"``: see `rows.Row`.
     rates
-        Of open loops, measured beside the closed one of each number of clients.
+        Arrivals in open loops, each measured beside the closed one of each number of clients.
     threads
         CPU threads of one call. Default: what the process may use, shared among the clients.
     seconds
-        Of a measurement.
+        Length of a measurement.
     rule
-        Of the warm-up.
+        When a load is warm.
     data, seed
         See `inputs.Source`.
     spec

@@ -20,12 +20,11 @@ The document, ``"schema": 1``::
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+
+import msgspec
 
 from ..errors import BenchFileError
 from .latency import Interval, Window, throughput
@@ -46,8 +45,7 @@ RULES = {
 Key: TypeAlias = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model on one engine under one load.
 
     Attributes
@@ -58,7 +56,7 @@ class Row:
         onnxruntime's execution providers in order, and whether it replays CUDA graphs, or why not;
         none for torch.
     shape
-        Of an item: ``"101"`` bases, or ``"256x256"`` pixels, height first.
+        Size of an item: ``"101"`` bases, or ``"256x256"`` pixels, height first.
     asked
         The batch size asked for: a number, or ``"auto"``.
     batch, items
@@ -68,8 +66,8 @@ class Row:
         client that sends many batches at once, which run in all lanes of the engine.
         ``"open"``: requests arrive at a rate and wait for one of ``concurrency`` servers.
     rate, rate_per_s
-        Of an open loop: as asked for (``"200"``, or ``"80%"`` of the closed loop's throughput), and
-        in requests per second.
+        Arrivals in an open loop: as asked for (``"200"``, or ``"80%"`` of the closed loop's
+        throughput), and in requests per second.
     requests, seconds
         Answered in the measurement, and its length.
     items_per_s, interval, units_per_s, unit
@@ -86,14 +84,15 @@ class Row:
     first_call_s
         The very first call of this batch size, with whatever is prepared in it.
     open
-        Of an open loop: ``sustained``, ``waiting``, ``unanswered``, ``busy``, ``late_s``; see
-        `load_generator.OpenLoop`.
+        How an open loop ended: ``sustained``, ``waiting``, ``unanswered``, ``busy``, ``late_s``;
+        see `load_generator.OpenLoop`.
     stages
         `Profile.to_dict`, with ``other``: seconds of the calls in none of the stages (checks of the
         input, Python, waiting for a core). If that is more than half, the verdict is
         ``"overhead-limited"``. None for an engine that has no stages.
     memory
-        Of this process: ``before``, ``peak``, and whether the peak is the row's own (``reset``).
+        Bytes of this process: ``before``, ``peak``, and whether the peak is the row's own
+        (``reset``).
     gpu
         While it was measured, of all its devices: ``name``, ``utilization`` in per cent (mean),
         ``memory_peak`` (of all processes), ``energy``, ``power`` in watts, as far as NVML answers;
@@ -137,6 +136,10 @@ class Row:
     joules_per_item: float | None
     parity: tuple[Mapping[str, Any], ...]
 
+    def __post_init__(self) -> None:
+        if not throughput(self.windows) > 0:
+            raise ValueError("no windows")
+
     @property
     def key(self) -> Key:
         """What must be equal in two rows that are compared."""
@@ -169,36 +172,8 @@ class Row:
             f"{self.asked}, {self.load}, threads {self.threads}"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON types."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Row:
-        """What `to_dict` wrote.
-
-        Raises
-        ------
-        TypeError, KeyError, ValueError
-            A field is missing or unknown; a row without measurement.
-        """
-        interval = content["interval"]
-        row = cls(
-            **{
-                **content,
-                "interval": interval and (float(interval[0]), float(interval[1])),
-                "windows": tuple(Window(**window) for window in content["windows"]),
-                "providers": tuple(content["providers"]),
-                "parity": tuple(content["parity"]),
-            }
-        )
-        if not throughput(row.windows) > 0:
-            raise ValueError(f"{row}: no windows")
-        return row
-
-
-@dataclass(frozen=True)
-class Document:
+class Document(msgspec.Struct, frozen=True, kw_only=True):
     """Rows with what they were measured on; see the module for the fields."""
 
     created: str
@@ -214,9 +189,8 @@ class Document:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        rows = [row.to_dict() for row in self.rows]
-        return {"schema": SCHEMA, "kind": KIND, **fields, "rows": rows}
+        plain = msgspec.to_builtins(self, enc_hook=lambda number: number.item())  # of numpy
+        return {"schema": SCHEMA, "kind": KIND, **plain}
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> Document:
@@ -228,24 +202,21 @@ class Document:
             Not JSON, not written by ``seqtile bench``, of another schema, or damaged.
         """
         try:
-            content = json.loads(text)
-        except ValueError as error:  # of JSON, or of its UTF-8
+            content = msgspec.json.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise BenchFileError(
                 source, f"not JSON: {error}; expected what seqtile bench --json wrote"
             ) from None
-        if not isinstance(content, dict) or content.pop("kind", None) != KIND:
+        if not isinstance(content, dict) or content.get("kind") != KIND:
             raise BenchFileError(source, "not a file that seqtile bench --json wrote")
-        if (schema := content.pop("schema", None)) != SCHEMA:
+        if (schema := content.get("schema")) != SCHEMA:
             raise BenchFileError(
                 source, f"schema {schema!r}, this version reads {SCHEMA}: measure it again"
             )
         try:
-            content.pop("comparison", None)
-            rows = tuple(Row.from_dict(row) for row in content.pop("rows"))
-            content |= {name: tuple(content[name]) for name in ("command", "skipped")}
-            return cls(**content, rows=rows)
-        except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:
-            raise BenchFileError(source, f"damaged: {error!r}: measure it again") from None
+            return msgspec.convert(content, cls)
+        except msgspec.ValidationError as error:
+            raise BenchFileError(source, f"damaged: {error}: measure it again") from None
 
 
 def read_document(path: str) -> Document:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from .engines import Engine, Parity
@@ -70,7 +71,7 @@ class Timed:
             "late_s": result.late,
         }
         row = self._row(watch, seen, warm_up)
-        return dataclasses.replace(row, rate=rate.text, rate_per_s=per_s, open=state)
+        return msgspec.structs.replace(row, rate=rate.text, rate_per_s=per_s, open=state)
 
     @property
     def _clients(self) -> int:

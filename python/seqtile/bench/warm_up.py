@@ -71,15 +71,15 @@ class Answers:
     begin
         When the loop, and once it is warm the measurement, began, in seconds of the clock.
     seconds
-        Of the measurement.
+        Length of the measurement.
     requests
-        Of a window of the warm-up, at least.
+        In a window of the warm-up, at least.
     rule, on_warm
         See `load_generator.closed_loop`.
     warm_up
         How it went; None while it lasts.
     ends, latencies
-        Of the measurement: when each answer came, and after how many seconds.
+        In the measurement: when each answer came, and after how many seconds.
     """
 
     begin: float

@@ -74,7 +74,7 @@ class Watch:
             }
 
     def stages(self, service: float) -> dict[str, Any] | None:
-        """Of the profile, None for an engine without stages; ``service``: seconds of all calls."""
+        """The profile, None for an engine without stages; ``service``: seconds of all calls."""
         if not self.profile.seconds:
             return None
         found = self.profile.to_dict()
