@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -230,3 +231,23 @@ def test_scanning_never_imports_torch(tmp_path: Path) -> None:
     )
     assert modules & TRAINING == set()
     assert modules & OPTIONAL == OPTIONAL
+
+
+# The same of the C++ headers: what a folder of csrc/ may include of the others.
+CSRC = {
+    "core": set(),
+    "sequence": {"core"},
+    "fasta": {"core", "sequence"},
+    "kmer": {"core", "sequence"},
+    "image": {"core"},
+    "text": {"core"},
+}
+
+
+def test_arrows_between_folders_of_csrc() -> None:
+    headers = Path(__file__).parent.parent / "csrc"
+    for folder, allowed in CSRC.items():
+        for header in (headers / folder).glob("*.hpp"):
+            included = re.findall(r'#include "([^"]+)"', header.read_text(encoding="utf-8"))
+            found = {re.fullmatch(r"(?:\.\./(\w+)/)?\w+\.hpp", name)[1] for name in included}
+            assert found - {None} <= allowed, header

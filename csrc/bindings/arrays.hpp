@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "sequence/sequence.hpp"
+#include "core/bytes.hpp"
 
 namespace seqtile::bindings {
 

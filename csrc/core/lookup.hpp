@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "../sequence/alphabet.hpp"
+#include "bytes.hpp"
 #include "cpu.hpp"
 
 namespace seqtile {

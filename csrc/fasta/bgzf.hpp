@@ -12,7 +12,7 @@
 #include <optional>
 #include <string>
 
-#include "../sequence/sequence.hpp"
+#include "../core/bytes.hpp"
 #include "error.hpp"
 
 namespace seqtile {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "../sequence/sequence.hpp"
+#include "../core/bytes.hpp"
 
 namespace seqtile {
 

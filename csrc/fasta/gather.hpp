@@ -18,7 +18,7 @@
 #include <memory>
 #include <span>
 
-#include "../sequence/sequence.hpp"
+#include "../core/bytes.hpp"
 
 namespace seqtile {
 

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../core/bytes.hpp"
 #include "../core/cpu.hpp"
 #include "../core/lookup.hpp"
-#include "../sequence/alphabet.hpp"
 
 namespace seqtile {
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "../core/bytes.hpp"
 #include "../core/slab.hpp"
-#include "../sequence/sequence.hpp"
 #include "letters.hpp"
 #include "reader.hpp"
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <system_error>
 
-#include "../sequence/alphabet.hpp"
+#include "../core/bytes.hpp"
 #include "error.hpp"
 
 namespace seqtile {

@@ -1,24 +1,16 @@
 // 256-entry tables over bytes: letter -> code, letter -> complement.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
+
+#include "../core/bytes.hpp"
 
 namespace seqtile {
 
 /// What to do with a letter that is legal but has no code of its own (N and the other IUPAC codes).
 enum class Unknown : std::uint8_t { keep, raise };
-
-using Bytes = std::span<std::uint8_t const>;
-using MutableBytes = std::span<std::uint8_t>;
-
-using ByteTable = std::array<std::uint8_t, 256>;
-
-/// Code of a byte that may not stand in a sequence at all.
-inline constexpr std::uint8_t kInvalid = 255;
 
 constexpr char to_lower(char letter) noexcept {
     return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter;

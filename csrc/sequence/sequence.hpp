@@ -10,15 +10,13 @@
 #include <span>
 #include <vector>
 
+#include "../core/bytes.hpp"
 #include "../core/cpu.hpp"
 #include "../core/lookup.hpp"
 #include "../core/parallel.hpp"
 #include "alphabet.hpp"
 
 namespace seqtile {
-
-/// "No such position."
-inline constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 /// A letter of a batch: the position in the sequence of that index; kNone and kNone for none.
 struct Place {

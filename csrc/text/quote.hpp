@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "../sequence/alphabet.hpp"
+#include "../core/bytes.hpp"
 
 namespace seqtile {
 

@@ -8,10 +8,11 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "../sequence/sequence.hpp"
+#include "../core/bytes.hpp"
 #include "numbers.hpp"
 #include "quote.hpp"
 

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sequence/sequence.hpp"
+#include "core/bytes.hpp"
 
 namespace seqtile::test {
 

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <string>
 
+#include "../text/texts.hpp"
 #include "record.hpp"
 
 namespace seqtile::bindings {
@@ -198,13 +199,6 @@ py::capsule hold(std::shared_ptr<Slab> slab) {
     });
     [[maybe_unused]] auto* const released = owned.release();
     return capsule;
-}
-
-py::object decode_text(std::uint8_t const* data, std::size_t size) {
-    PyObject* const text = PyUnicode_DecodeUTF8(reinterpret_cast<char const*>(data),
-                                                static_cast<Py_ssize_t>(size), "surrogateescape");
-    if (text == nullptr) throw py::error_already_set();
-    return py::reinterpret_steal<py::object>(text);
 }
 
 py::object make_array(py::handle owner, std::uint8_t* data, std::size_t size) {

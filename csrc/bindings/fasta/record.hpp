@@ -17,9 +17,6 @@ py::object make_record(py::capsule const& owner, Slab& slab, RecordPart const& p
 /// A uint8 array over bytes of a slab; nothing is copied.
 py::object make_array(py::handle owner, std::uint8_t* data, std::size_t size);
 
-/// Decodes header text: UTF-8, other bytes as surrogates.
-py::object decode_text(std::uint8_t const* data, std::size_t size);
-
 void bind_record(py::module_& module);
 
 }  // namespace seqtile::bindings

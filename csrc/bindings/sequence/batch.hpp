@@ -7,6 +7,7 @@
 
 #include "../arrays.hpp"
 #include "core/slab.hpp"
+#include "sequence/sequence.hpp"
 
 namespace seqtile::bindings {
 

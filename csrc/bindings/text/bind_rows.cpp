@@ -6,11 +6,17 @@
 #include <utility>
 #include <vector>
 
-#include "../fasta/record.hpp"
 #include "text/rows.hpp"
 #include "texts.hpp"
 
 namespace seqtile::bindings {
+
+py::object decode_text(std::uint8_t const* data, std::size_t size) {
+    PyObject* const text = PyUnicode_DecodeUTF8(reinterpret_cast<char const*>(data),
+                                                static_cast<Py_ssize_t>(size), "surrogateescape");
+    if (text == nullptr) throw py::error_already_set();
+    return py::reinterpret_steal<py::object>(text);
+}
 
 Texts::Texts(py::list const& texts) {
     auto held = std::make_shared<Held>();

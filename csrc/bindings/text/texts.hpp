@@ -11,6 +11,9 @@
 
 namespace seqtile::bindings {
 
+/// A text of Python's: UTF-8, other bytes as surrogates.
+py::object decode_text(std::uint8_t const* data, std::size_t size);
+
 /// UTF-8 of a text per row (other bytes as they are), in Python's strings or in the file's records.
 /// A slice of it shares the memory.
 class Texts {

@@ -2,6 +2,7 @@
 
 #include "../check.hpp"
 #include "core/lookup.hpp"
+#include "sequence/alphabet.hpp"
 
 namespace seqtile {
 namespace {
