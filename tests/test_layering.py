@@ -44,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
     # The verbs: each imports what it is about, and only the command line imports them.
     "commands": {
         *("machine", "execution", "models", "scanning", "segmenting", "doctor", "bench"),
-        *DATA_LAYER,
+        *("sequences", "fasta", "motifs", "images"),
     },
     "cli": {"commands"},
     "__main__": {"cli"},
