@@ -6,6 +6,8 @@ import gc
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from seqtile import Predictor
 from seqtile.errors import OutOfMemoryError, ShapeError
 from seqtile.execution.executor import Executor
 from seqtile.execution.limits import Limits
@@ -496,3 +499,54 @@ def test_a_forked_child_starts_anew() -> None:
     assert os.waitpid(child, 0)[1] == 0
     check(executor.submit(rows_of(4)).result(20), rows_of(4))
     executor.close()
+
+
+def test_requests_of_a_real_model(motif: Predictor) -> None:
+    rng = np.random.default_rng(0)
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    requests = [
+        Rows(letters[rng.integers(0, 4, (rng.integers(1, 9), rng.integers(12, 15)))])
+        for _ in range(60)
+    ]
+    futures = [motif.executor.submit(rows) for rows in requests]
+    for future, rows in zip(futures, requests, strict=True):
+        expected = motif.executor.run(rows)
+        found = future.result(20)
+        assert found.keys() == expected.keys()
+        for name, values in expected.items():
+            np.testing.assert_allclose(found[name], values, atol=1e-6)
+
+
+INTERRUPTED = """
+import time, numpy as np
+from seqtile.execution.executor import Executor
+from seqtile.execution.limits import LIMITS
+from seqtile.execution.rows import Rows
+
+class Slow:
+    device, limits = "cpu", LIMITS
+    def run(self, feeds, outputs, profile):
+        print("running", flush=True)
+        time.sleep(60)
+
+engine = Slow()
+engine.single, engine.lanes = engine, [engine]
+executor = Executor(engine, "x", lambda items: items, ("y",))
+futures = [executor.submit(Rows(np.zeros((1, 3), np.uint8))) for _ in range(3)]
+try:
+    futures[0].result()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def test_who_waits_can_be_interrupted() -> None:
+    """And the process then ends, whatever its lanes are at."""
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "interrupted\n"
+    assert process.returncode == 0
