@@ -18,8 +18,8 @@ import pytest
 
 from benches.bare import THREADED, Bare, cut
 from benches.compare import peers, record, speed_ratio
+from seqtile.scanning.block import ScanBlock
 from seqtile.scanning.peaks import PeakCaller
-from seqtile.scanning.scanner import ScanBlock
 from seqtile.scanning.tracks.bigwig import BigWigTrack
 
 BASES, BLOCK = 2_000_000, 1 << 16

@@ -21,8 +21,8 @@ from .models.prediction import Prediction as Prediction
 from .models.predictor import Predictor as Predictor
 from .models.zoo import card as card
 from .models.zoo import list_models as list_models
+from .scanning.block import ScanBlock as ScanBlock
 from .scanning.scanner import Scan as Scan
-from .scanning.scanner import ScanBlock as ScanBlock
 from .scanning.scanner import scan as scan
 from .segmenting.options import SegmentOptions as SegmentOptions
 from .segmenting.segmentation import Segmented as Segmented

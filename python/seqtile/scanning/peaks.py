@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .scanner import ScanBlock
+from .block import ScanBlock
 
 __all__ = ["Peak", "PeakCaller"]
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .block import ScanBlock
 from .peaks import Peak
-from .scanner import Scan, ScanBlock
+from .scanner import Scan
 
 __all__ = ["TrackFigure"]
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from ..manifest import Checksum, manifest, manifest_beside, write_manifest
 from ..outputs import AtomicOutputs, check_suffix, output_errors, require
+from .block import ScanBlock
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
-from .scanner import Scan, ScanBlock
+from .scanner import Scan
 from .tracks.bed import PeakTrack
 from .tracks.files import SUFFIXES, TrackWriter, open_track
 

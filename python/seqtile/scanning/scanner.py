@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -30,53 +29,13 @@ from ..models.predictor import Predictor
 from ..regions.bed import read_bed
 from ..regions.intervals import Interval, joined
 from ..sequences.sequence import reverse_complement
+from .block import ScanBlock
 
-__all__ = ["Scan", "ScanBlock", "scan"]
+__all__ = ["Scan", "scan"]
 
 Strand: TypeAlias = Literal["+", "-", "both"]
 
 _NOTHING = np.empty(0, np.uint8)
-
-
-@dataclass(frozen=True, slots=True)
-class ScanBlock:
-    """Scores of consecutive windows of one sequence.
-
-    Attributes
-    ----------
-    chrom
-        Name of the record.
-    start, end
-        Bases this block writes.
-    first, step
-        Score j belongs to the bases ``[first + j * step, first + (j + 1) * step)``, clipped to
-        ``[start, end)``.
-    scores
-        float32, shape (n,); NaN where a window has no score.
-    strands
-        int8, shape (n,): 1 where the ``+`` strand scored, -1 where the ``-`` strand did; None for
-        reduced scores.
-    """
-
-    chrom: str
-    start: int
-    end: int
-    first: int
-    step: int
-    scores: NDArray[np.float32]
-    strands: NDArray[np.int8] | None
-
-    @property
-    def starts(self) -> NDArray[np.int64]:
-        """First base of each score."""
-        starts = self.first + self.step * np.arange(len(self.scores), dtype=np.int64)
-        return np.maximum(starts, self.start)
-
-    @property
-    def ends(self) -> NDArray[np.int64]:
-        """Base after the last one of each score."""
-        ends = self.first + self.step * np.arange(1, len(self.scores) + 1, dtype=np.int64)
-        return np.minimum(ends, self.end)
 
 
 class _Chunk(NamedTuple):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
+from ..block import ScanBlock
 from ..peaks import Peak
-from ..scanner import ScanBlock
 
 __all__ = ["PeakTrack"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ...outputs import check_suffix
+from ..block import ScanBlock
 from ..peaks import Peak
-from ..scanner import ScanBlock
 from .bed import PeakTrack
 from .bigwig import BigWigTrack
 from .npz import NpzTrack

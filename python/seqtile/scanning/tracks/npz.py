@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..block import ScanBlock
 from ..peaks import Peak
-from ..scanner import ScanBlock
 
 __all__ = ["NpzTrack"]
 

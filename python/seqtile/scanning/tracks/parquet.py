@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..block import ScanBlock
 from ..peaks import Peak
-from ..scanner import ScanBlock
 
 __all__ = ["ParquetTrack"]
 
