@@ -15,6 +15,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 from seqtile.execution.session import Session  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.bloodmnist import augment as bloodmnist_augment  # noqa: E402
 from training.tasks.bloodmnist import data as bloodmnist  # noqa: E402
 from training.tasks.bloodmnist import train as train_bloodmnist  # noqa: E402
@@ -271,7 +272,7 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("model", ["cnn-pool", "best"])
 def test_smoke(exported: Path, model: str) -> None:
     folder = exported / f"bloodmnist-{model}"
-    card = json.loads((folder / "card.json").read_text())
+    card = read_card(folder).to_dict()
     assert card["task"] == "classification"
     assert card["threshold"] is None
     assert card["inputs"][0]["shape"] == ["batch", 28, 28, 3]

@@ -15,55 +15,46 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from torch import nn  # noqa: E402
 
 import seqtile  # noqa: E402
-from seqtile.models.card import Metric, ModelCard  # noqa: E402
-from seqtile.models.contract import METADATA_KEY, Input, Output, Threshold  # noqa: E402
+from seqtile.models.card import Metric  # noqa: E402
+from seqtile.models.contract import METADATA_KEY, Contract, Input, Output, Threshold  # noqa: E402
 from tests.python.models import IMAGE_CARD  # noqa: E402
 from training.export import export  # noqa: E402
+from training.export.report import OPSET, Report  # noqa: E402
 from training.lab.letters import LetterTable  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 
-def make_card(length: int | str = "length", *, min_length: int = 12) -> ModelCard:
-    return ModelCard(
+def make_contract(length: int | str = "length", *, min_length: int = 12) -> Contract:
+    return Contract(
         name="toy",
         version="1",
-        task="binary-classification",
-        summary="A toy.",
-        architecture="conv",
-        parameters=1,
         inputs=(
             Input(
                 name="sequence",
                 kind="letters",
                 shape=("batch", length),
                 dtype="uint8",
-                meaning="letters",
                 alphabet="dna",
                 unknown="zero",
                 min_length=min_length,
             ),
         ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                meaning="probability",
-            ),
-        ),
+        outputs=(Output(name="probability", kind="score", shape=("batch",), dtype="float32"),),
         receptive_field=12,
-        threshold=Threshold(0.5, "by hand"),
-        data={"name": "none"},
-        training={"window": 40},
         training_window=40,
-        metrics=(Metric("roc_auc", "valid", 2, 0.5),),
-        baselines=(),
-        limits=("a toy",),
-        opset=export.OPSET,
+        threshold=Threshold(0.5),
         tolerance=1e-5,
     )
+
+
+REPORT = Report(
+    task="",
+    architecture="conv",
+    parameters=1,
+    opset=OPSET,
+    metrics=(Metric("roc_auc", "valid", 2, 0.5),),
+)
 
 
 def letters(n: int = 9, length: int = 40) -> dict[str, np.ndarray]:
@@ -140,9 +131,9 @@ class OneDimensional(Toy):
 @pytest.mark.parametrize("network", [Toy, AttentionByLinear])
 @pytest.mark.parametrize("length", ["length", 40])
 def test_sound_network_is_written_and_loads(tmp_path: Path, network, length) -> None:
-    card = export.export(network(), make_card(length), letters(), tmp_path / "toy")
+    contract = export.export(network(), make_contract(length), REPORT, letters(), tmp_path / "toy")
     predictor = seqtile.load(tmp_path / "toy", device="cpu")
-    assert predictor.sha256 == card.sha256
+    assert predictor.sha256 == contract.sha256
     probe = letters(5)["sequence"]
     with torch.inference_mode():
         expected = network().eval()(torch.from_numpy(probe)).numpy()
@@ -166,11 +157,11 @@ def test_sound_network_is_written_and_loads(tmp_path: Path, network, length) -> 
 
 def test_export_is_byte_identical_and_carries_its_card(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        export.export(Toy(), make_card(), letters(), tmp_path / name)
+        export.export(Toy(), make_contract(), REPORT, letters(), tmp_path / name)
     model = (tmp_path / "a" / "model.onnx").read_bytes()
     assert model == (tmp_path / "b" / "model.onnx").read_bytes()
     metadata = {p.key: p.value for p in onnx.load_model_from_string(model).metadata_props}
-    assert ModelCard.from_json(metadata[METADATA_KEY], source="metadata").name == "toy"
+    assert Contract.from_json(metadata[METADATA_KEY], source="metadata").name == "toy"
 
 
 def test_norms_behind_convolutions_are_folded() -> None:
@@ -190,7 +181,7 @@ def test_norms_behind_convolutions_are_folded() -> None:
 
 def test_training_mode_is_left(tmp_path: Path) -> None:
     network = nn.Sequential(Toy(), nn.Dropout(0.5)).train()
-    export.export(network, make_card(), letters(), tmp_path / "toy")
+    export.export(network, make_contract(), REPORT, letters(), tmp_path / "toy")
     assert not network.training
     seqtile.load(tmp_path / "toy", device="cpu")
 
@@ -205,7 +196,7 @@ def test_training_mode_is_left(tmp_path: Path) -> None:
 )
 def test_trap_in_the_network_is_caught_and_nothing_written(tmp_path, network, message) -> None:
     with pytest.raises(export.ExportError, match=message):
-        export.export(network(), make_card(), letters(), tmp_path / "toy")
+        export.export(network(), make_contract(), REPORT, letters(), tmp_path / "toy")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,7 +207,7 @@ def raw_export(network: nn.Module, example: np.ndarray, **options) -> onnx.Model
         network.eval(),
         (torch.from_numpy(example),),
         dynamo=True,
-        opset_version=export.OPSET,
+        opset_version=OPSET,
         input_names=["sequence"],
         output_names=["probability"],
         dynamic_shapes=({0: batch, 1: length},),
@@ -229,7 +220,7 @@ def raw_export(network: nn.Module, example: np.ndarray, **options) -> onnx.Model
 def test_trap_stack_traces_and_build_paths(tmp_path: Path) -> None:
     model = raw_export(Toy(), letters()["sequence"]).SerializeToString()
     with pytest.raises(export.ExportError, match="nodes carry stack traces") as caught:
-        export.check_graph(model, make_card())
+        export.check_graph(model, make_contract())
     assert "build path" in str(caught.value)
 
 
@@ -241,7 +232,7 @@ def test_trap_external_data(tmp_path: Path) -> None:
     )
     model = (tmp_path / "m.onnx").read_bytes()
     with pytest.raises(export.ExportError, match="weights in external data"):
-        export.check_graph(model, make_card())
+        export.check_graph(model, make_contract())
 
 
 class MultiHead(Toy):
@@ -261,7 +252,7 @@ def test_trap_example_batch_of_one(tmp_path: Path) -> None:
         network.eval(),
         (torch.from_numpy(letters(1)["sequence"]),),
         dynamo=True,
-        opset_version=export.OPSET,
+        opset_version=OPSET,
         input_names=["sequence"],
         output_names=["probability"],
         verbose=False,
@@ -269,15 +260,15 @@ def test_trap_example_batch_of_one(tmp_path: Path) -> None:
     proto = program.model_proto
     export.strip(proto)
     with pytest.raises(export.ExportError, match=r"has axes \[1, 40\]"):
-        export.check_graph(proto.SerializeToString(), make_card(40))
+        export.check_graph(proto.SerializeToString(), make_contract(40))
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     with pytest.raises(export.ExportError, match="batch 2, length 40"):
-        export.certify(proto.SerializeToString(), network, make_card(40), letters())
+        export.certify(proto.SerializeToString(), network, make_contract(40), letters())
 
 
 def test_attention_exported_with_our_examples_passes(tmp_path: Path) -> None:
-    export.export(MultiHead(), make_card(), letters(), tmp_path / "toy")
+    export.export(MultiHead(), make_contract(), REPORT, letters(), tmp_path / "toy")
     assert seqtile.load(tmp_path / "toy", device="cpu").predict("ACGT" * 9)[
         "probability"
     ].shape == (1,)
@@ -308,23 +299,23 @@ def test_wrong_weights_are_caught(tmp_path: Path) -> None:
     network, other = Toy(), Toy()
     with torch.no_grad():
         other.line.bias.add_(1e-3)
-    model = export.convert(network, make_card(), letters())
+    model = export.convert(network, make_contract(), letters())
     with pytest.raises(export.ExportError, match="60 of 60 comparisons"):
-        export.certify(model, other, make_card(), letters())
+        export.certify(model, other, make_contract(), letters())
 
 
 def test_failed_export_keeps_the_old_folder(tmp_path: Path) -> None:
-    export.export(Toy(), make_card(), letters(), tmp_path / "toy")
+    export.export(Toy(), make_contract(), REPORT, letters(), tmp_path / "toy")
     before = {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()}
     with pytest.raises(export.ExportError):
-        export.export(AttentionByVector(), make_card(), letters(), tmp_path / "toy")
+        export.export(AttentionByVector(), make_contract(), REPORT, letters(), tmp_path / "toy")
     assert {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()} == before
 
 
 def test_card_that_contradicts_the_graph(tmp_path: Path) -> None:
-    card = make_card()
-    wrong = structs.replace(card, inputs=(structs.replace(card.inputs[0], name="letters"),))
-    model = export.convert(Toy(), card, letters())
+    contract = make_contract()
+    wrong = structs.replace(contract, inputs=(structs.replace(contract.inputs[0], name="letters"),))
+    model = export.convert(Toy(), contract, letters())
     with pytest.raises(export.ExportError, match=r"inputs \['sequence'\], expected \['letters'\]"):
         export.check_graph(model, wrong)
 
@@ -338,7 +329,7 @@ class TwoAnswers(Toy):
 
 
 def test_an_output_may_be_called_embedding(tmp_path: Path) -> None:
-    card = make_card()
+    contract = make_contract()
     embedding = Output(
         name="embedding",
         kind="embedding",
@@ -346,8 +337,8 @@ def test_an_output_may_be_called_embedding(tmp_path: Path) -> None:
         dtype="float32",
         meaning="what is known",
     )
-    card = structs.replace(card, outputs=(*card.outputs, embedding))
-    export.export(TwoAnswers(), card, letters(), tmp_path / "toy")
+    contract = structs.replace(contract, outputs=(*contract.outputs, embedding))
+    export.export(TwoAnswers(), contract, REPORT, letters(), tmp_path / "toy")
     predictor = seqtile.load(tmp_path / "toy", device="cpu")
     with torch.inference_mode():
         expected = TwoAnswers()(torch.from_numpy(letters()["sequence"]))[1].numpy()
@@ -366,10 +357,10 @@ class Steps(Toy):
 
 
 def test_lengths_in_steps(tmp_path: Path) -> None:
-    card = make_card(min_length=3)
-    (sequence,) = card.inputs
-    card = structs.replace(
-        card,
+    contract = make_contract(min_length=3)
+    (sequence,) = contract.inputs
+    contract = structs.replace(
+        contract,
         inputs=(structs.replace(sequence, length_multiple=3),),
         outputs=(
             Output(
@@ -383,7 +374,7 @@ def test_lengths_in_steps(tmp_path: Path) -> None:
         training_window=30,
         threshold=None,
     )
-    export.export(Steps(), card, letters(length=30), tmp_path / "toy")
+    export.export(Steps(), contract, REPORT, letters(length=30), tmp_path / "toy")
     certificate = json.loads((tmp_path / "toy" / "parity.json").read_text())
     assert {row["length"] for row in certificate["rows"]} == {3, 30, 72}
     predictor = seqtile.load(tmp_path / "toy", device="cpu")
@@ -418,8 +409,8 @@ class ToyWholeImage(ToyImages):
         return mask * pooled.mean((1, 2, 3)).reshape(-1, 1, 1), marker
 
 
-def image_card() -> ModelCard:
-    return structs.replace(IMAGE_CARD, training_window=16, opset=export.OPSET)
+def image_contract() -> Contract:
+    return structs.replace(IMAGE_CARD.contract(), training_window=16)
 
 
 def images(n: int = 8, side: int = 16) -> dict[str, np.ndarray]:
@@ -427,7 +418,7 @@ def images(n: int = 8, side: int = 16) -> dict[str, np.ndarray]:
 
 
 def test_a_network_of_images_of_any_size(tmp_path: Path) -> None:
-    export.export(ToyImages(), image_card(), images(), tmp_path / "cells")
+    export.export(ToyImages(), image_contract(), REPORT, images(), tmp_path / "cells")
     rows = json.loads((tmp_path / "cells" / "parity.json").read_text())["rows"]
     sizes = {(row["height"], row["width"]) for row in rows}
     assert sizes == {(4, 4), (16, 16), (12, 28), (28, 8)}
@@ -441,5 +432,5 @@ def test_a_network_of_images_of_any_size(tmp_path: Path) -> None:
 
 def test_an_image_size_frozen_in_the_graph_is_caught(tmp_path: Path) -> None:
     with pytest.raises(export.ExportError, match="height"):
-        export.export(ToyWholeImage(), image_card(), images(), tmp_path / "cells")
+        export.export(ToyWholeImage(), image_contract(), REPORT, images(), tmp_path / "cells")
     assert not list(tmp_path.iterdir())

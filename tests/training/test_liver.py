@@ -22,6 +22,7 @@ from torch.nn import functional  # noqa: E402
 
 import seqtile  # noqa: E402
 from seqtile import reverse_complement  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from seqtile.motifs.known import compare, recognised  # noqa: E402
 from seqtile.motifs.meme import read_meme  # noqa: E402
 from training.tasks.liver import train as train_liver  # noqa: E402
@@ -221,6 +222,8 @@ def test_exported_model_is_the_network(trained) -> None:
     assert {path.name for path in exported.iterdir()} == {
         "model.onnx",
         "model.fp16.onnx",
+        "contract.json",
+        "report.json",
         "card.json",
         "golden.npz",
         "parity.json",
@@ -249,7 +252,7 @@ def test_exported_model_is_the_network(trained) -> None:
     np.testing.assert_allclose(
         predictor.predict(reverse_complement(LETTERS))["probability"], found, atol=1e-5
     )
-    card = json.loads((exported / "card.json").read_text())
+    card = read_card(exported).to_dict()
     assert card["parameters"] == sum(p.numel() for p in network.parameters())
     assert card["training"]["config"]["smoke"] is True
     widths = {

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.models.card import ModelCard  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.rbp.data import Probes  # noqa: E402
 from training.tasks.rbp_multi import report as table  # noqa: E402
 from training.tasks.rbp_multi import train as train_rbp_multi  # noqa: E402
@@ -213,7 +213,7 @@ def trained(data_root: Path, tmp_path_factory) -> Path:
 
 
 def test_smoke_run_learns_and_says_so(trained: Path) -> None:
-    card = ModelCard.from_json((trained / NAME / "card.json").read_text(), source="card")
+    card = read_card(trained / NAME)
     report = json.loads((trained / "runs" / NAME / "best-smoke" / "report.json").read_text())
     names = [(m.name, m.split) for m in card.metrics]
     assert names == [("pearson_mean", "valid"), ("spearman_mean", "valid")]

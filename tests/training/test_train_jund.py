@@ -18,7 +18,8 @@ pytest.importorskip("sklearn", reason="training needs scikit-learn")
 onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 
 import seqtile  # noqa: E402
-from seqtile.models.contract import METADATA_KEY  # noqa: E402
+from seqtile.models.contract import METADATA_KEY, Contract  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.jund import student as jund_student  # noqa: E402
 from training.tasks.jund import train as train_jund  # noqa: E402
 from training.tasks.jund.networks import SequenceCNN  # noqa: E402
@@ -78,6 +79,8 @@ def test_exported_model_is_the_network(trained) -> None:
     assert {
         "model.onnx",
         "model.fp16.onnx",
+        "contract.json",
+        "report.json",
         "card.json",
         "golden.npz",
         "parity.json",
@@ -108,7 +111,7 @@ def test_exported_model_is_the_network(trained) -> None:
 
 def test_card_says_what_was_done(trained) -> None:
     folder, _ = trained
-    card = json.loads((folder / "exported" / NAME / "card.json").read_text())
+    card = read_card(folder / "exported" / NAME).to_dict()
     report = json.loads((folder / "runs" / NAME / "best-smoke" / "report.json").read_text())
     assert {m["split"] for m in card["metrics"]} == {"valid"}
     assert [m["value"] for m in card["metrics"]] == [m["value"] for m in report["metrics"]]
@@ -119,8 +122,9 @@ def test_card_says_what_was_done(trained) -> None:
     assert card["training"]["config"]["batch"] == 64
     assert card["data"]["train"]["bound"] == 849
     model = onnx.load(folder / "exported" / NAME / "model.onnx")
-    held = json.loads({p.key: p.value for p in model.metadata_props}[METADATA_KEY])
-    assert held["metrics"] == card["metrics"]
+    held = {p.key: p.value for p in model.metadata_props}[METADATA_KEY]
+    contract = Contract.from_json(held, source="metadata")
+    assert contract.threshold.value == card["threshold"]["value"]
 
 
 def test_second_run_trains_nothing_and_gives_the_same_bytes(trained, data_root: Path) -> None:

@@ -17,6 +17,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 import seqtile  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.mnist import data as mnist  # noqa: E402
 from training.tasks.mnist import report as mnist_report  # noqa: E402
 from training.tasks.mnist import task as mnist_task  # noqa: E402
@@ -276,7 +277,7 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
 
 
 def test_smoke(exported: Path) -> None:
-    card = json.loads((exported / "card.json").read_text())
+    card = read_card(exported).to_dict()
     assert card["task"] == "classification"
     assert card["inputs"][0]["shape"] == ["batch", 28, 28]
     assert [t["name"] for t in card["outputs"]] == ["probability", "embedding"]

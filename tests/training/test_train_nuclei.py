@@ -17,6 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 import seqtile  # noqa: E402
 from seqtile.models.contract import Segmentation  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.nuclei import course as nuclei_course  # noqa: E402
 from training.tasks.nuclei import crops as nuclei_crops  # noqa: E402
 from training.tasks.nuclei import report as nuclei_report  # noqa: E402
@@ -245,7 +246,7 @@ def test_smoke_of_the_course(smoke: Path) -> None:
 
 def test_smoke(smoke: Path) -> None:
     folder = smoke / "exported" / "nuclei-unet"
-    card = json.loads((folder / "card.json").read_text())
+    card = read_card(folder).to_dict()
     assert card["task"] == "segmentation"
     assert card["threshold"] is None
     assert card["receptive_field"] == 103

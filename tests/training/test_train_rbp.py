@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 from seqtile.execution.session import Session  # noqa: E402
+from seqtile.models.zoo import read_card  # noqa: E402
 from training.lab.source import DataError  # noqa: E402
 from training.tasks.rbp import data as rnacompete  # noqa: E402
 from training.tasks.rbp import train as train_rbp  # noqa: E402
@@ -190,7 +191,7 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("model", EXPORTED)
 def test_smoke(exported: Path, model: str) -> None:
     folder = exported / f"rbp-{model}"
-    card = json.loads((folder / "card.json").read_text())
+    card = read_card(folder).to_dict()
     assert card["task"] == "regression"
     assert card["threshold"] is None
     assert [t["name"] for t in card["outputs"]] == ["affinity", "embedding"]

@@ -26,8 +26,8 @@ from seqtile.execution.providers import PRECISIONS, Precision
 from seqtile.execution.session import Session
 from seqtile.machine.cuda import check_cuda
 from seqtile.models import certificate, parity
-from seqtile.models.card import ModelCard
 from seqtile.models.certificate import Certificate, ParityRow
+from seqtile.models.contract import Contract
 from seqtile.models.loading import model_bytes, read_golden
 from seqtile.models.zoo import read_card
 
@@ -72,7 +72,7 @@ def variant(model: bytes, precision: str) -> bytes:
     return made.SerializeToString(deterministic=True)
 
 
-def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
+def prove(model: bytes, contract: Contract, golden: Arrays) -> Proof:
     """Make the model's files of other precisions, and compare them with fp32 on the CPU.
 
     On the CPU fp16 is proven twice: the file as onnxruntime runs it there, which rounds the weights
@@ -92,10 +92,10 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
         proto = onnx.load_model_from_string(model)
         emulated = {"fp16": half.emulate_half(proto), "tf32": half.emulate_tf32(proto)}
     except half.HalfError as error:
-        log.warning("%s: only in fp32: %s", card.name, error)
+        log.warning("%s: only in fp32: %s", contract.name, error)
     else:
         sessions += [
-            ("fp16", Session(file, threads=1, source=f"{card.name} (fp16)"), False),
+            ("fp16", Session(file, threads=1, source=f"{contract.name} (fp16)"), False),
             ("fp16", Session(emulated["fp16"].SerializeToString(), threads=1), True),
             ("tf32", Session(emulated["tf32"].SerializeToString(), threads=1), True),
         ]
@@ -105,18 +105,18 @@ def prove(model: bytes, card: ModelCard, golden: Arrays) -> Proof:
             on_cuda.append(("fp16", file))
         for precision, content in on_cuda:
             session = Session(
-                content, device="cuda", precision=precision, graphs=False, source=card.name
+                content, device="cuda", precision=precision, graphs=False, source=contract.name
             )
             sessions.append((precision, session, False))
-    reference = _Reference(model, card)
+    reference = _Reference(model, contract)
     rows = []
     for precision, session, rounded in sessions:
         rows += parity.compare(
-            card,
+            contract,
             golden,
             precision,
             reference,
-            _run(session, card),
+            _run(session, contract),
             provider=session.providers[0],
             emulated=rounded,
         )
@@ -133,16 +133,16 @@ def cuda_runs() -> bool:
     return True
 
 
-def _run(session: Session, card: ModelCard) -> parity.Run:
-    names = [tensor.name for tensor in card.outputs]
+def _run(session: Session, contract: Contract) -> parity.Run:
+    names = [tensor.name for tensor in contract.outputs]
     return lambda feeds: session.run(feeds, names)
 
 
 class _Reference:
     """fp32 on the CPU; remembers, because every precision asks for the same."""
 
-    def __init__(self, model: bytes, card: ModelCard) -> None:
-        self._run = _run(Session(model, threads=1, source=card.name), card)
+    def __init__(self, model: bytes, contract: Contract) -> None:
+        self._run = _run(Session(model, threads=1, source=contract.name), contract)
         self._known: dict[bytes, Sequence[NDArray[Any]]] = {}
 
     def __call__(self, feeds: Arrays) -> Sequence[NDArray[Any]]:
@@ -159,15 +159,15 @@ def certify(folder: Path) -> Certificate:
     Raises
     ------
     ModelIntegrityError
-        ``model.onnx`` is not the card's, or the folder has no rows of fp32.
+        ``model.onnx`` is not the contract's, or the folder has no rows of fp32.
     """
-    card = read_card(folder)
-    model = model_bytes(folder, card)
+    contract = read_card(folder)
+    model = model_bytes(folder, contract)
     if not Certificate.read(folder).of("fp32"):
         raise ModelIntegrityError(
             f"{folder / certificate.FILE}: no rows of fp32; export the model anew"
         )
-    proof = prove(model, card, read_golden(folder / "golden.npz"))
+    proof = prove(model, contract, read_golden(folder / "golden.npz"))
     update(folder, {"fp16", "tf32"}, proof.files, proof.rows)
     return Certificate.read(folder)
 
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path(__file__).resolve().parents[2] / "exported"
     parser.add_argument("--exported", type=Path, default=root, help="folder of model folders")
     options = parser.parse_args(arguments)
-    names = options.names or sorted(p.parent.name for p in options.exported.glob("*/card.json"))
+    names = options.names or sorted(p.parent.name for p in options.exported.glob("*/contract.json"))
     status = 0
     for name in names:
         try:

@@ -31,13 +31,14 @@ from seqtile.machine.cuda import check_cuda
 from seqtile.models import parity
 from seqtile.models.card import ModelCard
 from seqtile.models.certificate import ParityRow, finite
-from seqtile.models.contract import METADATA_KEY, Input, json_text
+from seqtile.models.contract import METADATA_KEY, Contract, Input
 
 from ..lab import motifs
+from . import cards
 from .certificate_file import write as write_certificate
 from .certify import prove
+from .report import OPSET, Report
 
-OPSET = 18
 # The oldest format that holds what we use: onnxruntime from 1.15 on reads it.
 IR_VERSION = 9
 _RESULT = "result."
@@ -51,7 +52,8 @@ class ExportError(SeqtileError, ValueError):
 
 def export(
     network: nn.Module,
-    card: ModelCard,
+    contract: Contract,
+    report: Report,
     examples: Arrays,
     folder: Path,
     *,
@@ -63,10 +65,12 @@ def export(
     Parameters
     ----------
     network
-        Takes the card's inputs in their order, gives its outputs as a tuple in theirs; put in
+        Takes the contract's inputs in their order, gives its outputs as a tuple in theirs; put in
         ``eval()`` here.
-    card
+    contract
         Without checksum.
+    report
+        Of the training; the card is made of it and of the words of its task.
     examples
         Real inputs by name, at least 8 rows: the golden inputs.
     folder
@@ -79,22 +83,23 @@ def export(
 
     Returns
     -------
-    The card with its checksum.
+    The card, with the checksum.
 
     Raises
     ------
     ExportError
         The graph breaks the contract or differs from the network; says where.
     """
+    cards.make_card(contract, report)  # what is wrong in it is not to be found after the proof
     network = network.cpu().eval()
-    model = convert(fused(network), card, examples)
-    if model != convert(fused(network), card, examples):
-        raise ExportError(f"{card.name}: two exports of the same network differ")
-    check_graph(model, card)
-    rows = certify(model, network, card, examples)
-    card = msgspec.structs.replace(card, sha256=hashlib.sha256(model).hexdigest())
+    model = convert(fused(network), contract, examples)
+    if model != convert(fused(network), contract, examples):
+        raise ExportError(f"{contract.name}: two exports of the same network differ")
+    check_graph(model, contract)
+    rows = certify(model, network, contract, examples)
+    contract = msgspec.structs.replace(contract, sha256=hashlib.sha256(model).hexdigest())
     golden = dict(examples) | dict(
-        zip(_outputs(card), _torch(network, card, examples), strict=True)
+        zip(_outputs(contract), _torch(network, contract, examples), strict=True)
     )
     with tempfile.TemporaryDirectory() as name:
         further = [*files]
@@ -106,12 +111,17 @@ def export(
                 motif_letters,
                 further[-1],
                 bias=layer.bias,
-                alphabet="rna" if card.first.alphabet == "rna" else "dna",
+                alphabet="rna" if contract.first.alphabet == "rna" else "dna",
                 both_strands=layer.both_strands,
             )
-        proof = prove(model, card, golden)
-        _write(folder, model, card, golden, proof.files, [*rows, *proof.rows], further)
-    return card
+        proof = prove(model, contract, golden)
+        texts = {
+            "contract.json": contract.to_json(),
+            "report.json": report.to_json(),
+            "card.json": cards.text_of(cards.make_card(contract, report)),
+        }
+        _write(folder, model, texts, golden, proof.files, [*rows, *proof.rows], further)
+    return cards.make_card(contract, report)
 
 
 def fused(network: nn.Module) -> nn.Module:
@@ -130,17 +140,17 @@ def fused(network: nn.Module) -> nn.Module:
     return network
 
 
-def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
+def convert(network: nn.Module, contract: Contract, examples: Arrays) -> bytes:
     """The network as the bytes of an ONNX file with the contract in its metadata.
 
     The example batch has two rows or more, and differs from every length, so that the exporter
     cannot take one axis for another or a dynamic one for fixed.
     """
-    names = [tensor.name for tensor in card.inputs]
-    inputs = tuple(sample(t, examples[t.name]) for t in card.inputs)
+    names = [tensor.name for tensor in contract.inputs]
+    inputs = tuple(sample(t, examples[t.name]) for t in contract.inputs)
     dynamic = tuple(
         {i: _axis(axis, t) for i, axis in enumerate(t.shape) if isinstance(axis, str)}
-        for t in card.inputs
+        for t in contract.inputs
     )
     program = torch.onnx.export(
         network.eval(),
@@ -149,17 +159,16 @@ def convert(network: nn.Module, card: ModelCard, examples: Arrays) -> bytes:
         opset_version=OPSET,
         external_data=False,
         input_names=names,
-        output_names=[_RESULT + name for name in _outputs(card)],
+        output_names=[_RESULT + name for name in _outputs(contract)],
         dynamic_shapes=dynamic,
         verbose=False,
     )
     assert program is not None
     model = program.model_proto
     strip(model)
-    _name_outputs(model.graph, _outputs(card))
+    _name_outputs(model.graph, _outputs(contract))
     model.ir_version = IR_VERSION
-    contract = card.contract().to_json(checksum=False)
-    model.metadata_props.add(key=METADATA_KEY, value=contract)
+    model.metadata_props.add(key=METADATA_KEY, value=contract.to_json(checksum=False))
     return model.SerializeToString(deterministic=True)
 
 
@@ -212,23 +221,23 @@ def strip(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
 
 
-def check_graph(model: bytes, card: ModelCard) -> None:
+def check_graph(model: bytes, contract: Contract) -> None:
     """Check what can be seen in the file.
 
     Raises
     ------
     ExportError
         External data, a build path or trace, an old opset, a 1-D convolution, an input that is not
-        raw bytes, an axis that is fixed where the card says dynamic.
+        raw bytes, an axis that is fixed where the contract says dynamic.
     """
     proto = onnx.load_model_from_string(model)
-    problems = list(_graph_problems(proto, model, card))
+    problems = list(_graph_problems(proto, model, contract))
     if problems:
-        raise ExportError(f"{card.name}: " + "; ".join(problems))
+        raise ExportError(f"{contract.name}: " + "; ".join(problems))
     onnx.checker.check_model(proto, full_check=True)
 
 
-def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> Iterator[str]:
+def _graph_problems(proto: onnx.ModelProto, model: bytes, contract: Contract) -> Iterator[str]:
     opset = max(o.version for o in proto.opset_import if o.domain == "")
     if opset < OPSET:
         yield f"opset {opset}, expected {OPSET} or later"
@@ -244,10 +253,10 @@ def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> It
         if weight is not None and len(weight.dims) == 3:
             yield f"{node.name} is a 1-D convolution, expected 2-D of height 1"
     found = {value.name: value.type.tensor_type for value in proto.graph.input}
-    if list(found) != [tensor.name for tensor in card.inputs]:
-        yield f"inputs {list(found)}, expected {[t.name for t in card.inputs]}"
+    if list(found) != [tensor.name for tensor in contract.inputs]:
+        yield f"inputs {list(found)}, expected {[t.name for t in contract.inputs]}"
         return
-    for tensor in card.inputs:
+    for tensor in contract.inputs:
         kind = onnx.helper.tensor_dtype_to_np_dtype(found[tensor.name].elem_type)
         if kind != np.dtype(tensor.dtype):
             yield f"input {tensor.name!r} is {kind}, expected {tensor.dtype}"
@@ -258,14 +267,16 @@ def _graph_problems(proto: onnx.ModelProto, model: bytes, card: ModelCard) -> It
                 break
 
 
-def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays) -> list[ParityRow]:
+def certify(
+    model: bytes, network: nn.Module, contract: Contract, examples: Arrays
+) -> list[ParityRow]:
     """Compare torch and onnxruntime over batches, lengths, optimisation levels and providers.
 
     Raises
     ------
     ExportError
-        A difference beyond the card's tolerance, a shape that differs, a run that fails; names the
-        first case.
+        A difference beyond the contract's tolerance, a shape that differs, a run that fails; names
+        the first case.
     """
     devices = ["cpu"]
     try:
@@ -273,33 +284,35 @@ def certify(model: bytes, network: nn.Module, card: ModelCard, examples: Arrays)
         devices.append("cuda")
     except SeqtileError:
         pass
-    cases = parity.cases(card, examples)
+    cases = parity.cases(contract, examples)
     rows: list[ParityRow] = []
     for device in devices:
         for level in LEVELS:
-            session = Session(model, device=device, threads=1, optimization=level, source=card.name)
+            session = Session(
+                model, device=device, threads=1, optimization=level, source=contract.name
+            )
             for case in cases:
-                rows += _compare(session, level, network, card, case)
+                rows += _compare(session, level, network, contract, case)
     failed = [row for row in rows if not row.passed]
     if failed:
         raise ExportError(
-            f"{card.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
+            f"{contract.name}: {len(failed)} of {len(rows)} comparisons with torch fail, "
             f"first {failed[0]!r}"
         )
     return rows
 
 
 def _compare(
-    session: Session, level: str, network: nn.Module, card: ModelCard, case: Arrays
+    session: Session, level: str, network: nn.Module, contract: Contract, case: Arrays
 ) -> Iterator[ParityRow]:
-    n, size = parity.case_size(card, case)
-    where = f"{card.name}: batch {n}, " + ", ".join(f"{axis} {m}" for axis, m in size.items())
-    expected = _torch(network, card, case)
+    n, size = parity.case_size(contract, case)
+    where = f"{contract.name}: batch {n}, " + ", ".join(f"{axis} {m}" for axis, m in size.items())
+    expected = _torch(network, contract, case)
     try:
-        actual: Sequence[NDArray[Any]] = session.run(case, _outputs(card))
+        actual: Sequence[NDArray[Any]] = session.run(case, _outputs(contract))
     except Exception as error:  # whatever onnxruntime raises, the model failed
         raise ExportError(f"{where}, optimisation {level}: {str(error)[:300]}") from error
-    for name, want, got in zip(_outputs(card), expected, actual, strict=True):
+    for name, want, got in zip(_outputs(contract), expected, actual, strict=True):
         try:
             largest, relative = parity.difference(want, got)
         except ShapeError as error:
@@ -313,17 +326,17 @@ def _compare(
             precision="fp32",
             max_abs=finite(largest),
             max_rel=finite(relative),
-            tolerance=card.tolerance,
-            passed=bool(largest <= card.tolerance),
+            tolerance=contract.tolerance,
+            passed=bool(largest <= contract.tolerance),
         )
 
 
-def _outputs(card: ModelCard) -> list[str]:
-    return [tensor.name for tensor in card.outputs]
+def _outputs(contract: Contract) -> list[str]:
+    return [tensor.name for tensor in contract.outputs]
 
 
-def _torch(network: nn.Module, card: ModelCard, inputs: Arrays) -> list[NDArray[Any]]:
-    tensors = [torch.from_numpy(np.ascontiguousarray(inputs[t.name])) for t in card.inputs]
+def _torch(network: nn.Module, contract: Contract, inputs: Arrays) -> list[NDArray[Any]]:
+    tensors = [torch.from_numpy(np.ascontiguousarray(inputs[t.name])) for t in contract.inputs]
     with torch.inference_mode():
         results = network(*tensors)
     return [r.numpy() for r in (results if isinstance(results, tuple) else (results,))]
@@ -332,7 +345,7 @@ def _torch(network: nn.Module, card: ModelCard, inputs: Arrays) -> list[NDArray[
 def _write(
     folder: Path,
     model: bytes,
-    card: ModelCard,
+    texts: Mapping[str, str],
     golden: Arrays,
     files: Mapping[str, bytes],
     rows: Sequence[ParityRow],
@@ -343,8 +356,8 @@ def _write(
     try:
         fresh.chmod(0o755)
         (fresh / "model.onnx").write_bytes(model)
-        (fresh / "contract.json").write_text(card.contract().to_json(), encoding="utf-8")
-        (fresh / "card.json").write_text(json_text(card.words()), encoding="utf-8")
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="utf-8")
         np.savez_compressed(fresh / "golden.npz", **golden)  # type: ignore[arg-type]
         versions = {"torch": torch.__version__, "onnx": onnx.__version__}
         write_certificate(fresh, versions, files, rows)

@@ -31,18 +31,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import seqtile
-from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output
+from seqtile.models.card import Baseline, Metric
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.loop import Fit, FitConfig, fit, seed_everything
 from ...lab.pictures import canvas, plot_history, write_history
 from . import data
+from .card import LENGTH, NAME, data_fields, make_contract
 from .networks import RESIDUES, CodonNet, residues
 
-NAME = "codon-convnet"
-LENGTH = 102  # of the golden inputs
 Pairs = list[tuple[str, str]]
 Table = dict[str, NDArray[np.float32]]  # codon to its distribution over RESIDUES
 
@@ -273,90 +272,12 @@ def draw_proline(path: Path, table: Table, title: str) -> None:
     paper.print_figure(path, format="png")
 
 
-def make_card(
-    network: CodonNet,
-    config: Config,
-    fields: dict[str, Any],
-    metrics: list[Metric],
-    base: list[Baseline],
-    said: dict[str, dict[str, float]],
-) -> ModelCard:
-    """The card, but for the checksum."""
+def architecture(network: CodonNet, activation: str) -> str:
+    """The network in a line."""
     first, second = network.trunk[0].out_channels, network.trunk[3].out_channels
-    unseen = "; ".join(
-        f"{codon}: " + ", ".join(f"{residue} {p:.3f}" for residue, p in said[codon].items())
-        for codon in data.PROLINE[2:]
-    )
-    return ModelCard(
-        name=NAME,
-        version="1.0.0",
-        task="translation",
-        summary="Which residue does each codon of this DNA stand for (standard code, frame 0)?",
-        architecture=f"Conv(4->{first}, 3, stride 3) BatchNorm {config.activation}, "
-        f"Conv({first}->{second}, 1) BatchNorm {config.activation}, "
-        f"Conv({second}->{len(RESIDUES)}, 1), softmax",
-        parameters=sum(p.numel() for p in network.parameters()),
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", "length"),
-                dtype="uint8",
-                meaning="ASCII letters of the coding strand, in "
-                "frame: a multiple of 3; case is ignored, U counts as T",
-                alphabet="dna",
-                unknown="raise",
-                min_length=data.CODON,
-                length_multiple=data.CODON,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="letters",
-                shape=("batch", len(RESIDUES), "codons"),
-                dtype="float32",
-                meaning="of each residue, "
-                "and of stop (*), for each codon: seqtile.decode(..., alphabet='protein') reads "
-                "the protein",
-                alphabet="protein",
-                labels=tuple(RESIDUES),
-            ),
-            Output(
-                name="embedding",
-                kind="embedding",
-                shape=("batch", second, "codons"),
-                dtype="float32",
-                meaning="activations of the second layer",
-            ),
-        ),
-        receptive_field=data.CODON,
-        threshold=None,
-        data={
-            "name": data.NAME,
-            "source": data.SOURCE,
-            "split": "none: all codons of the three sequences are trained on; the left-out codons "
-            "are of networks trained without them, the unseen ones are not in the sequences",
-            "train": {
-                "n": 686,
-                "codons": 62,
-                "sha256": data.CHECKSUMS["dna"],
-                "sha256_protein": data.CHECKSUMS["protein"],
-            },
-        },
-        training=fields,
-        training_window=fields["window"],
-        metrics=tuple(metrics),
-        baselines=tuple(base),
-        limits=(
-            f"Two codons of proline were never seen. What it says of them: {unseen}.",
-            "It knows the standard code as 62 codons show it, and no other table; "
-            "`seqtile.translate` is exact, faster, and knows them all. This model is a lesson.",
-            "The runtime refuses letters other than A, C, G, T, U; to the graph alone such a "
-            "letter is a column of zeros, and the residue of its codon means nothing.",
-        ),
-        opset=export.OPSET,
-        tolerance=1e-5,
+    return (
+        f"Conv(4->{first}, 3, stride 3) BatchNorm {activation}, Conv({first}->{second}, 1) "
+        f"BatchNorm {activation}, Conv({second}->{len(RESIDUES)}, 1), softmax"
     )
 
 
@@ -420,7 +341,16 @@ def main(arguments: list[str] | None = None) -> None:
         assert isinstance(network, CodonNet)
         card = export.export(
             network,
-            make_card(network, config, fields, metrics, base, said),
+            make_contract(RESIDUES, network.trunk[3].out_channels),
+            Report.of(
+                "codon",
+                network,
+                fields,
+                metrics,
+                base,
+                architecture=architecture(network, config.activation),
+                data=data_fields(),
+            ),
             golden_inputs(pairs),
             options.exported / NAME,
             files=[runs / "history.csv", runs / "training.png", runs / "proline.png"],

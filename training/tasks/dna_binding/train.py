@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output, Threshold
+from seqtile.models.card import Baseline, Metric
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.baselines import KmerLogistic
 from ...lab.command import Options
@@ -42,10 +42,10 @@ from ...lab.loop import Fit, FitConfig, Shuffled, fit, infer, mean_history, seed
 from ...lab.metrics import best_threshold, roc_auc, sigmoid
 from ...lab.pictures import plot_history, write_history
 from . import data as dna_binding
+from .card import NAME, data_fields, make_contract
 from .data import Segments, shuffle
 from .networks import ConvBiLSTM, CourseLSTM, Mean, Probability
 
-NAME = "dna-binding-bilstm"
 PARTS = {"valid": "valid", "test": "test", "shifted": "shifted test"}  # and how they are reported
 
 
@@ -237,93 +237,24 @@ def _threshold(part: Segments, scores: NDArray[np.floating]) -> float:
     return best_threshold(part.bound, scores, np.ones(len(part)))
 
 
-def make_card(
-    network: Mean,
-    config: Config,
-    fields: dict[str, Any],
-    threshold: float,
-    metrics: list[Metric],
-    base: list[Baseline],
-) -> ModelCard:
-    """The card, but for the checksum."""
+def embedding_width(network: Mean) -> int:
+    """Values of the embedding: those of each of the networks."""
     first = network.networks[0]
     assert isinstance(first, ConvBiLSTM)
+    return len(network.networks) * first.last.in_features
+
+
+def architecture(network: Mean, config: Config) -> str:
+    """The network in a line."""
     count = len(network.networks)
-    width = count * first.last.in_features
     deep = (
         f"{config.depth} x Conv({config.filters}, 5) added to its input, " if config.depth else ""
     )
-    return ModelCard(
-        name=NAME,
-        version="1.0.0",
-        task="binary-classification",
-        summary="Does the protein of this ChIP-seq experiment (USF1 or USF2 by its motif) bind "
-        "this 101-base segment?",
-        architecture=f"mean of {count} networks, each the mean of both strands: Conv(4->"
-        f"{config.filters}, {config.width}) BatchNorm ReLU, max pooling {config.pool}, {deep}"
+    return (
+        f"mean of {count} networks, each the mean of both strands: Conv(4->{config.filters}, "
+        f"{config.width}) BatchNorm ReLU, max pooling {config.pool}, {deep}"
         f"BiLSTM({config.hidden}), largest and mean states and maps, "
-        f"Linear(->{first.last.in_features}) ReLU, Linear(->1); sigmoid",
-        parameters=sum(p.numel() for p in network.parameters()),
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", dna_binding.LENGTH),
-                dtype="uint8",
-                meaning="ASCII letters of either strand; case is ignored, U counts as T",
-                alphabet="dna",
-                unknown="zero",
-                min_length=dna_binding.LENGTH,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                meaning="that the segment is bound and not a shuffle of one, if both are equally "
-                "frequent",
-                labels=("unbound", "bound"),
-            ),
-            Output(
-                name="embedding",
-                kind="embedding",
-                shape=("batch", width),
-                dtype="float32",
-                meaning="activations of the networks' layers before the last, means of both "
-                "strands",
-            ),
-        ),
-        receptive_field=dna_binding.LENGTH,
-        threshold=Threshold(threshold, "the largest accuracy on validation"),
-        data={
-            "name": dna_binding.NAME,
-            "source": dna_binding.SOURCE,
-            "split": "by pair of a bound segment and its shuffle: 80/20, then a tenth of train for "
-            "validation; shifted test: the course's held-out file of 2021, another slice of peaks",
-            "train": {"n": 9292, "bound": 4646},
-            "valid": {"n": 1032, "bound": 516},
-            "test": {"n": 2580, "bound": 1290},
-            "sha256": dna_binding.CHECKSUMS,
-        },
-        training=fields,
-        training_window=fields["window"],
-        metrics=tuple(metrics),
-        baselines=tuple(base),
-        limits=(
-            "Unbound segments are shuffles of bound ones (blocks of two letters in new order), not "
-            "genome: it tells real sequence from shuffled as well as bound from unbound, and is no "
-            "peak caller.",
-            "The course names neither protein nor cell; the E-box CACGTG, in 45 % of bound "
-            "segments, is USF1's and USF2's.",
-            "On another slice of the peaks, richer in GC, it is worse: see the shifted test.",
-            "Dealing out rows and not pairs would gain nothing: one network of the recipe then has "
-            "ROC AUC 0.980 on test, the same against unbound rows whose bound one it had learned.",
-            "No licence is stated for the data.",
-        ),
-        opset=export.OPSET,
-        tolerance=5e-5,  # of embeddings up to about 35
+        f"Linear(->{embedding_width(network) // count}) ReLU, Linear(->1); sigmoid"
     )
 
 
@@ -392,7 +323,16 @@ def ship(
     assert isinstance(result.network, Mean)
     card = export.export(
         Probability(result.network),
-        make_card(result.network, task.config, fields, threshold, metrics, base),
+        make_contract(threshold, embedding_width(result.network)),
+        Report.of(
+            "dna_binding",
+            result.network,
+            fields,
+            metrics,
+            base,
+            architecture=architecture(result.network, task.config),
+            data=data_fields(),
+        ),
         golden_inputs(task.valid),
         options.exported / NAME,
         files=[runs / "history.csv", runs / "training.png"],

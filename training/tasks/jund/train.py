@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.loop import Fit, FitConfig, fit, seed_everything
 from ...lab.metrics import roc_auc, sigmoid
 from ...lab.pictures import plot_history, write_history
 from . import data as jund
-from .card import make_card
+from .card import data_fields, sequence_contract
 from .data import Segments
 from .networks import BookCNN, Probability, SequenceCNN
 from .report import baselines, choose_cuts, figures, golden_inputs, strand_note
@@ -70,6 +71,13 @@ def both_strands(task: Task, network: nn.Module, part: Segments) -> dict[str, fl
 
 
 PRESETS: dict[str, Callable[[Task, Path], Fit]] = {"best": train_student, "course": train_course}
+
+
+def either(task: Task, network: SequenceCNN, peak: float) -> float:
+    """Share of the unbound rows of validation of which a strand reaches the threshold."""
+    unbound = task.valid[task.valid.bound < 0.5].letters
+    scores = sigmoid(task.strand_logits(network, unbound).max(0))
+    return round(float((scores >= peak).mean()), 4)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -127,7 +135,18 @@ def main(arguments: list[str] | None = None) -> None:
         )
         card = export.export(
             Probability(result.network),
-            make_card(result.network, task, training, cuts, metrics, base),
+            sequence_contract(NAME, cuts.peak, result.network),
+            Report.of(
+                "jund",
+                result.network,
+                training,
+                metrics,
+                base,
+                architecture="Conv(4->128, 8, valid) ReLU, global max and mean, Linear(256->32) "
+                "ReLU, Linear(32->1), sigmoid",
+                data=data_fields(task.train, task.valid),
+                facts={"either": either(task, result.network, cuts.peak)},
+            ),
             golden_inputs(task.valid),
             options.exported / NAME,
             files=[runs / "history.csv", runs / "training.png"],

@@ -27,16 +27,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.baselines import KmerLogistic
 from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from ...lab.metrics import best_threshold, sigmoid, weighted_accuracy
 from ...lab.pictures import confusion_matrix, plot_history, write_history
 from ..jund import data as jund
-from ..jund.card import accessibility_card
+from ..jund.card import data_fields
 from ..jund.data import Segments
 from ..jund.report import confusion_note, golden_inputs
 from ..jund.student import Task
+from .card import accessibility_contract, architecture
 from .networks import (
     FLOOR,
     CourseCNN,
@@ -107,6 +109,13 @@ def trivial(train: Segments, parts: dict[str, Segments]) -> dict[str, dict[str, 
         both = (near - own.mean()) / own.std() + (found - letters.mean()) / letters.std()
         scores.setdefault("sum of accessibility and 7-mers", {})[split] = both
     return scores
+
+
+def used_parameters(network: ProbabilityWithAccessibility) -> int:
+    """Number of those that the answer depends on: the branch's own last layer is not asked."""
+    branch = network.network.branch
+    used = [*branch.parameters(), *network.last.parameters()]
+    return sum(p.numel() for p in used) - sum(p.numel() for p in branch.last.parameters())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -191,7 +200,17 @@ def main(arguments: list[str] | None = None) -> None:
         network = ProbabilityWithAccessibility(result.network)
         card = export.export(
             network,
-            accessibility_card(name, network, task, training, threshold, metrics, base),
+            accessibility_contract(name, threshold, network.last.in_features),
+            Report.of(
+                "jund_accessibility",
+                network,
+                training,
+                metrics,
+                base,
+                architecture=architecture(name, config.hidden),
+                parameters=used_parameters(network),
+                data=data_fields(task.train, task.valid),
+            ),
             golden_inputs(valid, accessibility=True),
             options.exported / name,
             files=[runs / "history.csv", runs / "training.png", runs / "confusion.png"],

@@ -30,26 +30,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output, Threshold
+from seqtile.models.card import Baseline
 from seqtile.motifs.known import compare, pick, recognised
 from seqtile.motifs.logos import draw_logos
 from seqtile.motifs.meme import write_meme
 from seqtile.motifs.motif import Motif
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, motifs, report
 from ...lab.baselines import KmerLogistic, KmerRidge
-from ...lab.command import Options
 from ...lab.loop import fit, mean_history, seed_everything
 from ...lab.metrics import best_threshold, pr_auc, roc_auc
 from ...lab.pictures import plot_history, write_history
 from . import data
+from .card import NAME, data_fields, make_contract
 from .data import Sites
 from .networks import EnsembleCNN, Liver
 from .task import Config, Task
 
-NAME = "liver-enhancer-cnn"
 SHARE, SITES = 0.5, 50  # of a filter's largest activation; fewest subsequences of a motif
 HEIGHT = "height in bits; below it a known motif's consensus"
 Row = dict[str, Any]  # figures by name
@@ -223,106 +222,6 @@ def write_motifs(task: Task, network: EnsembleCNN, runs: Path) -> list[str]:
     ]
 
 
-def make_card(
-    task: Task,
-    options: Options,
-    result: Final,
-    threshold: float,
-    cross: list[Row],
-    metrics: list[Metric],
-    base: list[Baseline],
-) -> ModelCard:
-    """The card, but for the checksum."""
-    network = result.network
-    return ModelCard(
-        name=NAME,
-        version="1.0.0",
-        task="binary-classification",
-        summary="Is this site of open chromatin (200 bases) open in liver cells (HepG2)?",
-        architecture=network.describe(),
-        parameters=sum(p.numel() for p in network.parameters()),
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", data.LENGTH),
-                dtype="uint8",
-                meaning="ASCII letters of either strand, the "
-                "site's summit in the middle; case is ignored, U counts as T",
-                alphabet="dna",
-                unknown="zero",
-                min_length=data.LENGTH,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                meaning="probability that the site is of HepG2 and "
-                "not of K562, GM12878 or hESCT0, if a quarter of the sites are",
-                labels=("other cells", "liver"),
-            ),
-            Output(
-                name="embedding",
-                kind="embedding",
-                shape=("batch", network.hidden),
-                dtype="float32",
-                meaning="activations of the hidden layers, mean of both strands",
-            ),
-        ),
-        receptive_field=data.LENGTH,
-        training_window=data.LENGTH,
-        threshold=Threshold(threshold, "largest accuracy on chromosome 2 (validation)"),
-        data={
-            "name": data.NAME,
-            "source": data.SOURCE,
-            "assembly": "GRCh38",
-            "split": "by chromosome: 1 test, 2 validation, the rest train; cross-validation in 5 "
-            "folds of whole chromosomes but 1",
-            "sha256": data.CHECKSUM,
-            "train": _described(task.train),
-            "valid": _described(task.valid),
-        },
-        training=command.training_fields(
-            "train_liver",
-            task.config,
-            options,
-            seconds=result.seconds,
-            window=data.LENGTH,
-            best_epoch=result.best_epochs,
-            cross_validation=cross,
-        ),
-        metrics=tuple(metrics),
-        baselines=tuple(base),
-        limits=(
-            "HepG2 is a line of liver cancer cells, not liver tissue; the other cells are K562, "
-            "GM12878 and hESCT0 alone.",
-            "Tells apart sites that are open in one of the four; it does not tell open chromatin "
-            "from closed, and not all sites are proven enhancers.",
-            "Sites open in several of the cells were left out of the data.",
-            "The summit is expected in the middle of the 200 bases.",
-            _cross_validated(cross),
-        ),
-        opset=export.OPSET,
-        tolerance=1e-5,
-    )
-
-
-def _cross_validated(folds: Sequence[Row]) -> str:
-    row = summary(folds)
-    return (
-        f"The cross-validation (ROC AUC {row['roc_auc_mean']:.3f} ± {row['roc_auc_sd']:.3f}) is of "
-        f"one network with a first kernel of {row['kernel']}; the mean of several that is shipped "
-        "was not cross-validated."
-    )
-
-
-def _described(part: Sites) -> dict[str, int]:
-    return {"n": len(part), "liver": int(part.liver.sum())}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the script."""
     started = time.perf_counter()
@@ -401,10 +300,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "motifs.meme",
             "motifs.png",
         ]
-        card = make_card(task, options, result, threshold, folds, metrics, base)
+        training = command.training_fields(
+            "train_liver",
+            task.config,
+            options,
+            seconds=result.seconds,
+            window=data.LENGTH,
+            best_epoch=result.best_epochs,
+            cross_validation=folds,
+        )
+        quoted = ("kernel", "roc_auc_mean", "roc_auc_sd")
         card = export.export(
             Liver(result.network),
-            card,
+            make_contract(threshold, result.network.hidden),
+            Report.of(
+                "liver",
+                result.network,
+                training,
+                metrics,
+                base,
+                architecture=result.network.describe(),
+                data=data_fields(task.train, task.valid),
+                facts={"cross_validation": {name: cross[name] for name in quoted}},
+            ),
             {"sequence": golden},
             options.exported / NAME,
             files=[runs / name for name in names if (runs / name).exists()],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output
+from seqtile.models.card import Baseline, Metric
 
-from ...export import export
 from ...lab import report
 from ...lab.pictures import canvas, confusion_matrix
 from . import data as mnist
 from .data import Digits
-from .networks import DigitNet, Shifted
-from .task import NAME, Task
+from .task import Task
 
 Probability = NDArray[np.floating]
 Parts = Mapping[str, Digits]
-TARGET = 0.997  # accuracy on test
 COLUMNS = 10  # of the picture of misread digits
 SHOWN = 60  # digits at most in it
 DOCUMENT = "the document's network"
@@ -97,83 +93,3 @@ def draw_misread(path: Path, part: Digits, probability: Probability, title: str)
         )
     figure.suptitle(title, fontsize=10)
     paper.print_figure(path, format="png")
-
-
-def make_card(
-    task: Task,
-    network: DigitNet | Shifted,
-    fields: Mapping[str, Any],
-    figures: Sequence[Metric],
-    base: Sequence[Baseline],
-) -> ModelCard:
-    """The card, but for the checksum."""
-    return ModelCard(
-        name=NAME,
-        version="1.0.0",
-        task="classification",
-        summary="Which handwritten digit is this?",
-        architecture=network.describe(),
-        parameters=sum(p.numel() for p in network.parameters()),
-        inputs=(
-            Input(
-                name="image",
-                kind="image",
-                shape=("batch", mnist.SIDE, mnist.SIDE),
-                dtype="uint8",
-                meaning="grey levels, a white digit "
-                "(255) on black (0), as in MNIST: 20 pixels high or wide, its centre of mass in "
-                "the middle",
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="classes",
-                shape=("batch", mnist.CLASSES),
-                dtype="float32",
-                meaning="probability of each digit",
-                labels=mnist.LABELS,
-            ),
-            Output(
-                name="embedding",
-                kind="embedding",
-                shape=("batch", network.dimension),
-                dtype="float32",
-                meaning="activations of the last hidden layer, not negative",
-            ),
-        ),
-        receptive_field=mnist.SIDE,
-        threshold=None,
-        data={
-            "name": mnist.NAME,
-            "source": mnist.SOURCE,
-            "licence": mnist.LICENCE,
-            "split": "MNIST's own train and test; of train 500 of each digit, drawn at random, are "
-            "validation",
-            "sha256": mnist.CHECKSUMS,
-            "train": {"n": len(task.train), "per_class": task.train.per_class()},
-            "valid": {"n": len(task.valid), "per_class": task.valid.per_class()},
-        },
-        training=dict(fields),
-        training_window=fields["window"],
-        metrics=tuple(figures),
-        baselines=tuple(base),
-        limits=(
-            "Knows digits prepared as MNIST's are: one digit, centred, white on black, without "
-            "lines or frames. A photograph, a dark digit on white or a letter gets an answer too, "
-            "and often a sure one.",
-            "Validation shares its writers with train; those of test are others.",
-            "Some of MNIST's own labels are doubtful (see misread.png); part of the errors are "
-            "theirs.",
-            *_shortfall(figures),
-        ),
-        opset=export.OPSET,
-        tolerance=1e-4,
-    )
-
-
-def _shortfall(figures: Sequence[Metric]) -> list[str]:
-    first = figures[0]
-    if first.split != "test" or first.value >= TARGET:
-        return []
-    return [f"Accuracy {first.value} on test falls short of the {TARGET} aimed at."]

@@ -26,12 +26,14 @@ from pathlib import Path
 from seqtile.models.card import Baseline, Metric
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.command import Options
 from ...lab.loop import Fit
 from ...lab.pictures import plot_history, write_history
 from . import data as mnist
 from . import report as mnist_report
+from .card import data_fields, make_contract
 from .networks import DigitNet, Shifted
 from .report import Parts
 from .task import NAME, VIEWS, Config, Task, train, views
@@ -73,7 +75,16 @@ def write_model(
     )
     card = export.export(
         network,
-        mnist_report.make_card(task, network, fields, metrics, base),
+        make_contract(NAME, network.dimension),
+        Report.of(
+            "mnist",
+            network,
+            fields,
+            metrics,
+            base,
+            architecture=network.describe(),
+            data=data_fields(task.train, task.valid),
+        ),
         {"image": task.valid.images[::step][:GOLDEN]},
         options.exported / NAME,
         files=[folder / "history.csv", *sorted(folder.glob("*.png"))],

@@ -1,126 +1,76 @@
-"""Card and export of `nuclei-unet`."""
+"""The contract of `nuclei-unet`, and the words of its card."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from seqtile.models.card import Metric
+from seqtile.models.contract import Contract, Input, Output, Segmentation
 
-from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output, Segmentation
-
-from ...export import export
-from ...lab import command
-from ...lab.command import Options
-from ...lab.loop import Fit
+from ...export.report import Report
 from . import data as nuclei
 from . import dsb2018 as nuclei_dsb2018
-from .networks import NucleiUNet
-from .report import COURSE_TEST, SMALL
-from .task import Task, prepared
 
 NAME = "nuclei-unet"
-GOLDEN, GOLDEN_SIDE = 8, 128
-TESTS = 90  # fluorescence images of test
-WINDOW, SMOKE_WINDOW = 256, 32  # usual side; proving large ones takes a minute
+COURSE_TEST = "course test"  # the split of the course's images
+SMALL = 45  # pixels of a nucleus that counts as large
 
 
-def golden(task: Task) -> NDArray[np.uint8]:
-    """Middles of images of validation, scaled: uint8, shape (8, 128, 128)."""
-    fields = [f for f in task.valid if f.kind == "fluo"]
-    middles = []
-    for f in [*fields, *fields][:GOLDEN]:
-        image = prepared(f)
-        top, left = ((size - GOLDEN_SIDE) // 2 for size in image.shape)
-        middles.append(image[top : top + GOLDEN_SIDE, left : left + GOLDEN_SIDE])
-    return np.stack(middles)
-
-
-def make_card(
-    task: Task,
-    network: NucleiUNet,
-    result: Fit,
-    settings: Segmentation,
-    metrics: Sequence[Metric],
-    base: Sequence[Baseline],
-    options: Options,
-) -> ModelCard:
-    """The card, but for the checksum."""
+def make_contract(
+    settings: Segmentation, *, stride: int, receptive_field: int, window: int
+) -> Contract:
+    """The contract of a network of this stride, trained on images of this side."""
     size = ("batch", "height", "width")
-    training = command.training_fields(
-        "train_nuclei",
-        task.config,
-        options,
-        seconds=result.seconds,
-        window=SMOKE_WINDOW if task.config.smoke else WINDOW,
-        best_epoch=result.best_epoch,
-        kmacs_per_pixel=round(network.macs() / 1000, 1),
-    )
-    return ModelCard(
+    return Contract(
         name=NAME,
-        version="1.0.0",
-        task="segmentation",
-        summary="Which pixels of a fluorescence image are of a nucleus, and of which one.",
-        architecture=network.architecture,
-        parameters=sum(p.numel() for p in network.parameters()),
+        version="1.1.0",
         inputs=(
             Input(
                 name="image",
                 kind="image",
                 shape=size,
                 dtype="uint8",
-                meaning="grey levels, nuclei bright, scaled so that the "
-                "percentiles of `segmentation` are 0 and 255",
-                min_length=network.stride,
-                length_multiple=network.stride,
+                min_length=stride,
+                length_multiple=stride,
             ),
         ),
-        outputs=(
-            Output(
-                name="mask",
-                kind="mask",
-                shape=size,
-                dtype="float32",
-                meaning="probability that the pixel is of a nucleus",
-            ),
-            Output(
-                name="marker",
-                kind="mask",
-                shape=size,
-                dtype="float32",
-                meaning="probability that it is of a nucleus's core: the "
-                "nucleus without its rim, so that nuclei which touch are apart",
-            ),
+        outputs=tuple(
+            Output(name=name, kind="mask", shape=size, dtype="float32")
+            for name in ("mask", "marker")
         ),
-        receptive_field=network.receptive_field,
-        threshold=None,
         segmentation=settings,
+        receptive_field=receptive_field,
+        training_window=window,
+        tolerance=1e-4,
+    )
+
+
+def words(contract: Contract, report: Report) -> dict[str, Any]:
+    """What a reader of the card is told."""
+    return report.words(
+        task="segmentation",
+        summary="Which pixels of a fluorescence image are of a nucleus, and of which one.",
+        meaning={
+            "image": "grey levels, nuclei bright, scaled so that the percentiles of "
+            "`segmentation` are 0 and 255",
+            "mask": "probability that the pixel is of a nucleus",
+            "marker": "probability that it is of a nucleus's core: the nucleus without its rim, so "
+            "that nuclei which touch are apart",
+        },
         data={
             "name": f"{nuclei_dsb2018.NAME}, {nuclei.NAME}",
             "source": f"{nuclei_dsb2018.SOURCE}; Dice on {nuclei.SOURCE}",
             "split": "80/20 by hash of the image's id within each size and kind, a tenth of the "
             "fluorescence images of train for validation; the course's 70/10/20 follows it, as "
             "its 334 images are among them",
-            "train": {"n": len(task.examples)},
-            "valid": {"n": len(task.valid), "course": len(task.parts.valid)},
-            "test": {"n": TESTS, "course": len(task.parts.test)},
-            "sha256": f"{nuclei_dsb2018.CHECKSUM} (pixels and labels), "
-            f"{nuclei.CHECKSUM} ({nuclei.NAME}, archive)",
         },
-        training=training,
-        training_window=training["window"],
-        metrics=tuple(metrics),
-        baselines=tuple(base),
-        limits=limits(task, metrics),
-        opset=export.OPSET,
-        tolerance=1e-4,
+        limits=limits(report.metrics, tissue=bool(report.training["config"]["tissue"])),
     )
 
 
-def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
-    """What the card says the model is not good for."""
+def limits(metrics: Sequence[Metric], *, tissue: bool) -> tuple[str, ...]:
+    """What the model is not good for; ``tissue`` says whether stained images were trained on."""
     of = {(m.name, m.split): m.value for m in metrics}
     lines = [
         "Nuclei of about 5 to 80 pixels across, bright on a darker ground; an image of other "
@@ -130,11 +80,11 @@ def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
         "Some images of train and test are of the same experiment; on another laboratory's images "
         "expect less.",
     ]
-    tissue = of.get(("ap50", "stained test"))
-    if tissue is not None:
-        trained = "few such images were trained on" if task.config.tissue else "none was trained on"
+    stained = of.get(("ap50", "stained test"))
+    if stained is not None:
+        trained = "few such images were trained on" if tissue else "none was trained on"
         lines.append(
-            f"Not for stained tissue: inverted, its six test images give AP {tissue:.2f} at IoU "
+            f"Not for stained tissue: inverted, its six test images give AP {stained:.2f} at IoU "
             f"0.5; {trained}."
         )
     small = of.get(("recall_small", "test"))
@@ -155,20 +105,3 @@ def limits(task: Task, metrics: Sequence[Metric]) -> tuple[str, ...]:
                 "crops is what was not tried."
             )
     return tuple(lines)
-
-
-def export_model(
-    task: Task,
-    network: NucleiUNet,
-    result: Fit,
-    settings: Segmentation,
-    metrics: Sequence[Metric],
-    base: Sequence[Baseline],
-    files: Sequence[Path],
-    options: Options,
-) -> ModelCard:
-    """Write ``exported/nuclei-unet``."""
-    card = make_card(task, network, result, settings, metrics, base, options)
-    return export.export(
-        network, card, {"image": golden(task)}, options.exported / NAME, files=files
-    )

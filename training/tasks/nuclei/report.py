@@ -24,14 +24,13 @@ from ...lab import report
 from ...lab.pictures import canvas
 from . import data as nuclei
 from . import instances
+from .card import COURSE_TEST, SMALL
 from .dsb2018 import Field
 from .task import PERCENTILES, THRESHOLDS, Task, predict, prepared
 
 Counts = NDArray[np.float64]
 
-COURSE_TEST = "course test"
 SMALLEST = 20  # pixels; the source has no nucleus of fewer than 21
-SMALL = 45  # pixels
 GREEN, MAGENTA = (60, 230, 60), (255, 60, 255)
 PLAIN = Segmentation(min_area=SMALLEST)
 

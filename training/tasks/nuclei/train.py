@@ -16,23 +16,37 @@ two stages; the second has smaller batches.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from msgspec import structs
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seqtile.models.card import Baseline, Metric
+from seqtile.models.contract import Segmentation
+
+from ...export import export
+from ...export.report import Report
 from ...lab import command, report
+from ...lab.command import Options
 from ...lab.loop import Fit, FitConfig, fit, seed_everything
 from ...lab.pictures import plot_history, write_history
-from . import card as nuclei_card
 from . import course as nuclei_course
+from . import data, dsb2018
 from . import report as nuclei_report
+from .card import NAME, make_contract
 from .crops import WEIGHT
 from .networks import NucleiUNet
-from .task import Config, Task
+from .task import Config, Task, prepared
+
+GOLDEN, GOLDEN_SIDE = 8, 128
+TESTS = 90  # fluorescence images of test
+WINDOW, SMOKE_WINDOW = 256, 32  # usual side; proving large ones takes a minute
 
 
 def loss_of(logits: Tensor, targets: Tensor) -> Tensor:
@@ -100,10 +114,67 @@ def train(task: Task, folder: Path) -> tuple[NucleiUNet, Fit]:
     return network, Fit(network.eval(), history, best_epoch, seconds)
 
 
+def golden(task: Task) -> NDArray[np.uint8]:
+    """Middles of images of validation, scaled: uint8, shape (8, 128, 128)."""
+    fields = [f for f in task.valid if f.kind == "fluo"]
+    middles = []
+    for f in [*fields, *fields][:GOLDEN]:
+        image = prepared(f)
+        top, left = ((size - GOLDEN_SIDE) // 2 for size in image.shape)
+        middles.append(image[top : top + GOLDEN_SIDE, left : left + GOLDEN_SIDE])
+    return np.stack(middles)
+
+
+def data_fields(task: Task) -> dict[str, Any]:
+    """What it was trained, chosen and tested on."""
+    return {
+        "train": {"n": len(task.examples)},
+        "valid": {"n": len(task.valid), "course": len(task.parts.valid)},
+        "test": {"n": TESTS, "course": len(task.parts.test)},
+        "sha256": f"{dsb2018.CHECKSUM} (pixels and labels), {data.CHECKSUM} ({data.NAME}, archive)",
+    }
+
+
+def ship(
+    task: Task,
+    network: NucleiUNet,
+    result: Fit,
+    settings: Segmentation,
+    metrics: Sequence[Metric],
+    base: Sequence[Baseline],
+    files: Sequence[Path],
+    options: Options,
+) -> None:
+    """Write ``exported/nuclei-unet``."""
+    window = SMOKE_WINDOW if task.config.smoke else WINDOW
+    training = command.training_fields(
+        "train_nuclei",
+        task.config,
+        options,
+        seconds=result.seconds,
+        window=window,
+        best_epoch=result.best_epoch,
+        kmacs_per_pixel=round(network.macs() / 1000, 1),
+    )
+    export.export(
+        network,
+        make_contract(
+            settings,
+            stride=network.stride,
+            receptive_field=network.receptive_field,
+            window=window,
+        ),
+        Report.of("nuclei", network, training, metrics, base, data=data_fields(task)),
+        {"image": golden(task)},
+        options.exported / NAME,
+        files=files,
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train, report, and with ``--export`` write the model."""
     config, options = command.parse(Config, __doc__, arguments)
-    folder = options.run_folder("nuclei-unet", config)
+    folder = options.run_folder(NAME, config)
     task = Task(config, options.device)
     if config.preset == "course":
         nuclei_course.run(task, folder)
@@ -127,7 +198,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     files = [folder / name for name in ("history.csv", "training.png", "examples.png")]
     write_history(files[0], result.history)
-    plot_history(files[1], result.history, nuclei_card.NAME)
+    plot_history(files[1], result.history, NAME)
     nuclei_report.show_examples(files[2], answers, settings)
     if options.export:
-        nuclei_card.export_model(task, network, result, settings, metrics, base, files, options)
+        ship(task, network, result, settings, metrics, base, files, options)

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from seqtile.models.card import Baseline, Metric, ModelCard
-from seqtile.models.contract import Input, Output
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.baselines import KmerRidge
 from ...lab.command import Options
@@ -22,15 +22,15 @@ from ...lab.loop import Fit
 from ...lab.metrics import mse, pearson, spearman
 from ...lab.pictures import canvas, compare_histories, plot_history, write_history
 from . import data as rnacompete
+from .card import make_contract
 from .networks import Affinity, RnaAttention
-from .task import Config, Task
+from .task import Task
 
 Rows = NDArray[np.int64]
 
 WORDS = (4, 5, 6)  # lengths of the words of the ridge regressions
 PENALTY = 10.0  # the best of 1, 10, 100, 1,000 on validation, for each of them
 ROUNDS = 200  # of the bootstrap: set B has 121,031 rows
-SHORTEST = 8  # letters of the shortest RNA that a model takes
 GOLDEN = 32
 
 
@@ -136,114 +136,21 @@ def attention_picture(task: Task, network: RnaAttention, path: Path, count: int 
     paper.print_figure(path, format="png")
 
 
-def make_card(
-    task: Task,
-    network: Affinity,
-    result: Fit,
-    name: str,
-    metrics: list[Metric],
-    base: list[Baseline],
-    options: Options,
-) -> ModelCard:
-    """The card, but for the checksum."""
-    config, probes, parts = task.config, task.probes, task.parts
-    training = command.training_fields(
-        f"train_rbp --model {config.model}",
-        config,
-        options,
-        seconds=result.seconds,
-        window=rnacompete.LENGTH,
-        best_epoch=result.best_epoch,
-    )
-    scale = task.scale
+def data_fields(task: Task, metrics: list[Metric]) -> dict[str, Any]:
+    """What it was trained, chosen and tested on."""
+    config, parts = task.config, task.parts
     local = config.protein in rnacompete.PROTEINS
-    return ModelCard(
-        name=name,
-        version="1.0.0",
-        task="regression",
-        summary=f"How strongly the protein {config.protein} holds a short RNA "
-        "(RNAcompete, set A to set B).",
-        architecture=network.architecture,
-        parameters=sum(p.numel() for p in network.parameters()),
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", "length"),
-                dtype="uint8",
-                meaning="ASCII letters of an RNA, 5' to 3'; case "
-                "is ignored, T counts as U; unknown letters at the end are padding and change "
-                "nothing",
-                alphabet="rna",
-                unknown="zero",
-                min_length=SHORTEST,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="affinity",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                meaning="binding intensity, in standard deviations from "
-                f"train's mean: intensity = {scale.mean:.4f} + {scale.deviation:.4f} x affinity",
-            ),
-            Output(
-                name="embedding",
-                kind="embedding",
-                shape=("batch", network.width),
-                dtype="float32",
-                meaning="activations of the layer before the last, not negative",
-            ),
-        ),
-        receptive_field=rnacompete.LENGTH,
-        threshold=None,
-        data={
-            "name": rnacompete.NAME,
-            "source": rnacompete.SOURCE
-            if local
-            else config.intensities or rnacompete.SUBSET_SOURCE,
-            "protein": config.protein,
-            "split": "the array's: train and valid of set A (copies of a sequence together), test "
-            "all of set B; no sequence is in both",
-            "train": {"n": len(task.train)},
-            "valid": {"n": len(task.valid), "repeats": repeats(task, task.valid)},
-            "test": {"n": len(parts.test), "repeats": repeats(task, parts.test)}
-            if any(m.split == "test" for m in metrics)
-            else {"n": len(parts.test)},
-            "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
-            "probes": len(probes),
-            "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
-        },
-        training=training,
-        training_window=training["window"],
-        metrics=tuple(metrics),
-        baselines=tuple(base),
-        limits=limits(config, metrics),
-        opset=export.OPSET,
-        tolerance=1e-4,
-    )
-
-
-def limits(config: Config, metrics: list[Metric]) -> tuple[str, ...]:
-    """What the card says the model is not good for."""
-    lines = [
-        f"Trained on RNAs of 30 to {rnacompete.LENGTH} letters that all begin with AGA or AGG; a "
-        "longer RNA is cut into windows of that size.",
-        "Binding of a purified protein in a tube, not in a cell.",
-        "Probes without a measurement (filled in at the source with one value) are left out of "
-        "training and of every figure.",
-    ]
-    if config.protein in rnacompete.PROTEINS:
-        lines.insert(
-            0,
-            f"The source does not name {config.protein}; by its motif (UAG) it may be a Musashi "
-            "protein. It stands in for RBFOX1, whose intensities are not in the data.",
-        )
-    first = metrics[0]
-    if first.split == "test" and first.value < 0.9 and config.protein == "RBP24":
-        lines.append(f"Pearson {first.value:.3f} on set B falls short of the 0.90 aimed at.")
-    return tuple(lines)
+    test: dict[str, Any] = {"n": len(parts.test)}
+    if any(m.split == "test" for m in metrics):
+        test["repeats"] = repeats(task, parts.test)
+    return {
+        "train": {"n": len(task.train)},
+        "valid": {"n": len(task.valid), "repeats": repeats(task, task.valid)},
+        "test": test,
+        "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
+        "probes": len(task.probes),
+        "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
+    }
 
 
 def export_model(
@@ -259,10 +166,31 @@ def export_model(
     """Write ``exported/<name>``."""
     rows = task.valid[:GOLDEN]
     letters = task.probes.letters[rows].copy()
-    card = make_card(task, network, result, name, metrics, base, options)
+    config = task.config
+    training = command.training_fields(
+        f"train_rbp --model {config.model}",
+        config,
+        options,
+        seconds=result.seconds,
+        window=rnacompete.LENGTH,
+        best_epoch=result.best_epoch,
+    )
+    scale = task.scale
     return export.export(
         network,
-        card,
+        make_contract(name, network.width),
+        Report.of(
+            "rbp",
+            network,
+            training,
+            metrics,
+            base,
+            data=data_fields(task, metrics),
+            facts={
+                "mean": round(float(scale.mean), 4),
+                "deviation": round(float(scale.deviation), 4),
+            },
+        ),
         {"sequence": letters},
         options.exported / name,
         files=files,

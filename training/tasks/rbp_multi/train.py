@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from seqtile.models.card import Baseline, Metric
 
 from ...export import export
+from ...export.report import Report
 from ...lab import command, report
 from ...lab.baselines import KmerRidge
 from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
@@ -40,7 +41,7 @@ from ...lab.metrics import pearson
 from ...lab.pictures import plot_history, write_history
 from ..rbp import data as rnacompete
 from . import report as table
-from .card import LIMITS, NAME, golden_inputs, make_card
+from .card import NAME, make_contract
 from .networks import MultiAffinity, ProteinHeads, RnaMulti, masked_mse
 from .report import Correlations
 from .task import Config, Task
@@ -218,6 +219,35 @@ def figures(
     )
 
 
+def architecture(config: Config) -> str:
+    """The network in a line."""
+    return (
+        f"Conv(6->{config.motifs}, {config.width}) max pooling 2, Conv(->{config.filters}, 3), "
+        f"{config.depth} residual dilated convolutions of 3, global max and mean, "
+        f"Linear(->{config.hidden}) ReLU, weights of each protein from its embedding of "
+        f"{config.identity}"
+    )
+
+
+def data_fields(task: Task) -> dict[str, Any]:
+    """What it was trained, chosen and tested on."""
+    return {
+        "train": {"n": len(task.train)},
+        "valid": {"n": len(task.valid)},
+        "test": {"n": len(task.test)},
+        "sha256": rnacompete.CHECKSUMS["all"],
+    }
+
+
+def golden_inputs(task: Task) -> dict[str, NDArray[np.uint8]]:
+    """Probes of all lengths from validation, some in lower case, some with unknown letters."""
+    rows = task.valid[np.linspace(0, len(task.valid) - 1, 24).astype(np.int64)]
+    letters = task.probes.letters[rows].copy()
+    letters[::4] |= 0x20
+    letters[1::6, 10:13] = ord("N")
+    return {"sequence": letters}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """See the module."""
     config, options = command.parse(Config, __doc__, arguments)
@@ -295,9 +325,27 @@ def main(arguments: list[str] | None = None) -> None:
             torch.tensor([scale.deviation for scale in task.scales]),
         )
         first = runs / next(iter(parts))
+        training = command.training_fields(
+            "train_rbp_multi",
+            config,
+            options,
+            seconds=multi.seconds,
+            window=rnacompete.LENGTH,
+            best_epoch=multi.best_epoch,
+            single_networks_seconds=round(seconds[SINGLE]),
+        )
         card = export.export(
             shipped,
-            make_card(task, options, shipped, multi, seconds[SINGLE], metrics, base, LIMITS),
+            make_contract(task.proteins, config.hidden, kernel=config.width, depth=config.depth),
+            Report.of(
+                "rbp_multi",
+                shipped.network,
+                training,
+                metrics,
+                base,
+                architecture=architecture(config),
+                data=data_fields(task),
+            ),
             golden_inputs(task),
             options.exported / NAME,
             files=[
