@@ -7,26 +7,28 @@ import itertools
 import json
 import shutil
 import sys
+import tomllib
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from msgspec import structs
 
 import seqtile
-from seqtile import ModelCard
 from seqtile.execution.session import LEVELS, Session
+from seqtile.models.card import ModelCard
 from seqtile.models.certificate import Certificate, tolerances
+from seqtile.models.contract import METADATA_KEY, json_text
 from seqtile.models.loading import model_bytes
-from seqtile.models.old_card import METADATA_KEY
 from seqtile.models.parity import decide
 from seqtile.models.zoo import read_card
 from tests.python.models import sha256
 from training.export.certify import variant
 
-FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("exported/*/card.json"))
+FOLDERS = sorted(path.parent for path in Path(__file__).parents[1].glob("exported/*/contract.json"))
 BATCHES = (1, 2, 7, 64)
 # What an exporter leaves of the place it ran at.
 PLACES = ("/home/", "/root/", "/tmp/", "site-packages", '.py"', str(Path.cwd()), sys.prefix)
@@ -39,7 +41,7 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def card(folder: Path) -> ModelCard:
-    return ModelCard.from_json((folder / "card.json").read_bytes(), source=folder.name)
+    return read_card(folder)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,9 @@ def test_the_folder_is_complete(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()}
     assert found >= {
         "model.onnx",
+        "contract.json",
         "card.json",
+        "report.json",
         "golden.npz",
         "parity.json",
         "history.csv",
@@ -71,12 +75,26 @@ def test_the_folder_is_complete(folder: Path) -> None:
     further = {path for path in folder.iterdir() if path.suffix in (".png", ".csv", ".meme")}
     assert found - {path.name for path in further} == {
         "model.onnx",
+        "contract.json",
         "card.json",
+        "report.json",
         "golden.npz",
         "parity.json",
         *(variant.file for variant in Certificate.read(folder).variants.values()),
     }
     assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6
+
+
+def test_the_wheel_holds_what_runs(folder: Path) -> None:
+    """And what a reader of the card is sent to; training's pictures and figures stay here."""
+    settings = tomllib.loads((FOLDERS[0].parents[1] / "pyproject.toml").read_text())
+    patterns = settings["tool"]["scikit-build"]["wheel"]["exclude"]
+    packed = [PurePosixPath("seqtile", "exported", folder.name, p.name) for p in folder.iterdir()]
+    kept = {path.name for path in packed if not any(path.match(p) for p in patterns)}
+    models = {variant.file for variant in Certificate.read(folder).variants.values()}
+    needed = {"model.onnx", "contract.json", "card.json", "golden.npz", "parity.json", *models}
+    assert kept - {"motifs.meme", "proteins.csv"} == needed
+    assert ("motifs.meme" in kept) == (folder / "motifs.meme").exists()
 
 
 def test_the_history_is_of_the_training(folder: Path) -> None:
@@ -95,7 +113,8 @@ def test_the_history_is_of_the_training(folder: Path) -> None:
 def test_the_card_is_of_this_model(folder: Path, card: ModelCard) -> None:
     assert card.name == folder.name
     assert card.sha256 == sha256(folder / "model.onnx")
-    assert (folder / "card.json").read_text() == card.to_json()
+    assert (folder / "contract.json").read_text() == card.contract().to_json()
+    assert (folder / "card.json").read_text() == json_text(card.words())
 
 
 def test_the_card_tells_what_the_model_is_worth(card: ModelCard) -> None:
@@ -117,6 +136,8 @@ def test_the_card_says_where_the_model_comes_from(card: ModelCard) -> None:
     assert {"command", "config", "device", "seconds", "window"} <= card.training.keys()
     assert card.parameters > 0
     assert (card.threshold is not None) == (card.task == "binary-classification")
+    assert card.training["window"] == card.training_window
+    assert all(tensor.meaning for tensor in (*card.inputs, *card.outputs))
     assert card.threshold is None or 0 < card.threshold.value < 1
     assert (card.segmentation is not None) == (card.task == "segmentation")
     assert card.limits != ()
@@ -162,9 +183,13 @@ def test_convolutions_are_two_dimensional(graph: onnx.ModelProto) -> None:
     assert {ranks[node.input[1]] for node in convolutions} <= {4}
 
 
-def test_the_metadata_is_the_card(folder: Path, graph: onnx.ModelProto, card: ModelCard) -> None:
+def test_the_metadata_is_the_contract(
+    folder: Path, graph: onnx.ModelProto, card: ModelCard
+) -> None:
     metadata = {item.key: item.value for item in graph.metadata_props}
-    assert metadata == {METADATA_KEY: card.to_json(checksum=False)}
+    assert metadata == {METADATA_KEY: card.contract().to_json(checksum=False)}
+    words = [card.summary, *card.limits, *(tensor.meaning for tensor in card.outputs)]
+    assert not any(text in metadata[METADATA_KEY] for text in words)
 
 
 def test_a_lone_file_explains_itself(
@@ -172,7 +197,7 @@ def test_a_lone_file_explains_itself(
 ) -> None:
     lone = shutil.copy(folder / "model.onnx", tmp_path)
     predictor = seqtile.load(lone, device="cpu")
-    assert predictor.card.to_json(checksum=False) == card.to_json(checksum=False)
+    assert predictor.card.contract() == structs.replace(card.contract(), sha256="")
     predictor.self_test(golden, card.tolerance)
 
 
@@ -199,10 +224,10 @@ def test_golden_outputs_by_name(folder: Path, card: ModelCard, golden: dict[str,
     extra = {tensor.name: golden[tensor.name] for tensor in card.inputs[1:]}
     for size in BATCHES:
         result = predictor.predict(golden[card.inputs[0].name], batch_size=size, **extra)
-        assert list(result) == [t.name for t in card.outputs if t.name != "embedding"]
+        assert list(result) == [t.name for t in card.outputs if t.kind != "embedding"]
         for name, values in result.items():
             np.testing.assert_allclose(values, golden[name], rtol=0, atol=card.tolerance)
-        if card.task == "segmentation":  # it has an answer for every pixel
+        if card.segmentation is not None:  # it has an answer for every pixel
             assert not predictor.embeds
             continue
         embedding = predictor.embed(golden[card.inputs[0].name], batch_size=size, **extra)
@@ -222,7 +247,7 @@ def test_the_certificate_is_complete(folder: Path, card: ModelCard) -> None:
         [tensor.name for tensor in card.outputs], BATCHES, LEVELS, ["CPUExecutionProvider"]
     )
     assert set(wanted) <= cases
-    axes = ("length",) if card.takes == "sequences" else ("height", "width")
+    axes = ("length",) if card.first.kind == "letters" else ("height", "width")
     sizes = {tuple(row[axis] for axis in axes) for row in rows}
     shape = card.inputs[0].shape[1 : 1 + len(axes)]
     assert sizes == {shape} if all(isinstance(n, int) for n in shape) else len(sizes) >= 3

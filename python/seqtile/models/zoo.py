@@ -20,7 +20,7 @@ def _folders() -> dict[str, Path]:
     # An installed package holds exported/ itself; in an editable install it is in the checkout,
     # which is then a further entry of the package's path.
     roots = [Path(root) / "exported" for root in seqtile.__path__]
-    found = (file for root in roots for file in sorted(root.glob("*/card.json")))
+    found = (file for root in roots for file in sorted(root.glob("*/contract.json")))
     return {file.parent.name: file.parent for file in found}
 
 
