@@ -25,7 +25,7 @@ Pack = Callable[[bytes], bytes]
 KINDS: dict[str, Pack] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
-    "xz": lzma.compress,
+    "xz": lambda data: lzma.compress(data, preset=0),
     # With a checksum, as the zstd program writes.
     "zstandard": lambda data: zstd.compress(
         data, options={zstd.CompressionParameter.checksum_flag: 1}

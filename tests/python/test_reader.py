@@ -59,7 +59,7 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 @pytest.mark.parametrize("taken", [0, 1, 3000])
 def test_a_reader_dropped_midway_leaves_no_thread(path: Path, taken: int) -> None:
     before = threads()
-    for _ in range(20):
+    for _ in range(8):
         iterator = read_fasta(path)
         for _ in range(taken):
             next(iterator)
