@@ -19,7 +19,7 @@ from training.lab.letters import turned  # noqa: E402
 from training.lab.metrics import weighted_accuracy  # noqa: E402
 from training.tasks.jund import data as jund  # noqa: E402
 from training.tasks.jund_accessibility import train as train_jund_accessibility  # noqa: E402
-from training.tasks.jund_accessibility.task import CHOSEN, Config, fit_logistic, settled  # noqa: E402
+from training.tasks.jund_accessibility.branch import CHOSEN, Config, fit_logistic, settled  # noqa: E402
 
 # torch's exporter warns of itself, of its LSTM, and that both inputs have the same batch axis.
 pytestmark = pytest.mark.filterwarnings(

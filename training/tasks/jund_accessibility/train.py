@@ -38,6 +38,7 @@ from ..jund.card import data_fields
 from ..jund.data import Segments
 from ..jund.report import confusion_note, golden_inputs
 from ..jund.student import Task
+from .branch import Config, column, figures_of, joint_logits, make_task, settled, train_best
 from .card import accessibility_contract, architecture
 from .networks import (
     FLOOR,
@@ -47,7 +48,6 @@ from .networks import (
     ProbabilityWithAccessibility,
     WithAccessibility,
 )
-from .task import Config, column, figures_of, joint_logits, make_task, settled, train_best
 
 # Network, optimiser, learning rate, epochs.
 COURSE: dict[str, tuple[type[nn.Module], str, float, int]] = {
