@@ -12,8 +12,7 @@ import pytest
 pytest.importorskip("pooch", reason="the data sets need pooch")
 
 from training.tasks.jund import data as jund
-from training.tasks.jund.data import LENGTH, Labels, Segments
-from training.tasks.jund.windows import TrainWindows
+from training.tasks.jund.data import LENGTH, Labels, Segments, TrainWindows
 
 
 def made_up(n: int = 300) -> tuple[Segments, Labels]:

@@ -22,9 +22,10 @@ from training.tasks.mnist import data as mnist  # noqa: E402
 from training.tasks.mnist import report as mnist_report  # noqa: E402
 from training.tasks.mnist import task as mnist_task  # noqa: E402
 from training.tasks.mnist import train as train_mnist  # noqa: E402
+from training.tasks.mnist.augment import distort  # noqa: E402
 from training.tasks.mnist.data import Digits  # noqa: E402
 from training.tasks.mnist.networks import Shifted  # noqa: E402
-from training.tasks.mnist.task import VIEWS, Config, Task, build, distort, views  # noqa: E402
+from training.tasks.mnist.task import VIEWS, Config, Task, build, views  # noqa: E402
 
 CPU = torch.device("cpu")
 STILL = Config(rotate=0.0, shear=0.0, scale=1.0, shift=0.0, elastic=0.0)

@@ -28,9 +28,8 @@ from ...lab.letters import turned
 from ...lab.loop import Fit, FitConfig, fit, infer, save, seed_everything
 from ...lab.metrics import pr_auc, roc_auc
 from . import data as jund
-from .data import Segments
+from .data import Segments, TrainWindows
 from .networks import SequenceCNN
-from .windows import TrainWindows
 
 NAME = "jund-cnn-seq"
 BLOCK = 500_000  # bases of a held-out block
