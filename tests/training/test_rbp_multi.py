@@ -16,7 +16,7 @@ pytest.importorskip("onnx", reason="the export needs onnx")
 import seqtile  # noqa: E402
 from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.rbp.data import Probes  # noqa: E402
-from training.tasks.rbp_multi import report as table  # noqa: E402
+from training.tasks.rbp_multi import figures as table  # noqa: E402
 from training.tasks.rbp_multi import train as train_rbp_multi  # noqa: E402
 from training.tasks.rbp_multi.networks import MultiAffinity, ProteinHeads, RnaMulti, masked_mse  # noqa: E402
 

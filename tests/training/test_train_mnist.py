@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 import seqtile  # noqa: E402
 from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.mnist import data as mnist  # noqa: E402
-from training.tasks.mnist import report as mnist_report  # noqa: E402
+from training.tasks.mnist import figures as mnist_figures  # noqa: E402
 from training.tasks.mnist import task as mnist_task  # noqa: E402
 from training.tasks.mnist import train as train_mnist  # noqa: E402
 from training.tasks.mnist.augment import distort  # noqa: E402
@@ -208,7 +208,7 @@ def test_accuracy_counts_the_errors() -> None:
     labels = np.arange(1000) % 10
     answers = labels.copy()
     answers[:20] = (answers[:20] + 1) % 10
-    metric = mnist_report.accuracy(labels, answers, "valid")
+    metric = mnist_figures.accuracy(labels, answers, "valid")
     assert (metric.value, metric.n, metric.note) == (0.98, 1000, "20 errors")
     assert metric.ci95 is not None
     # The binomial's standard error, 0.0044, twice to each side.
@@ -239,7 +239,7 @@ def test_misread_digits_are_drawn(tmp_path: Path) -> None:
     sizes = []
     for name, probability in {"none": perfect, "all": np.roll(perfect, 1, 1)}.items():
         path = tmp_path / f"{name}.png"
-        mnist_report.draw_misread(path, digits, probability, name)
+        mnist_figures.draw_misread(path, digits, probability, name)
         content = path.read_bytes()
         assert content.startswith(b"\x89PNG")
         sizes.append(int.from_bytes(content[20:24], "big"))
@@ -286,7 +286,7 @@ def test_smoke(exported: Path) -> None:
     assert {m["split"] for m in card["metrics"] + card["baselines"]} == {"valid"}
     assert [m["name"] for m in card["metrics"]] == ["accuracy"]
     document, logistic, common = (row["method"] for row in card["baselines"])
-    assert (document, logistic) == (mnist_report.DOCUMENT, "logistic regression on pixels")
+    assert (document, logistic) == (mnist_figures.DOCUMENT, "logistic regression on pixels")
     assert re.fullmatch(r"always \d, the commonest of train", common)
     assert card["metrics"][0]["value"] > 0.5
     assert card["data"]["sha256"] == mnist.CHECKSUMS

@@ -20,12 +20,12 @@ from seqtile.models.contract import Segmentation  # noqa: E402
 from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.nuclei import course as nuclei_course  # noqa: E402
 from training.tasks.nuclei import crops as nuclei_crops  # noqa: E402
-from training.tasks.nuclei import report as nuclei_report  # noqa: E402
+from training.tasks.nuclei import figures as nuclei_figures  # noqa: E402
 from training.tasks.nuclei import task as nuclei_task  # noqa: E402
 from training.tasks.nuclei import train as train_nuclei  # noqa: E402
 from training.tasks.nuclei.dsb2018 import Field  # noqa: E402
+from training.tasks.nuclei.figures import Answer  # noqa: E402
 from training.tasks.nuclei.networks import CourseUNet, NucleiUNet  # noqa: E402
-from training.tasks.nuclei.report import Answer  # noqa: E402
 
 CPU = torch.device("cpu")
 
@@ -180,16 +180,16 @@ def test_thresholds_are_chosen_by_ap() -> None:
     marker[7:13, 7:17] = marker[7:13, 23:33] = 0.9
     mask[0, 0] = marker[0, 0] = 0.95  # dirt
     answer = Answer(Field("a", "train", "fluo", None, mask.astype(np.uint8), labels), mask, marker)
-    chosen = nuclei_report.choose([answer])
+    chosen = nuclei_figures.choose([answer])
     assert chosen.marker_threshold >= 0.6
-    assert chosen.min_area == nuclei_report.SMALLEST
+    assert chosen.min_area == nuclei_figures.SMALLEST
     assert chosen.percentiles == nuclei_task.PERCENTILES
     np.testing.assert_array_equal(answer.labels(chosen), labels)
-    without = nuclei_report.choose([answer], marker=False)
+    without = nuclei_figures.choose([answer], marker=False)
     assert without.marker == ""
     assert answer.labels(without).max() == 1
-    counts = nuclei_report.objects([answer], lambda a: a.labels(without))
-    rows = {m.name: m for m in nuclei_report.object_metrics(counts, "x")}
+    counts = nuclei_figures.objects([answer], lambda a: a.labels(without))
+    rows = {m.name: m for m in nuclei_figures.object_metrics(counts, "x")}
     assert rows["ap50"].value == pytest.approx(0.5)  # one of the two, with IoU 1/2
     assert rows["ap60"].value == 0
     assert rows["ap"].value == pytest.approx(0.1)
@@ -202,7 +202,7 @@ def test_recall_by_size() -> None:
     mask = (labels > 3).astype(np.float32)  # one of the two small ones
     answer = Answer(Field("a", "train", "fluo", None, mask.astype(np.uint8), labels), mask, mask)
     empty = Answer(Field("b", "train", "fluo", None, answer.field.image, labels * 0), mask, mask)
-    small, large = nuclei_report.recall_by_size([answer, empty], Segmentation(), "x")
+    small, large = nuclei_figures.recall_by_size([answer, empty], Segmentation(), "x")
     assert (small.name, small.value) == ("recall_small", 0.5)
     assert (large.name, large.value) == ("recall_large", 1.0)
 
@@ -210,7 +210,7 @@ def test_recall_by_size() -> None:
 def test_otsu() -> None:
     image = np.full((10, 10), 20, np.uint8)
     image[2:5, 2:5] = 90
-    np.testing.assert_array_equal(nuclei_report.otsu(image), image == 90)
+    np.testing.assert_array_equal(nuclei_figures.otsu(image), image == 90)
 
 
 # --- smoke runs on real images, and what they export

@@ -32,7 +32,7 @@ from torch.nn import functional
 from ...lab import command, multiclass, report
 from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from ...lab.pictures import write_history
-from . import report as bloodmnist_report
+from . import figures as bloodmnist_figures
 from .augment import augment
 from .networks import CellClassifier, CellResNet, CourseNet
 from .task import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, OUTPUTS, Config, Task, course_loss
@@ -151,14 +151,14 @@ def main(arguments: list[str] | None = None) -> None:
     if options.export and not config.smoke:
         splits = {"test": task.part("test"), **splits}
     answers = [
-        bloodmnist_report.Answers(split, cells, task.probability(network, cells))
+        bloodmnist_figures.Answers(split, cells, task.probability(network, cells))
         for split, cells in splits.items()
     ]
-    metrics, baselines = bloodmnist_report.figures(task, answers, options)
+    metrics, baselines = bloodmnist_figures.figures(task, answers, options)
     report.show(metrics, baselines)
     report.write(folder / "report.json", metrics, baselines, seconds=round(result.seconds))
-    files = bloodmnist_report.pictures(result, name, folder, answers[0])
+    files = bloodmnist_figures.pictures(result, name, folder, answers[0])
     if options.export:
-        bloodmnist_report.export_model(
+        bloodmnist_figures.export_model(
             task, network, result, name, metrics, baselines, files, options
         )

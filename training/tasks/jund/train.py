@@ -29,8 +29,8 @@ from ...lab.pictures import plot_history, write_history
 from . import data as jund
 from .card import data_fields, sequence_contract
 from .data import Segments
+from .figures import baselines, choose_cuts, figures, golden_inputs, strand_note
 from .networks import BookCNN, Probability, SequenceCNN
-from .report import baselines, choose_cuts, figures, golden_inputs, strand_note
 from .student import NAME, Config, Task, train_student
 
 

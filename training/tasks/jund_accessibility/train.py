@@ -36,7 +36,7 @@ from ...lab.pictures import confusion_matrix, plot_history, write_history
 from ..jund import data as jund
 from ..jund.card import data_fields
 from ..jund.data import Segments
-from ..jund.report import confusion_note, golden_inputs
+from ..jund.figures import confusion_note, golden_inputs
 from ..jund.student import Task
 from .branch import Config, column, figures_of, joint_logits, make_task, settled, train_best
 from .card import accessibility_contract, architecture

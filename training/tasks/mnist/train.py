@@ -32,10 +32,10 @@ from ...lab.command import Options
 from ...lab.loop import Fit
 from ...lab.pictures import plot_history, write_history
 from . import data as mnist
-from . import report as mnist_report
+from . import figures as mnist_figures
 from .card import data_fields, make_contract
+from .figures import Parts
 from .networks import DigitNet, Shifted
-from .report import Parts
 from .task import NAME, VIEWS, Config, Task, train, views
 
 GOLDEN = 16
@@ -45,8 +45,8 @@ def document_rows(task: Task, folder: Path, parts: Parts) -> list[Baseline]:
     """The homework's network, trained by preset ``course`` on the same digits, as a baseline."""
     course = Task(dataclasses.replace(task.config, preset="course"), task.device)
     network = train(course, folder / "course.pt").network
-    found = mnist_report.metrics(parts, mnist_report.answers(task, network, parts))
-    return report.as_baselines(found, mnist_report.DOCUMENT)
+    found = mnist_figures.metrics(parts, mnist_figures.answers(task, network, parts))
+    return report.as_baselines(found, mnist_figures.DOCUMENT)
 
 
 def by_views(task: Task, network: DigitNet) -> dict[str, dict[str, float]]:
@@ -110,9 +110,9 @@ def main(arguments: list[str] | None = None) -> None:
     parts = {"valid": task.valid}
     if (options.export or course) and not config.smoke:
         parts = {"test": mnist.load("test"), **parts}
-    scores = mnist_report.answers(task, network, parts)
-    metrics = mnist_report.metrics(parts, scores)
-    base = mnist_report.baselines(task.train, parts)
+    scores = mnist_figures.answers(task, network, parts)
+    metrics = mnist_figures.metrics(parts, scores)
+    base = mnist_figures.baselines(task.train, parts)
     if options.export:
         base = document_rows(task, folder, parts) + base
     report.show(metrics, base)
@@ -121,10 +121,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"valid, {count} views: {row['accuracy']:.4f}, loss {row['valid_loss']:.4f}")
     report.write(folder / "report.json", metrics, base, seconds=round(result.seconds), views=by)
     name = next(iter(parts))
-    mnist_report.draw_confusion(
+    mnist_figures.draw_confusion(
         folder / "confusion.png", parts[name], scores[name], f"{title}, {name}"
     )
-    mnist_report.draw_misread(
+    mnist_figures.draw_misread(
         folder / "misread.png", parts[name], scores[name], f"{title}: the misread digits of {name}"
     )
     print(

@@ -38,7 +38,7 @@ from ...lab.loop import Fit, FitConfig, fit, seed_everything
 from ...lab.pictures import plot_history, write_history
 from . import course as nuclei_course
 from . import data, dsb2018
-from . import report as nuclei_report
+from . import figures as nuclei_figures
 from .card import NAME, make_contract
 from .crops import WEIGHT
 from .networks import NucleiUNet
@@ -180,8 +180,8 @@ def main(arguments: list[str] | None = None) -> None:
         nuclei_course.run(task, folder)
         return
     network, result = train(task, folder)
-    settings = nuclei_report.choose(nuclei_report.answers(task, network, task.valid))
-    metrics, base, answers = nuclei_report.figures(
+    settings = nuclei_figures.choose(nuclei_figures.answers(task, network, task.valid))
+    metrics, base, answers = nuclei_figures.figures(
         task,
         network,
         settings,
@@ -199,6 +199,6 @@ def main(arguments: list[str] | None = None) -> None:
     files = [folder / name for name in ("history.csv", "training.png", "examples.png")]
     write_history(files[0], result.history)
     plot_history(files[1], result.history, NAME)
-    nuclei_report.show_examples(files[2], answers, settings)
+    nuclei_figures.show_examples(files[2], answers, settings)
     if options.export:
         ship(task, network, result, settings, metrics, base, files, options)

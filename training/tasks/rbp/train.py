@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from ...lab import command, report
 from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
-from . import report as rbp_report
+from . import figures as rbp_figures
 from .networks import Affinity, RnaAttention, RnaBiLSTM, RnaCNN, RnaNetwork, first_only
 from .task import Config, Task
 
@@ -146,9 +146,9 @@ def main(arguments: list[str] | None = None) -> None:
     splits = {"valid": task.valid}
     if options.export and not config.smoke:
         splits = {"test": task.parts.test, **splits}
-    metrics, baselines = rbp_report.figures(task, network, splits)
+    metrics, baselines = rbp_figures.figures(task, network, splits)
     report.show(metrics, baselines)
     report.write(folder / "report.json", metrics, baselines, seconds=round(result.seconds))
-    files = rbp_report.pictures(task, network, result, name, folder, options)
+    files = rbp_figures.pictures(task, network, result, name, folder, options)
     if options.export:
-        rbp_report.export_model(task, network, result, name, metrics, baselines, files, options)
+        rbp_figures.export_model(task, network, result, name, metrics, baselines, files, options)

@@ -40,10 +40,10 @@ from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
 from ...lab.metrics import pearson
 from ...lab.pictures import plot_history, write_history
 from ..rbp import data as rnacompete
-from . import report as table
+from . import figures as table
 from .card import NAME, make_contract
+from .figures import Correlations
 from .networks import MultiAffinity, ProteinHeads, RnaMulti, masked_mse
-from .report import Correlations
 from .task import Config, Task
 
 SINGLE, SAME, LONGER, MULTI = "single", "multi, same", "multi, longer", "multi"
