@@ -1,1 +1,1 @@
-"""Train the models of the zoo; each ``train_<task>`` is a script (``python -m``)."""
+"""Train the models of the zoo: ``python -m training NAME``."""

@@ -28,7 +28,7 @@ from training.tasks.bloodmnist.networks import (  # noqa: E402
     scaled,
     symmetries,
 )
-from training.tasks.bloodmnist.task import Config, Task  # noqa: E402
+from training.tasks.bloodmnist.train import Config, Task  # noqa: E402
 
 CPU = torch.device("cpu")
 NARROW = (12, 24, 48)  # channels of the stages, a quarter of those of bloodmnist-best
@@ -289,8 +289,7 @@ def test_smoke(exported: Path, model: str) -> None:
     assert said == {"always neutrophil, the largest class", "logistic regression on the pixels"} | (
         {"the document's network, bloodmnist-cnn-pool"} if model == "best" else set()
     )
-    arguments = "" if model == "best" else " --model cnn-pool"
-    assert card["training"]["command"] == f"python -m training.train_bloodmnist{arguments} --export"
+    assert card["training"]["command"] == f"python -m training bloodmnist-{model} --export"
     rows = json.loads((folder / "parity.json").read_text())["rows"]
     rows = [row for row in rows if row["precision"] == "fp32"]
     assert {row["batch"] for row in rows} == {1, 2, 7, 64}

@@ -130,7 +130,7 @@ def test_smoke_of_the_course(data_root: Path, tmp_path: Path, monkeypatch) -> No
     """Both runs of the pooled network on some real rows; test is not read."""
     monkeypatch.setenv("SEQTILE_DATA", str(data_root))
     asked = []
-    load = train_bloodmnist.bloodmnist_figures.bloodmnist.load
+    load = train_bloodmnist.bloodmnist.load
     monkeypatch.setattr(
         "training.tasks.bloodmnist.data.load", lambda *a: (asked.append(a[0]), load(*a))[1]
     )

@@ -66,8 +66,8 @@ def test_a_run_folder_goes_on_with_its_configuration(tmp_path: Path) -> None:
 
 def test_training_fields_say_how(tmp_path: Path) -> None:
     config, options = parse()
-    fields = command.training_fields("train_toy", config, options, seconds=61.6, window=7, best=2)
-    assert fields["command"] == "python -m training.train_toy --export"
+    fields = command.training_fields("toy", config, options, seconds=61.6, window=7, best=2)
+    assert fields["command"] == "python -m training toy --export"
     assert (fields["seconds"], fields["window"], fields["best"]) == (62, 7, 2)
     assert fields["config"] == dataclasses.asdict(config)
     assert "threads" in fields["device"]

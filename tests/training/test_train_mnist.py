@@ -20,12 +20,11 @@ import seqtile  # noqa: E402
 from seqtile.models.zoo import read_card  # noqa: E402
 from training.tasks.mnist import data as mnist  # noqa: E402
 from training.tasks.mnist import figures as mnist_figures  # noqa: E402
-from training.tasks.mnist import task as mnist_task  # noqa: E402
 from training.tasks.mnist import train as train_mnist  # noqa: E402
 from training.tasks.mnist.augment import distort  # noqa: E402
 from training.tasks.mnist.data import Digits  # noqa: E402
 from training.tasks.mnist.networks import Shifted  # noqa: E402
-from training.tasks.mnist.task import VIEWS, Config, Task, build, views  # noqa: E402
+from training.tasks.mnist.train import VIEWS, Config, Task, build, views  # noqa: E402
 
 CPU = torch.device("cpu")
 STILL = Config(rotate=0.0, shear=0.0, scale=1.0, shift=0.0, elastic=0.0)
@@ -152,7 +151,7 @@ def test_it_learns_and_goes_on_where_it_was_cut(
     config = dataclasses.replace(TOY, rotate=3.0, shift=0.5, dropout=0.1)
     task = Task(config, CPU)
     assert (len(task.train), len(task.valid)) == (500, 100)
-    whole = mnist_task.train(task, tmp_path / "whole.pt")
+    whole = train_mnist.train(task, tmp_path / "whole.pt")
     assert whole.history[-1]["accuracy"] == 1
     assert whole.best_epoch == 6 + config.settle  # the last, whatever validation says
     assert [row["epoch"] for row in whole.history] == list(range(1, 9))
@@ -166,9 +165,9 @@ def test_it_learns_and_goes_on_where_it_was_cut(
 
     monkeypatch.setattr(Task, "validate", cut)
     with pytest.raises(KeyboardInterrupt):
-        mnist_task.train(Task(config, CPU), tmp_path / "cut.pt")
+        train_mnist.train(Task(config, CPU), tmp_path / "cut.pt")
     monkeypatch.setattr(Task, "validate", validate)
-    resumed = mnist_task.train(Task(config, CPU), tmp_path / "cut.pt")
+    resumed = train_mnist.train(Task(config, CPU), tmp_path / "cut.pt")
     assert len(resumed.history) == len(whole.history)
     for one, other in zip(resumed.history, whole.history, strict=True):
         assert one == pytest.approx(other)
@@ -177,16 +176,16 @@ def test_it_learns_and_goes_on_where_it_was_cut(
 def test_the_course_preset(toys: Digits, tmp_path: Path, monkeypatch) -> None:
     """The homework's network on undistorted images, batches of 64; the best epoch counts."""
     seen = []
-    logits = mnist_task.DigitNet.logits
+    logits = train_mnist.DigitNet.logits
 
-    def spy(self: mnist_task.DigitNet, grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def spy(self: train_mnist.DigitNet, grey: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.training:
             seen.append(grey)
         return logits(self, grey)
 
-    monkeypatch.setattr(mnist_task.DigitNet, "logits", spy)
+    monkeypatch.setattr(train_mnist.DigitNet, "logits", spy)
     task = Task(dataclasses.replace(TOY, preset="course", course_epochs=3, rotate=20.0), CPU)
-    fit = mnist_task.train(task, tmp_path / "course.pt")
+    fit = train_mnist.train(task, tmp_path / "course.pt")
     assert [len(grey) for grey in seen] == ([64] * 7 + [52]) * 3
     levels = (torch.cat(seen[:8]) * 255).round().to(torch.uint8)
     originals = {image.tobytes() for image in task.train.images}
@@ -199,7 +198,7 @@ def test_the_course_preset(toys: Digits, tmp_path: Path, monkeypatch) -> None:
 def test_figures_by_hand() -> None:
     probability = np.full((3, 10), 0.05, np.float32)
     probability[[0, 1, 2], [4, 5, 6]] = 0.55
-    found = mnist_task.figures(probability, np.array([4, 5, 0], np.uint8))
+    found = train_mnist.figures(probability, np.array([4, 5, 0], np.uint8))
     assert found["accuracy"] == pytest.approx(2 / 3)
     assert found["valid_loss"] == pytest.approx(-(2 * np.log(0.55) + np.log(0.05)) / 3)
 

@@ -261,7 +261,7 @@ def test_smoke(smoke: Path) -> None:
     methods = {m["method"] for m in card["baselines"]}
     assert "Otsu's threshold, connected components" in methods
     assert "the same network, components of the mask" in methods
-    assert card["training"]["command"] == "python -m training.train_nuclei --export"
+    assert card["training"]["command"] == "python -m training nuclei-unet --export"
     assert card["training"]["kmacs_per_pixel"] <= 25
     rows = json.loads((folder / "parity.json").read_text())["rows"]
     rows = [row for row in rows if row["precision"] == "fp32"]

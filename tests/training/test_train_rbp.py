@@ -199,7 +199,7 @@ def test_smoke(exported: Path, model: str) -> None:
     assert {m["split"] for m in card["metrics"] + card["baselines"]} == {"valid"}
     assert {m["name"] for m in card["metrics"]} == {"pearson", "spearman", "mse"}
     assert card["metrics"][0]["name"] == "pearson"
-    assert card["training"]["command"] == f"python -m training.train_rbp --model {model} --export"
+    assert card["training"]["command"] == f"python -m training rbp-{model} --export"
     assert card["data"]["sha256"] == rnacompete.CHECKSUMS["all"]
     assert card["architecture"].endswith("Linear(1)")
     rows = json.loads((folder / "parity.json").read_text())["rows"]

@@ -70,7 +70,7 @@ def training_table(cards: Sequence[ModelCard]) -> str:
             _headline(c),
             _best_baseline(c),
             _time(c),
-            f"`{c.training['command'].removeprefix('python -m training.')}`",
+            f"`{c.training['command'].removeprefix('python -m training ')}`",
         ]
         for c in cards
     ]
@@ -82,7 +82,7 @@ def training_table(cards: Sequence[ModelCard]) -> str:
         "ours (test)",
         "best baseline",
         "training",
-        "`python -m training.`…",
+        "`python -m training`…",
     ]
     return _table(heads, rows)
 

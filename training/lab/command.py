@@ -126,7 +126,7 @@ def parse(
 
 
 def training_fields(
-    script: str,
+    name: str,
     config: Any,
     options: Options,
     *,
@@ -139,15 +139,15 @@ def training_fields(
 
     Parameters
     ----------
-    script
-        ``train_<task>``, with the arguments that choose this model.
+    name
+        Of the model, with further arguments that choose it.
     seconds
         Of the training, resumed parts included.
     window
         Usual length of a sequence, which the parity gate takes for a dynamic one.
     """
     fields: dict[str, Any] = {
-        "command": f"python -m training.{script} --export",
+        "command": f"python -m training {name} --export",
         "window": window,
         "config": dataclasses.asdict(config),
         "device": device_name(options.device),

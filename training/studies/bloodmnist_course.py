@@ -34,7 +34,7 @@ from ..lab.pictures import canvas
 from ..lab.source import DataError
 from ..tasks.bloodmnist.data import CLASSES, SIDE, SIZES
 from ..tasks.bloodmnist.networks import CourseNet
-from ..tasks.bloodmnist.task import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, OUTPUTS, course_loss
+from ..tasks.bloodmnist.train import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, OUTPUTS, course_loss
 
 NETWORKS = {"plain": "cnn", "pooled": "cnn-pool"}
 # The softmax of the softmax: with all of the probability on the right class, -log(e / (e + 7)).

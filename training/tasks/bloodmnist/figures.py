@@ -1,4 +1,4 @@
-"""Figures, pictures and cards of the networks of `train_bloodmnist`."""
+"""What the networks of blood cells are worth: figures, baselines, pictures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.card import Baseline, Metric
 from seqtile.models.zoo import read_card
 
-from ...export import export
-from ...export.report import Report
-from ...lab import command, multiclass, report
-from ...lab.command import Options
+from ...lab import multiclass, report
 from ...lab.loop import Fit
 from ...lab.pictures import canvas, confusion_matrix, plot_history, write_history
-from .card import data_fields, make_contract
-from .data import CLASSES, SIDE, Cells
-from .networks import CellClassifier
-from .task import Task
+from .data import CLASSES, Cells
 
 SHRINKAGE = 1e-2  # of the logistic regression: the best of 1e-4 to 1e-1 on validation
 # Class names that fit under a square.
@@ -50,14 +44,12 @@ class Answers:
     probability: NDArray[np.float32]
 
 
-def figures(
-    task: Task, answers: Sequence[Answers], options: Options
-) -> tuple[list[Metric], list[Baseline]]:
+def figures(train: Cells, answers: Sequence[Answers]) -> tuple[list[Metric], list[Baseline]]:
     """Figures of the network, and of the largest class and a regression on the pixels."""
     metrics: list[Metric] = []
     base: list[Baseline] = []
-    counts = np.bincount(task.train.labels, minlength=len(CLASSES))
-    regression = PixelLogistic().fit(task.train)
+    counts = np.bincount(train.labels, minlength=len(CLASSES))
+    regression = PixelLogistic().fit(train)
     for each in answers:
         split, cells, probability = each.split, each.cells, each.probability
         of = multiclass.recalls(cells.labels, probability)
@@ -77,19 +69,17 @@ def figures(
             multiclass.figures(cells.labels, regression.predict(cells), split),
             "logistic regression on the pixels",
         )
-        if task.config.model == "best":
-            base += pooled(split, len(cells), options)
     return metrics, base
 
 
-def pooled(split: str, n: int, options: Options) -> list[Baseline]:
+def pooled(answers: Sequence[Answers], exported: Path) -> list[Baseline]:
     """The figures of the document's pooled network, from its card, where it is of the same rows."""
-    folder = options.exported / "bloodmnist-cnn-pool"
+    folder = exported / "bloodmnist-cnn-pool"
     if not folder.exists():
         print(f"no {folder}: the document's network is not among the baselines")
         return []
-    card = read_card(folder)
-    found = [m for m in card.metrics if (m.split, m.n) == (split, n)]
+    splits = {(each.split, len(each.cells)) for each in answers}
+    found = [m for m in read_card(folder).metrics if (m.split, m.n) in splits]
     return report.as_baselines(found, "the document's network, bloodmnist-cnn-pool")
 
 
@@ -151,53 +141,3 @@ def misread(path: Path, cells: Cells, probability: NDArray[Any], title: str) -> 
 
 def _short(name: str) -> str:
     return name.replace("immature granulocyte", "immature gran.")
-
-
-def golden_inputs(task: Task) -> dict[str, NDArray[np.uint8]]:
-    """Real images, one of each class of train and of validation: uint8 (16, 28, 28, 3)."""
-    rows = []
-    for cells in (task.train, task.valid):
-        first = [int(np.flatnonzero(cells.labels == c)[0]) for c in range(len(CLASSES))]
-        rows.append(cells.images[first])
-    return {"image": np.concatenate(rows)}
-
-
-def export_model(
-    task: Task,
-    network: CellClassifier,
-    result: Fit,
-    name: str,
-    metrics: list[Metric],
-    base: list[Baseline],
-    files: list[Path],
-    options: Options,
-) -> ModelCard:
-    """Write ``exported/<name>``."""
-    config = task.config
-    model = "" if config.model == "best" else f" --model {config.model}"
-    edition = "" if config.edition == "rebuild" else f" --edition {config.edition}"
-    training = command.training_fields(
-        f"train_bloodmnist{model}{edition}",
-        config,
-        options,
-        seconds=result.seconds,
-        window=SIDE,
-        best_epoch=result.best_epoch,
-    )
-    card = export.export(
-        network,
-        make_contract(name, network.embedding),
-        Report.of(
-            "bloodmnist",
-            network,
-            training | {"config": config.in_force},
-            metrics,
-            base,
-            data=data_fields(config.edition),
-        ),
-        golden_inputs(task),
-        options.exported / name,
-        files=files,
-    )
-    print(f"wrote {options.exported / name}, sha256 {card.sha256}")
-    return card

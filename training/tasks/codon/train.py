@@ -1,9 +1,9 @@
 """Train `codon-convnet`: DNA of any number of codons to the residues they stand for.
 
-    python -m training.train_codon                   # half a minute; report
-    python -m training.train_codon --export          # and write exported/
-    python -m training.train_codon --preset course   # the homework's own procedure
-    python -m training.train_codon --smoke
+    python -m training codon-convnet                  # half a minute; report
+    python -m training codon-convnet --export         # and write exported/
+    python -m training codon-convnet --preset course  # the homework's own procedure
+    python -m training codon-convnet --smoke
 
 "Deep learning workshop", question 4: learn translation from three sequences, in which two of
 proline's four codons, CCA and CCG, never occur. Preset ``course`` takes them one at a time for
@@ -330,7 +330,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not config.smoke and not (all(exact) and metrics[0].value == 1):
             raise ValueError(f"{NAME} is not exact on what it was trained on; it is not shipped")
         fields = command.training_fields(
-            "train_codon",
+            NAME,
             config,
             options,
             seconds=result.seconds,

@@ -1,10 +1,10 @@
 """Train `dna-binding-bilstm`: does the protein bind this 101-base segment.
 
-    python -m training.train_dna_binding                    # train, report on validation
-    python -m training.train_dna_binding --export           # and on test, and write exported/
-    python -m training.train_dna_binding --preset course    # the course's own network, 500 epochs
-    python -m training.train_dna_binding --split row        # what splitting pairs up would give
-    python -m training.train_dna_binding --smoke            # on some of the real rows
+    python -m training dna-binding-bilstm                  # train, report on validation
+    python -m training dna-binding-bilstm --export         # and on test, and write exported/
+    python -m training dna-binding-bilstm --preset course  # the course's own network, 500 epochs
+    python -m training dna-binding-bilstm --split row      # what splitting pairs up would give
+    python -m training dna-binding-bilstm --smoke          # on some of the real rows
 
 Preset ``best``: convolutions before the LSTM, both strands, several networks averaged. Unbound
 segments are shuffles of bound ones, so each batch shuffles bound segments of train anew
@@ -313,7 +313,7 @@ def ship(
 ) -> None:
     """Write the model folder."""
     fields = command.training_fields(
-        "train_dna_binding",
+        NAME,
         task.config,
         options,
         seconds=result.seconds,

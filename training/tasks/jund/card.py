@@ -120,7 +120,7 @@ def words(contract: Contract, report: Report) -> dict[str, Any]:
             "motif are not bound.",
             "The split is random over neighbouring segments, so peaks stand on both of its sides; "
             "on 500-kb blocks kept out of train the ROC AUC is lower "
-            "(`python -m training.train_jund --hold-out 0`).",
+            "(`python -m training jund --hold-out 0`).",
             rows_limit(report),
             "The strands are scored apart and differ a little; a scan takes the larger score.",
         ),

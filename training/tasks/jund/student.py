@@ -39,7 +39,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides the result; also the command line of `train_jund`.
+    """Everything that decides the result; also the command line.
 
     Attributes
     ----------

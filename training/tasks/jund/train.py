@@ -1,9 +1,9 @@
 """Train `jund-cnn-seq`: does JUND bind this 101-base segment, from its letters alone.
 
-    python -m training.train_jund --device auto            # train, report on validation
-    python -m training.train_jund --device auto --export   # and on test, and write exported/
-    python -m training.train_jund --preset course          # the book's own network
-    python -m training.train_jund --smoke                  # half a minute, on some of the real rows
+    python -m training jund-cnn-seq                  # train, report on validation
+    python -m training jund-cnn-seq --export         # and on test, and write exported/
+    python -m training jund-cnn-seq --preset course  # the book's own network
+    python -m training jund-cnn-seq --smoke          # half a minute, on some of the real rows
 
 Preset ``best`` is of `jund_student`: teachers, then a student of their logits. Nothing of
 validation or test is learned from; validation chooses the epoch and the thresholds.
@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> None:
             for m in metrics
         ]
         training = command.training_fields(
-            "train_jund",
+            NAME,
             config,
             options,
             seconds=result.seconds,

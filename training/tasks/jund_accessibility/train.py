@@ -1,11 +1,11 @@
 """Train `jund-mlp`, `jund-cnn` or `jund-lstm`: JUND binding from letters and accessibility.
 
-    python -m training.train_jund_accessibility --model cnn            # report on validation
-    python -m training.train_jund_accessibility --model cnn --export   # and on test; exported/
-    python -m training.train_jund_accessibility --model cnn --preset course
-    python -m training.train_jund_accessibility --model cnn --smoke    # some of the real rows
+    python -m training jund-cnn           # report on validation
+    python -m training jund-cnn --export  # and on test; exported/
+    python -m training jund-cnn --preset course
+    python -m training jund-cnn --smoke   # some of the real rows
 
-Preset ``best`` is of `jund_accessibility`; it trains the student of `train_jund` first, unless
+Preset ``best`` is of `branch`; it trains the student of `jund-cnn-seq` first, unless
 ``--runs`` has it. Nothing of test is learned from; validation chooses widths, epochs, the trust in
 the sequence, and the threshold.
 
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.export:
         assert isinstance(result.network, WithAccessibility)
         training = command.training_fields(
-            f"train_jund_accessibility --model {config.model}",
+            name,
             config,
             options,
             seconds=result.seconds,

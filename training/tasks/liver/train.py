@@ -1,9 +1,9 @@
 """Train `liver-enhancer-cnn`: is this site of open chromatin one of liver cells.
 
-    python -m training.train_liver                   # kernel sizes, 5 folds, the model; validation
-    python -m training.train_liver --export          # and test, and write exported/
-    python -m training.train_liver --preset course   # the exercise's plain CNN, its kernel sizes
-    python -m training.train_liver --smoke           # on some of the real rows
+    python -m training liver                  # kernel sizes, 5 folds, the model; validation
+    python -m training liver --export         # and test, and write exported/
+    python -m training liver --preset course  # the exercise's plain CNN, its kernel sizes
+    python -m training liver --smoke          # on some of the real rows
 
 Chromosome 1 is test and is scored by ``--export`` alone. All others stand in five fixed folds of
 whole chromosomes, which give the cross-validated figures (mean and standard deviation, each fold
@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "motifs.png",
         ]
         training = command.training_fields(
-            "train_liver",
+            NAME,
             task.config,
             options,
             seconds=result.seconds,

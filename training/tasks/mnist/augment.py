@@ -14,7 +14,7 @@ from torch.nn import functional
 from .networks import SIDE
 
 if TYPE_CHECKING:
-    from .task import Config
+    from .train import Config
 
 
 def distort(grey: Tensor, config: Config, rng: np.random.Generator) -> Tensor:

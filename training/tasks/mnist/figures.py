@@ -1,11 +1,10 @@
-"""What the digits' network is worth: figures, baselines, pictures, card."""
+"""What the digits' network is worth: figures, baselines, pictures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from ...lab import report
 from ...lab.pictures import canvas, confusion_matrix
 from . import data as mnist
 from .data import Digits
-from .task import Task
 
 Probability = NDArray[np.floating]
 Parts = Mapping[str, Digits]
@@ -37,11 +35,6 @@ def accuracy(labels: NDArray[np.integer], answers: NDArray[np.integer], split: s
         note=f"{(labels != answers).sum()} errors",
         by_class=False,
     )
-
-
-def answers(task: Task, network: Any, parts: Parts) -> dict[str, Probability]:
-    """Probabilities of each part."""
-    return {name: task.predict(network, part.images) for name, part in parts.items()}
 
 
 def metrics(parts: Parts, scores: Mapping[str, Probability]) -> list[Metric]:

@@ -1,9 +1,9 @@
 """Train `nuclei-unet`: which pixels of a fluorescence image are of a nucleus, and of which.
 
-    python -m training.train_nuclei                       # train, report on validation
-    python -m training.train_nuclei --export              # and on test, and write exported/
-    python -m training.train_nuclei --preset course       # the course's, with and without rotation
-    python -m training.train_nuclei --smoke               # half a minute, on some real images
+    python -m training nuclei-unet                  # train, report on validation
+    python -m training nuclei-unet --export         # and on test, and write exported/
+    python -m training nuclei-unet --preset course  # the course's, with and without rotation
+    python -m training nuclei-unet --smoke          # half a minute, on some real images
 
 Preset ``course``: the course's network on its JPEGs / 255, masks / 255, Dice loss, batch 4, Adam at
 1e-3, 20 epochs, the epoch chosen by Dice on validation; each kind of rotation on the same seeds.
@@ -148,7 +148,7 @@ def ship(
     """Write ``exported/nuclei-unet``."""
     window = SMOKE_WINDOW if task.config.smoke else WINDOW
     training = command.training_fields(
-        "train_nuclei",
+        NAME,
         task.config,
         options,
         seconds=result.seconds,

@@ -1,4 +1,4 @@
-"""Figures, pictures and cards of the networks of `train_rbp`."""
+"""What the networks of one protein are worth: figures, baselines, pictures."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqtile.models.card import Baseline, Metric, ModelCard
+from seqtile.models.card import Baseline, Metric
 
-from ...export import export
-from ...export.report import Report
-from ...lab import command, report
+from ...lab import report
 from ...lab.baselines import KmerRidge
 from ...lab.command import Options
 from ...lab.loop import Fit
 from ...lab.metrics import mse, pearson, spearman
 from ...lab.pictures import canvas, compare_histories, plot_history, write_history
-from . import data as rnacompete
-from .card import make_contract
 from .networks import Affinity, RnaAttention
 from .task import Task
 
@@ -31,7 +27,6 @@ Rows = NDArray[np.int64]
 WORDS = (4, 5, 6)  # lengths of the words of the ridge regressions
 PENALTY = 10.0  # the best of 1, 10, 100, 1,000 on validation, for each of them
 ROUNDS = 200  # of the bootstrap: set B has 121,031 rows
-GOLDEN = 32
 
 
 def figures(
@@ -134,65 +129,3 @@ def attention_picture(task: Task, network: RnaAttention, path: Path, count: int 
         "weights of the attention pooling, the strongest probes of validation", fontsize=10
     )
     paper.print_figure(path, format="png")
-
-
-def data_fields(task: Task, metrics: list[Metric]) -> dict[str, Any]:
-    """What it was trained, chosen and tested on."""
-    config, parts = task.config, task.parts
-    local = config.protein in rnacompete.PROTEINS
-    test: dict[str, Any] = {"n": len(parts.test)}
-    if any(m.split == "test" for m in metrics):
-        test["repeats"] = repeats(task, parts.test)
-    return {
-        "train": {"n": len(task.train)},
-        "valid": {"n": len(task.valid), "repeats": repeats(task, task.valid)},
-        "test": test,
-        "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
-        "probes": len(task.probes),
-        "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
-    }
-
-
-def export_model(
-    task: Task,
-    network: Affinity,
-    result: Fit,
-    name: str,
-    metrics: list[Metric],
-    base: list[Baseline],
-    files: list[Path],
-    options: Options,
-) -> ModelCard:
-    """Write ``exported/<name>``."""
-    rows = task.valid[:GOLDEN]
-    letters = task.probes.letters[rows].copy()
-    config = task.config
-    training = command.training_fields(
-        f"train_rbp --model {config.model}",
-        config,
-        options,
-        seconds=result.seconds,
-        window=rnacompete.LENGTH,
-        best_epoch=result.best_epoch,
-    )
-    scale = task.scale
-    return export.export(
-        network,
-        make_contract(name, network.width),
-        Report.of(
-            "rbp",
-            network,
-            training,
-            metrics,
-            base,
-            data=data_fields(task, metrics),
-            facts={
-                "mean": round(float(scale.mean), 4),
-                "deviation": round(float(scale.deviation), 4),
-            },
-        ),
-        {"sequence": letters},
-        options.exported / name,
-        files=files,
-        motif_letters=task.probes.letters[task.train[::10]],
-    )

@@ -1,11 +1,11 @@
 """Train `rbp-cnn`, `rbp-bilstm`, `rbp-cnn-attention`: how strongly a protein holds a short RNA.
 
-    python -m training.train_rbp --model cnn                 # train, report on validation
-    python -m training.train_rbp --model cnn --export        # and on set B, and write exported/
-    python -m training.train_rbp --model bilstm --preset course
-    python -m training.train_rbp --model cnn --smoke         # half a minute, on some real rows
-    python -m training.train_rbp --protein A1CF              # RBP1 to RBP38, A1CF, ANKHD1
-    python -m training.train_rbp --protein RBFOX1 --intensities norm_data.txt.gz
+    python -m training rbp-cnn             # train, report on validation
+    python -m training rbp-cnn --export    # and on set B, and write exported/
+    python -m training rbp-bilstm --preset course
+    python -m training rbp-cnn --smoke     # half a minute, on some real rows
+    python -m training rbp --protein A1CF  # RBP1 to RBP38, A1CF, ANKHD1
+    python -m training rbp --protein RBFOX1 --intensities norm_data.txt.gz
 
 RNAcompete: the network learns on set A of the array and is tested on set B. RBFOX1 is in the
 authors' table, which the user gets from them (`datasets.rnacompete`); without it the protein is
@@ -32,9 +32,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqtile.models.card import Baseline, Metric, ModelCard
+
+from ...export import export
+from ...export.report import Report
 from ...lab import command, report
+from ...lab.command import Options
 from ...lab.loop import Fit, FitConfig, Shuffled, fit, seed_everything
+from . import data as rnacompete
 from . import figures as rbp_figures
+from .card import make_contract
 from .networks import Affinity, RnaAttention, RnaBiLSTM, RnaCNN, RnaNetwork, first_only
 from .task import Config, Task
 
@@ -43,6 +50,7 @@ NETWORKS: dict[str, type[RnaNetwork]] = {
     "bilstm": RnaBiLSTM,
     "cnn-attention": RnaAttention,
 }
+GOLDEN = 32  # probes that the model folder is checked with
 # The course's networks: of the same kinds, smaller.
 COURSE: dict[str, dict[str, Any]] = {
     "cnn": {"motifs": 64, "filters": 64, "depth": 1, "hidden": 64},
@@ -135,6 +143,68 @@ def train_member(task: Task, seed: int, checkpoint: Path) -> Fit:
     return fit(network, loss, task.validate, plan, checkpoint=checkpoint, label=label)
 
 
+def data_fields(task: Task, metrics: list[Metric]) -> dict[str, Any]:
+    """What it was trained, chosen and tested on."""
+    config, parts = task.config, task.parts
+    local = config.protein in rnacompete.PROTEINS
+    test: dict[str, Any] = {"n": len(parts.test)}
+    if any(m.split == "test" for m in metrics):
+        test["repeats"] = rbp_figures.repeats(task, parts.test)
+    return {
+        "train": {"n": len(task.train)},
+        "valid": {"n": len(task.valid), "repeats": rbp_figures.repeats(task, task.valid)},
+        "test": test,
+        "sha256": rnacompete.CHECKSUMS.get("all" if local else config.protein, ""),
+        "probes": len(task.probes),
+        "without_measurement": int(np.isnan(task.targets[:, 0]).sum()),
+    }
+
+
+def write_model(
+    task: Task,
+    network: Affinity,
+    result: Fit,
+    name: str,
+    metrics: list[Metric],
+    base: list[Baseline],
+    files: list[Path],
+    options: Options,
+) -> ModelCard:
+    """Write ``exported/<name>``."""
+    rows = task.valid[:GOLDEN]
+    letters = task.probes.letters[rows].copy()
+    config = task.config
+    training = command.training_fields(
+        name,
+        config,
+        options,
+        seconds=result.seconds,
+        window=rnacompete.LENGTH,
+        best_epoch=result.best_epoch,
+    )
+    scale = task.scale
+    return export.export(
+        network,
+        make_contract(name, network.width),
+        Report.of(
+            "rbp",
+            network,
+            training,
+            metrics,
+            base,
+            data=data_fields(task, metrics),
+            facts={
+                "mean": round(float(scale.mean), 4),
+                "deviation": round(float(scale.deviation), 4),
+            },
+        ),
+        {"sequence": letters},
+        options.exported / name,
+        files=files,
+        motif_letters=task.probes.letters[task.train[::10]],
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Train, report, and with ``--export`` write the model."""
     config, options = command.parse(Config, __doc__, arguments)
@@ -151,4 +221,4 @@ def main(arguments: list[str] | None = None) -> None:
     report.write(folder / "report.json", metrics, baselines, seconds=round(result.seconds))
     files = rbp_figures.pictures(task, network, result, name, folder, options)
     if options.export:
-        rbp_figures.export_model(task, network, result, name, metrics, baselines, files, options)
+        write_model(task, network, result, name, metrics, baselines, files, options)

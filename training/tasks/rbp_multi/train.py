@@ -1,8 +1,8 @@
 """Train `rbp-multi`: how strongly 21 RNA-binding proteins hold a short RNA, by one network.
 
-    python -m training.train_rbp_multi             # train all, report on validation
-    python -m training.train_rbp_multi --export    # and on test, and write exported/rbp-multi
-    python -m training.train_rbp_multi --smoke     # seconds, on some of the real probes
+    python -m training rbp-multi           # train all, report on validation
+    python -m training rbp-multi --export  # and on test, and write exported/rbp-multi
+    python -m training rbp-multi --smoke   # seconds, on some of the real probes
 
 Data: `datasets.rnacompete`, all columns but RBP35, whose repeats do not agree at all. Set A is
 split into train and validation, copies of a sequence together; set B is the test. Probes that lack
@@ -326,7 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
         )
         first = runs / next(iter(parts))
         training = command.training_fields(
-            "train_rbp_multi",
+            NAME,
             config,
             options,
             seconds=multi.seconds,
