@@ -33,7 +33,7 @@ def test_folder(folder: Path) -> None:
     predictor = seqtile.load(folder, device="cpu", threads=1)
     assert predictor.name == "tiny"
     assert predictor.card == read_card(folder)
-    assert predictor.contract == predictor.card
+    assert predictor.contract == predictor.card.contract()
     assert predictor.sha256 == sha256(folder / "model.onnx") == predictor.card.sha256
     assert (predictor.device, predictor.providers) == ("cpu", ("CPUExecutionProvider",))
     assert predictor.threads == 1

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 import seqtile
 from seqtile import Fasta, InputSpec, Predictor, scan
@@ -23,9 +24,10 @@ from seqtile.errors import (
     IntervalError,
     ShapeError,
 )
+from seqtile.models.zoo import read_card
 from seqtile.regions.intervals import Interval
 from seqtile.scanning.scanner import Scan
-from tests.python.models import counts_model, motif_model, motif_score
+from tests.python.models import counts_model, model_folder, motif_model, motif_score, write_card
 from tests.python.oracle import (
     Tracks,
     block_rows,
@@ -439,3 +441,12 @@ def test_blocks_are_bounded(
     sizes = [len(b.scores) for b in scan(predictor, fasta, stride=stride, reduce=reduce)]
     assert max(fetched) <= 10_000 + WINDOW
     assert max(sizes) <= 1000
+
+
+def test_window_and_stride_of_the_contract(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "tiny")
+    write_card(folder, structs.replace(read_card(folder), stride=5, training_window=9))
+    work = scan(
+        seqtile.load(folder, device="cpu"), write_fasta(tmp_path / "x.fa", {"a": "ACGT" * 9})
+    )
+    assert (work.window, work.stride) == (9, 5)

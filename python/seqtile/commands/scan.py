@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".bw, .bed, .narrowPeak, .parquet or .npz; - for BED on standard output; repeatable",
     )
     parser.add_argument("--window", type=int, help="bases per window (default: the model's)")
-    parser.add_argument("--stride", type=int, default=1, help="bases between windows (default: 1)")
+    parser.add_argument(
+        "--stride", type=int, help="bases between windows (default: the model's, else 1)"
+    )
     parser.add_argument(
         "--strand", choices=["+", "-", "both"], default="both", help="default: both"
     )
@@ -79,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         batch_size=batch_size(options),
         observe=checksum.observe,
     )
-    with progress("bases", work.total_windows * options.stride, quiet=options.quiet) as advance:
+    with progress("bases", work.total_windows * work.stride, quiet=options.quiet) as advance:
         report = write_scan(
             work,
             options.output,
@@ -88,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
             plot=options.plot,
             top=options.top,
             checksum=checksum,
-            progress=lambda windows: advance(windows * options.stride),
+            progress=lambda windows: advance(windows * work.stride),
         )
     file = sys.stderr if "-" in options.output else sys.stdout
     if options.json:

@@ -36,7 +36,7 @@ class Predictor:
     contract
         What it takes and gives.
     card
-        Its card, which is the contract and more; None for a third-party model.
+        Its card, which has the contract and words and figures; None for a third-party model.
     sha256
         Checksum of the model file.
     engine
@@ -59,8 +59,8 @@ class Predictor:
 
     def __init__(self, engine: Engine, contract: Contract, *, sha256: str) -> None:
         self.name = contract.name
-        self.contract = contract
         self.card = contract if isinstance(contract, ModelCard) else None
+        self.contract = self.card.contract() if self.card else contract
         self.sha256 = sha256
         self.engine = engine
         self.device = engine.device

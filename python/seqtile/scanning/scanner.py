@@ -250,7 +250,7 @@ def scan(
     fasta: Fasta | FastaSource,
     *,
     window: int | None = None,
-    stride: int = 1,
+    stride: int | None = None,
     strand: Strand = "both",
     regions: str | PathLike[str] | Iterable[tuple[str, int, int]] | None = None,
     reduce: Literal["mean", "max"] | None = None,
@@ -271,7 +271,7 @@ def scan(
     window
         Bases per window; default: the length the model takes.
     stride
-        Bases from one window to the next, at least 1.
+        Bases from one window to the next, at least 1; default: the contract's, else 1.
     strand
         ``"+"``, ``"-"`` (the window's reverse complement is predicted), or ``"both"``: the larger
         of the two scores, and which it was (``+`` if equal).
@@ -309,6 +309,8 @@ def scan(
         While iterating: a byte that is no nucleotide letter; names record and position.
     """
     window = _check_window(predictor, window)
+    if stride is None:
+        stride = predictor.contract.stride or 1
     if stride < 1:
         raise ValueError(f"stride must be at least 1, not {stride}")
     if strand not in ("+", "-", "both"):
