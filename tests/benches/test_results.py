@@ -223,6 +223,7 @@ def test_run_one_bench(
     )
     (tmp_path / "pytest.ini").write_text(
         f"[pytest]\npythonpath = {report.FOLDER.parent}\npython_files = bench_*.py\n"
+        "filterwarnings = error\n"
     )
     monkeypatch.setattr(report, "FOLDER", folder)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # a worker's benchmarks are off
