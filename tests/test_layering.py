@@ -135,6 +135,16 @@ def test_the_table_has_no_cycle() -> None:
     graphlib.TopologicalSorter(ARROWS).prepare()
 
 
+def test_contributing_shows_the_table() -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| `(\w+)` \| .* \|([^|]*)\|$", text)
+    shown = {name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows if name in ARROWS}
+    packages = {name for name in ARROWS if name not in ALL} - {"cli", "__main__"}
+    assert shown.keys() == packages
+    del shown["commands"]  # "every other"
+    assert shown == {name: ARROWS[name] for name in shown}
+
+
 def imported_at_the_top(source: Path) -> set[str]:
     """Names of the package's modules that a file imports outside its functions, for types too."""
     found = set()

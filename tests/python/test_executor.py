@@ -518,7 +518,8 @@ def test_requests_of_a_real_model(motif: Predictor) -> None:
 
 
 INTERRUPTED = """
-import time, numpy as np
+import signal, time, numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # nohup and & leave it ignored
 from seqtile.execution.executor import Executor
 from seqtile.execution.limits import LIMITS
 from seqtile.execution.rows import Rows

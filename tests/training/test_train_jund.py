@@ -115,7 +115,7 @@ def test_card_says_what_was_done(trained) -> None:
     report = json.loads((folder / "runs" / NAME / "best-smoke" / "report.json").read_text())
     assert {m["split"] for m in card["metrics"]} == {"valid"}
     assert [m["value"] for m in card["metrics"]] == [m["value"] for m in report["metrics"]]
-    assert card["baselines"] == []
+    assert not card["baselines"]
     assert card["receptive_field"] == 8
     assert card["parameters"] == 128 * (4 * 8 + 1) + 32 * (256 + 1) + 32 + 1
     assert card["training"]["config"]["smoke"] is True

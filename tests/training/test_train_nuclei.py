@@ -163,8 +163,8 @@ def test_turning_error() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.roll(3, -1)
 
-    assert nuclei_course.turning_error(Pixels(), images, CPU).tolist() == [0, 0, 0]
-    assert (nuclei_course.turning_error(Shifted(), images, CPU) > 0.2).all()
+    assert nuclei_course.turning_error(Pixels(), images).tolist() == [0, 0, 0]
+    assert (nuclei_course.turning_error(Shifted(), images) > 0.2).all()
 
 
 # --- the choice of thresholds

@@ -141,7 +141,7 @@ def infer(
     -------
     Each output, of n rows.
     """
-    device = next(network.parameters()).device
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
     network.eval()
     parts = []
     with torch.inference_mode():

@@ -150,7 +150,7 @@ class ModelCard(Contract, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Further fields are there where they are not default, and not what others imply: a tensor's
         kind what its name says (see `seqtile.models.old_card`), the window what its shape says.
         """
-        whole, further = msgspec.to_builtins(self), plain(self)
+        whole, further = msgspec.json.decode(msgspec.json.encode(self)), plain(self)
         content = {name: whole[name] for name in _SHOWN}
         for tensors in ("inputs", "outputs"):
             content[tensors] = [
