@@ -69,7 +69,7 @@ def draw_headlines(rows: Sequence[Row], path: Path, title: str) -> None:
         loc="right",
     )
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)
 
 
