@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtile.models.contract import Contract, Input, Output, Threshold
+from seqtile.models.contract import Contract
 
+from ...export.contracts import site_contract
 from ...export.report import Report
 from . import data as dna_binding
 
@@ -14,33 +15,12 @@ NAME = "dna-binding-bilstm"
 
 def make_contract(threshold: float, width: int) -> Contract:
     """The contract; ``width`` is the embedding's."""
-    return Contract(
-        name=NAME,
-        version="1.1.0",
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", dna_binding.LENGTH),
-                dtype="uint8",
-                alphabet="dna",
-                unknown="zero",
-                min_length=dna_binding.LENGTH,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                labels=("unbound", "bound"),
-            ),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
-        ),
-        receptive_field=dna_binding.LENGTH,
-        training_window=dna_binding.LENGTH,
-        threshold=Threshold(threshold),
+    return site_contract(
+        NAME,
+        dna_binding.LENGTH,
+        ("unbound", "bound"),
+        threshold,
+        width,
         tolerance=5e-5,  # of embeddings up to about 35
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from seqtile.models.contract import Contract, Input, Output, Threshold
+from seqtile.models.contract import Contract, Input
 
+from ...export.contracts import site_contract
 from ...export.report import Report
 from . import data as jund
 from .data import Segments
@@ -44,36 +45,16 @@ def make_contract(
     receptive_field
         Of its convolutions.
     """
-    return Contract(
-        name=name,
-        version="1.1.0",
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", jund.LENGTH),
-                dtype="uint8",
-                alphabet="dna",
-                unknown="zero",
-                min_length=jund.LENGTH,
-            ),
-            *further,
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                labels=("unbound", "bound"),
-            ),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
-        ),
-        assembly="hg19",
-        receptive_field=receptive_field,
-        training_window=jund.LENGTH,
-        threshold=Threshold(threshold),
+    return site_contract(
+        name,
+        jund.LENGTH,
+        ("unbound", "bound"),
+        threshold,
+        width,
+        *further,
         tolerance=TOLERANCE,
+        receptive_field=receptive_field,
+        assembly="hg19",
     )
 
 

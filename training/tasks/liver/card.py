@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqtile.models.contract import Contract, Input, Output, Threshold
+from seqtile.models.contract import Contract
 
+from ...export.contracts import site_contract
 from ...export.report import Report
 from . import data
 from .data import Sites
@@ -15,35 +16,14 @@ NAME = "liver-enhancer-cnn"
 
 def make_contract(threshold: float, width: int) -> Contract:
     """The contract; ``width`` is the embedding's."""
-    return Contract(
-        name=NAME,
-        version="1.1.0",
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", data.LENGTH),
-                dtype="uint8",
-                alphabet="dna",
-                unknown="zero",
-                min_length=data.LENGTH,
-            ),
-        ),
-        outputs=(
-            Output(
-                name="probability",
-                kind="score",
-                shape=("batch",),
-                dtype="float32",
-                labels=("other cells", "liver"),
-            ),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
-        ),
-        assembly="GRCh38",
-        receptive_field=data.LENGTH,
-        training_window=data.LENGTH,
-        threshold=Threshold(threshold),
+    return site_contract(
+        NAME,
+        data.LENGTH,
+        ("other cells", "liver"),
+        threshold,
+        width,
         tolerance=1e-5,
+        assembly="GRCh38",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from seqtile.models.card import Metric
 from seqtile.models.contract import Contract, Input, Output
 
+from ...export.contracts import embedding
 from ...export.report import Report
 from . import data as mnist
 from .data import Digits
@@ -36,7 +37,7 @@ def make_contract(name: str, width: int) -> Contract:
                 dtype="float32",
                 labels=mnist.LABELS,
             ),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
+            embedding(width),
         ),
         receptive_field=mnist.SIDE,
         training_window=mnist.SIDE,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from seqtile.models.card import Metric
-from seqtile.models.contract import Contract, Input, Output
+from seqtile.models.contract import Contract, Output
 
+from ...export.contracts import embedding, letters
 from ...export.report import Report
 from . import data as rnacompete
 
@@ -19,20 +20,10 @@ def make_contract(name: str, width: int) -> Contract:
     return Contract(
         name=name,
         version="1.1.0",
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", "length"),
-                dtype="uint8",
-                alphabet="rna",
-                unknown="zero",
-                min_length=SHORTEST,
-            ),
-        ),
+        inputs=(letters("rna", min_length=SHORTEST),),
         outputs=(
             Output(name="affinity", kind="score", shape=("batch",), dtype="float32"),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
+            embedding(width),
         ),
         receptive_field=rnacompete.LENGTH,
         training_window=rnacompete.LENGTH,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seqtile.models.contract import Contract, Input, Output
+from seqtile.models.contract import Contract, Output
 
+from ...export.contracts import embedding, letters
 from ...export.report import Report
 from ..rbp import data as rnacompete
 
@@ -38,17 +39,7 @@ def make_contract(proteins: Sequence[str], width: int, *, kernel: int, depth: in
     return Contract(
         name=NAME,
         version="1.1.0",
-        inputs=(
-            Input(
-                name="sequence",
-                kind="letters",
-                shape=("batch", "length"),
-                dtype="uint8",
-                alphabet="rna",
-                unknown="zero",
-                min_length=2,
-            ),
-        ),
+        inputs=(letters("rna", min_length=2),),
         outputs=(
             Output(
                 name="affinity",
@@ -57,7 +48,7 @@ def make_contract(proteins: Sequence[str], width: int, *, kernel: int, depth: in
                 dtype="float32",
                 labels=tuple(proteins),
             ),
-            Output(name="embedding", kind="embedding", shape=("batch", width), dtype="float32"),
+            embedding(width),
         ),
         # Of the trunk: motifs, two neighbours, then convolutions of 3 over such pairs.
         receptive_field=kernel + 1 + 4 * 2**depth,
