@@ -14,6 +14,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib")
 
 from training.lab.source import DataError  # noqa: E402
 from training.studies import bloodmnist_course as course  # noqa: E402
+from training.studies.rows import read_csv  # noqa: E402
 from training.tasks.bloodmnist import train as train_bloodmnist  # noqa: E402
 
 TRAINING = Path(__file__).parents[2] / "training"
@@ -41,7 +42,7 @@ def table(path: Path) -> dict[tuple[str, str, int], list[dict[str, float]]]:
 
 
 def test_the_readme_shows_the_committed_numbers() -> None:
-    rows = course.read_csv(COMMITTED)
+    rows = read_csv(COMMITTED, course.Row)
     assert course.table(rows) in README.read_text(encoding="utf-8")
     for network, output in FOUR:
         run = course.one(rows, network, output)
@@ -53,7 +54,7 @@ def test_the_readme_shows_the_committed_numbers() -> None:
 def test_the_table_says_what_the_file_holds() -> None:
     lines = [
         [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in course.table(course.read_csv(COMMITTED)).splitlines()[2:]
+        for line in course.table(read_csv(COMMITTED, course.Row)).splitlines()[2:]
     ]
     runs = table(COMMITTED)
     weights = {"plain": 25_785_672, "pooled": 390_472}  # counted by hand from the layers

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="the study needs torch")
 pytest.importorskip("tqdm", reason="training needs tqdm")
 
 from training.studies import vanishing_gradient as study  # noqa: E402
+from training.studies.rows import read_csv  # noqa: E402
 
 TRAINING = Path(__file__).parents[2] / "training"
 COMMITTED, README = TRAINING / "studies" / "vanishing_gradient.csv", TRAINING / "README.md"
@@ -27,7 +28,7 @@ def table(path: Path) -> dict[tuple[str, str], list[float]]:
 
 
 def test_the_table_says_what_the_file_holds() -> None:
-    rows, sizes = study.read_csv(COMMITTED), table(COMMITTED)
+    rows, sizes = read_csv(COMMITTED, study.Row), table(COMMITTED)
     assert {row.method for row in rows} == set(study.METHODS)
     assert len(rows) == len(study.METHODS) * 2 * 16
     accuracy = {row.method: row.accuracy for row in rows if row.stage == "trained"}
@@ -44,13 +45,13 @@ def test_the_table_says_what_the_file_holds() -> None:
 
 
 def test_the_readme_shows_the_committed_numbers() -> None:
-    assert study.table(study.read_csv(COMMITTED)) in README.read_text(encoding="utf-8")
+    assert study.table(read_csv(COMMITTED, study.Row)) in README.read_text(encoding="utf-8")
 
 
 def test_the_committed_numbers_are_those_of_a_new_start() -> None:
     """Before training nothing but the seeds decides: the same numbers, up to arithmetic."""
     again = study.run_study(study.Study(steps=0))
-    before = [row for row in study.read_csv(COMMITTED) if row.stage == "initial"]
+    before = [row for row in read_csv(COMMITTED, study.Row) if row.stage == "initial"]
     for row, fresh in zip(before, [r for r in again if r.stage == "initial"], strict=True):
         assert (row.method, row.layer) == (fresh.method, fresh.layer)
         assert row.median == pytest.approx(fresh.median, rel=0.05)
@@ -107,5 +108,5 @@ def test_methods_are_what_they_are_called(method) -> None:
 def test_the_command_writes_figure_and_tables(tmp_path: Path, capsys) -> None:
     study.main(["--seeds", "1", "--steps", "2", "--points", "64", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
-    assert study.table(study.read_csv(tmp_path / "vanishing_gradient.csv")) in printed
+    assert study.table(read_csv(tmp_path / "vanishing_gradient.csv", study.Row)) in printed
     assert (tmp_path / "vanishing_gradient.png").read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,6 @@ seeds of a network (``--seed 1``) go into the CSV alone. What it all shows is in
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import math
 import re
@@ -35,6 +34,7 @@ from ..lab.source import DataError
 from ..tasks.bloodmnist.data import CLASSES, SIDE, SIZES
 from ..tasks.bloodmnist.networks import CourseNet
 from ..tasks.bloodmnist.train import COURSE_BATCH, COURSE_LR, COURSE_OPTIMIZER, OUTPUTS, course_loss
+from .rows import read_csv, write_csv
 
 NETWORKS = {"plain": "cnn", "pooled": "cnn-pool"}
 # The softmax of the softmax: with all of the probability on the right class, -log(e / (e + 7)).
@@ -134,34 +134,6 @@ def one(rows: Sequence[Row], network: str, output: str, seed: int = 0) -> list[R
     return [r for r in rows if (r.network, r.output, r.seed) == (network, output, seed)]
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A line per row; numbers with four digits behind the point."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Row)])
-        for row in rows:
-            values = dataclasses.astuple(row)
-            writer.writerow([f"{v:.4f}" if isinstance(v, float) else v for v in values])
-
-
-def read_csv(path: Path) -> list[Row]:
-    """What `write_csv` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(
-                r["network"],
-                r["output"],
-                int(r["seed"]),
-                int(r["epoch"]),
-                *(
-                    float(r[k])
-                    for k in ("train_loss", "valid_accuracy", "test_accuracy", "seconds")
-                ),
-            )
-            for r in csv.DictReader(file)
-        ]
-
-
 def parameters(network: str) -> int:
     """Weights of a network."""
     return sum(p.numel() for p in CourseNet(pool=network == "pooled").parameters())
@@ -244,8 +216,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(thread_count(given.threads))
     rows = gather(given.runs)
     seconds = {(n, o): clock(n, o, device) for n in NETWORKS for o in OUTPUTS}
-    write_csv(path, [dataclasses.replace(r, seconds=seconds[r.network, r.output]) for r in rows])
-    rows = read_csv(path)  # what is drawn and shown is what the file holds
+    write_csv(
+        path, [dataclasses.replace(r, seconds=seconds[r.network, r.output]) for r in rows], ".4f"
+    )
+    rows = read_csv(path, Row)  # what is drawn and shown is what the file holds
     draw(given.out / "bloodmnist_course.png", rows)
     print(table(rows))
     print(f"wrote {path} and .png")

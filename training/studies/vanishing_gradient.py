@@ -15,7 +15,6 @@ with He's larger ones, made for it.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from torch.nn import functional
 
 from ..lab.command import ROOT, run
 from ..lab.pictures import canvas
+from .rows import read_csv, write_csv
 
 STAGES = ("initial", "trained")
 METHODS = ("plain", "skip", "batch norm", "ReLU", "ELU", "ReLU from He's start")
@@ -179,30 +179,6 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """A line per row; numbers with four digits."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Row)])
-        for row in rows:
-            values = dataclasses.astuple(row)
-            writer.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in values])
-
-
-def read_csv(path: Path) -> list[Row]:
-    """What `write_csv` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Row(
-                r["method"],
-                r["stage"],
-                int(r["layer"]),
-                *(float(r[name]) for name in ("median", "low", "high", "accuracy")),
-            )
-            for r in csv.DictReader(file)
-        ]
-
-
 def draw(path: Path, rows: Sequence[Row]) -> None:
     """Gradient by layer, a panel per stage and a line per method, as PNG."""
     figure, paper = canvas(8, 3.5)
@@ -246,9 +222,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)  # for layers as small as these more threads are slower
     folder.mkdir(parents=True, exist_ok=True)
     rows = run_study(Study(**given))
-    write_csv(folder / "vanishing_gradient.csv", rows)
+    write_csv(folder / "vanishing_gradient.csv", rows, ".4g")
     # What is drawn and shown is what the file holds.
-    rows = read_csv(folder / "vanishing_gradient.csv")
+    rows = read_csv(folder / "vanishing_gradient.csv", Row)
     draw(folder / "vanishing_gradient.png", rows)
     print(table(rows))
     print(f"wrote {folder / 'vanishing_gradient.csv'} and .png")
