@@ -261,8 +261,9 @@ def main() -> int:
             continue
         old, new = outcome(before, arguments), outcome(after, arguments)
         odd = [part for part in {**old, **new} if old.get(part) != new.get(part)]
-        sizes = ", ".join(f"{part} {len(str(value))}" for part, value in new.items())
-        print(f"{name}: {'same' if not odd else 'DIFFERENT: ' + ', '.join(odd)} ({sizes})")
+        sizes = [f"{part} {len(str(value))}" for part, value in new.items() if part != "status"]
+        verdict = "same" if not odd else f"DIFFERENT: {', '.join(odd)}"
+        print(f"{name}: {verdict} (status {new['status']}, {', '.join(sizes)})")
         for part in odd:
             one, two = str(old.get(part)), str(new.get(part))
             pairs = enumerate(zip(one, two, strict=False))
