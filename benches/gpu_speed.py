@@ -37,8 +37,7 @@ STAGES = ("read", "encode", "h2d", "compute", "d2h")
 
 def answers(name: str) -> tuple[str, ...]:
     """The outputs that `predict` gives."""
-    outputs = (tensor.name for tensor in seqtile.card(name).outputs)
-    return tuple(output for output in outputs if output != "embedding")
+    return tuple(t.name for t in seqtile.card(name).outputs if t.kind != "embedding")
 
 
 def session(context: Context, name: str, precision: str, graphs: Any = "auto") -> Session:
