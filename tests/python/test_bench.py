@@ -25,10 +25,9 @@ from seqtile.bench.warm_up import WarmUpRule
 from seqtile.errors import EngineMismatchError, OutOfMemoryError
 from seqtile.execution.profile import Profile
 from seqtile.models.certificate import SHARE
-from tests.python.models import counts_model, image_folder, model_folder, motif_model
+from tests.python.models import counts_model, image_folder, model_folder
 
 COLD = WarmUpRule(most_s=0)
-LEAVES = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own
 
 
 @pytest.fixture(scope="module")
@@ -300,66 +299,6 @@ def test_answers_of_another_kind(answers: dict[str, Any], words: str) -> None:
         check_parity(
             answers, {"a": np.zeros(2, np.float32)}, what="x", precision="fp32", tolerance=1e-5
         )
-
-
-def torch_bench(model: str, program: Path) -> Bench:
-    return Bench(
-        Plan(
-            models=(model,),
-            batch_sizes=(4,),
-            engines=("onnxruntime", "torch"),
-            seconds=0.05,
-            rule=COLD,
-            concurrencies=(1, "lanes"),
-            threads=1,
-            program=program,
-        )
-    )
-
-
-@LEAVES
-def test_torch_beside_onnxruntime(tiny: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from tests.python.torch_programs import motif_program
-
-    made = torch_bench(tiny, motif_program(tmp_path / "motif.pt2"))
-    rows = list(made.rows())
-    assert [(row.engine, row.loop) for row in rows] == [
-        ("onnxruntime", "closed"),
-        ("onnxruntime", "lanes"),
-        ("torch", "closed"),
-    ]
-    for row in rows:
-        check(row)
-    assert [row.stages is None for row in rows] == [False, False, True]
-    assert [row.providers for row in rows] == [("CPUExecutionProvider",)] * 2 + [()]
-    assert [skipped["why"] for skipped in made.skipped] == ["torch answers one batch at a time"]
-
-
-@LEAVES
-def test_torch_beside_a_third_party_model(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from tests.python.torch_programs import motif_program
-
-    rows = measure(
-        str(motif_model(tmp_path / "motif.onnx")),
-        engines=("torch",),
-        shapes=((12,),),
-        data="random",
-        spec=seqtile.InputSpec(layout="bytes"),
-        program=motif_program(tmp_path / "motif.pt2"),
-    )
-    assert [row.parity[0]["output"] for row in rows] == ["probability"]
-
-
-@LEAVES
-def test_a_program_of_another_model_is_not_timed(tiny: str, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    from tests.python.torch_programs import motif_program
-
-    made = torch_bench(tiny, motif_program(tmp_path / "motif.pt2", shift=0.01))
-    with pytest.raises(EngineMismatchError, match=r"'probability' differs .* 0.01, .*: not timed"):
-        list(made.rows())
 
 
 @pytest.mark.parametrize(

@@ -113,12 +113,12 @@ def letters(size: int, seed: int = 0, among: bytes = b"ACGTN") -> NDArray[np.uin
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_threads_share_a_long_sequence(layout: Any, dtype: str) -> None:
     """Also one that is large enough to be written past the caches."""
-    sequence = letters(7_000_003)
+    sequence = letters(2_500_003)
     alone = one_hot(sequence, layout=layout, dtype=dtype)
     for threads in (2, 5):
         shared = one_hot(sequence, layout=layout, dtype=dtype, threads=threads)
         np.testing.assert_array_equal(shared, alone)
-    for i in (0, 4095, 4096, 6_999_999, 7_000_002):
+    for i in (0, 4095, 4096, 2_499_999, 2_500_002):
         column = alone[i] if layout == "NLC" else alone[:, i]
         assert column.tolist() == [float(sequence[i] == base) for base in b"ACGT"]
     counts = [np.count_nonzero(sequence == base) for base in b"ACGT"]

@@ -76,14 +76,14 @@ def test_answers(motif: Predictor) -> None:
     np.testing.assert_allclose(result["probability"], expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch_size", SIZES)
-def test_the_batch_size_changes_nothing(shipped: Predictor, batch_size: int | str) -> None:
+def test_the_batch_size_changes_nothing(shipped: Predictor) -> None:
     sequences = usual(shipped, 100)
     one = further(shipped, 1)
     one_by_one = [shipped.predict([s], **one)[shipped.outputs[0]][0] for s in sequences]
     every = further(shipped, len(sequences))
-    result = shipped.predict(sequences, batch_size=batch_size, **every)[shipped.outputs[0]]
-    np.testing.assert_allclose(result, one_by_one, rtol=0, atol=shipped.card.tolerance)
+    for batch_size in SIZES:
+        result = shipped.predict(sequences, batch_size=batch_size, **every)[shipped.outputs[0]]
+        np.testing.assert_allclose(result, one_by_one, rtol=0, atol=shipped.card.tolerance)
 
 
 @pytest.mark.parametrize("batch_size", SIZES)
@@ -149,7 +149,7 @@ def test_threads_share_a_predictor(shipped: Predictor) -> None:
 
     expected = predict(0)[shipped.outputs[0]]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(predict, range(24)))
+        results = list(pool.map(predict, range(8)))
     for result in results:
         np.testing.assert_array_equal(result[shipped.outputs[0]], expected)
 

@@ -154,14 +154,14 @@ def test_any_number(floats: list[float]) -> None:
     assert numbers_text(values, JSON) == [json.dumps(v) for v in values.tolist()]
 
 
-def test_a_million_numbers() -> None:
+def test_numbers_of_all_magnitudes() -> None:
     random = np.random.default_rng(1)
-    some = random.integers(0, 2**32, 300_000, dtype=np.uint32).view(np.float32)
-    logits = random.normal(0, 6, 300_000)
-    usual = random.normal(size=300_000).astype(np.float32)
+    some = random.integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32)
+    logits = random.normal(0, 6, 100_000)
+    usual = random.normal(size=100_000).astype(np.float32)
     edges = np.concatenate([[10.0**i, 2.0**i] for i in range(-45, 39)]).astype(np.float32)
     near = [np.nextafter(edges, np.float32(to)) for to in (0, np.inf)]
-    short = (np.arange(100_000) / 8).astype(np.float32)  # ties of the sixth digit
+    short = (np.arange(50_000) / 8).astype(np.float32)  # ties of the sixth digit
     sigmoid = (1 / (1 + np.exp(-logits))).astype(np.float32)
     values = np.concatenate([some, sigmoid, usual, edges, *near, -edges, short, short * 16])
     listed = values.tolist()

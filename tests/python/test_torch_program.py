@@ -12,8 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtile.errors import ModelIntegrityError, ProviderError
-from tests.python.models import GOLDEN, motif_score
+import seqtile
+from seqtile.bench.measure import Bench
+from seqtile.bench.plan import Plan
+from seqtile.errors import EngineMismatchError, ModelIntegrityError, ProviderError
+from tests.python.models import GOLDEN, motif_model, motif_score
+from tests.python.test_bench import COLD, check, measure
 
 torch = pytest.importorskip("torch", reason="the torch engine needs torch")
 
@@ -187,3 +191,54 @@ def test_without_torch() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.startswith("the torch engine needs torch: pip install torch,")
+
+
+# measured
+
+
+def beside_onnxruntime(model: Path, program: Path) -> Bench:
+    return Bench(
+        Plan(
+            models=(str(model),),
+            batch_sizes=(4,),
+            engines=("onnxruntime", "torch"),
+            seconds=0.05,
+            rule=COLD,
+            concurrencies=(1, "lanes"),
+            threads=1,
+            program=program,
+        )
+    )
+
+
+def test_torch_beside_onnxruntime(motif_folder: Path, motif: Path) -> None:
+    made = beside_onnxruntime(motif_folder, motif)
+    rows = list(made.rows())
+    assert [(row.engine, row.loop) for row in rows] == [
+        ("onnxruntime", "closed"),
+        ("onnxruntime", "lanes"),
+        ("torch", "closed"),
+    ]
+    for row in rows:
+        check(row)
+    assert [row.stages is None for row in rows] == [False, False, True]
+    assert [row.providers for row in rows] == [("CPUExecutionProvider",)] * 2 + [()]
+    assert [skipped["why"] for skipped in made.skipped] == ["torch answers one batch at a time"]
+
+
+def test_torch_beside_a_third_party_model(motif: Path, tmp_path: Path) -> None:
+    rows = measure(
+        str(motif_model(tmp_path / "motif.onnx")),
+        engines=("torch",),
+        shapes=((12,),),
+        data="random",
+        spec=seqtile.InputSpec(layout="bytes"),
+        program=motif,
+    )
+    assert [row.parity[0]["output"] for row in rows] == ["probability"]
+
+
+def test_a_program_of_another_model_is_not_timed(motif_folder: Path, tmp_path: Path) -> None:
+    other = motif_program(tmp_path / "motif.pt2", shift=0.01)
+    with pytest.raises(EngineMismatchError, match=r"'probability' differs .* 0.01, .*: not timed"):
+        list(beside_onnxruntime(motif_folder, other).rows())

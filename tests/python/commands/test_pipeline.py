@@ -58,15 +58,20 @@ def test_the_manifest_of_images_has_the_profile(tmp_path: Path) -> None:
     assert manifest["profile"]["seconds"]["compute"] > 0
 
 
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    records = {f"r{i}": "ACGTTGCA" * 13 for i in range(300_000)}
+    return write_fasta(tmp_path_factory.mktemp("long") / "long.fa", records)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("waits", [True, False])
 def test_an_end_at_any_time(
-    number: signal.Signals, waits: bool, motif_folder: Path, tmp_path: Path
+    number: signal.Signals, waits: bool, motif_folder: Path, long: Path, tmp_path: Path
 ) -> None:
     """While a lane waits for standard input, and in the middle of long work."""
     folder = tmp_path / "out"
     folder.mkdir()
-    long = write_fasta(tmp_path / "long.fa", {f"r{i}": "ACGTTGCA" * 13 for i in range(300_000)})
     process = subprocess.Popen(
         [
             *SEQTILE,
