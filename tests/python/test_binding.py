@@ -57,18 +57,24 @@ def assert_equal(found: list[NDArray[Any]], expected: list[NDArray[Any]]) -> Non
 # the same answers as without
 
 
-@pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_as_the_session_on_every_shipped_model(name: str, fixed: bool) -> None:
+def test_as_the_session_on_every_shipped_model(name: str) -> None:
     session = Session(model_bytes(name), threads=1, source=name)
-    runner = BoundRunner(session, fixed=fixed)
-    for step, n in enumerate([3, 1, 7, 2, 8, 7, 5, 5, 5, 5, 3]):
-        feeds = random_feeds(name, n, size=48, seed=step)
-        assert_equal(runner.run(feeds), session.run(feeds))
-    runner.warm_up(random_feeds(name, 9, size=48, seed=99))
-    feeds = random_feeds(name, 6, size=48, seed=100)
-    assert_equal(runner.run(feeds), session.run(feeds))
-    runner.close()
+    runners = [BoundRunner(session, fixed=fixed) for fixed in (False, True)]
+
+    def check(n: int, seed: int) -> None:
+        feeds = random_feeds(name, n, size=48, seed=seed)
+        expected = session.run(feeds)
+        for runner in runners:
+            assert_equal(runner.run(feeds), expected)
+
+    for step, n in enumerate([3, 1, 7, 2, 8, 5, 5, 5, 3]):
+        check(n, step)
+    for runner in runners:
+        runner.warm_up(random_feeds(name, 9, size=48, seed=99))
+    check(6, 100)
+    for runner in runners:
+        runner.close()
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])

@@ -217,21 +217,21 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "xz": lambda data: lzma.compress(data, preset=0),
 }
 BOMBS = [
-    # kind, head, unit of 16 MB, times, records, letters, error, MB
-    ("gzip", b">a\n", b"A", 16, 1, 256 * MB, "", 3.2 * 256),
-    ("gzip", b">a\nACGT\n", b"\n", 16, 1, 4, "", 60),
+    # kind, head, unit of 4 MB, times, records, letters, error, MB
+    ("gzip", b">a\n", b"A", 32, 1, 128 * MB, "", 3.2 * 128),
+    ("gzip", b">a\nACGT\n", b"\n", 32, 1, 4, "", 60),
     ("gzip", b">a\nACGT", b" ", 64, 1, 4, "", 60),
-    ("gzip", b"", b"\n", 16, 0, 0, "the file is empty", 60),
+    ("gzip", b"", b"\n", 32, 0, 0, "the file is empty", 60),
     ("gzip", b"", b" ", 64, 0, 0, "the file is empty", 60),
-    ("gzip", b"@r\nA\n+", b" ", 32, 0, 0, "expected 1 quality letters", 60),
-    ("gzip", b"@r\nA\n+", b"x", 32, 0, 0, "expected nothing or the record's header", 60),
-    ("gzip", b"@r\nA\n+\n", b"I", 32, 0, 0, "found more", 60),
+    ("gzip", b"@r\nA\n+", b" ", 64, 0, 0, "expected 1 quality letters", 60),
+    ("gzip", b"@r\nA\n+", b"x", 64, 0, 0, "expected nothing or the record's header", 60),
+    ("gzip", b"@r\nA\n+\n", b"I", 64, 0, 0, "found more", 60),
     ("gzip", b"", bytes(1), 64, 0, 0, "found byte 0x00: a binary file", 60),
-    ("gzip", b"", b">a\nACGT\n" * 2, 4, 8 * MB, 32 * MB, "", 200),
-    ("bzip2", b">a\nACGT\n", b"\n", 16, 1, 4, "", 60),
-    ("bzip2", b"", b"\n", 16, 0, 0, "the file is empty", 60),
-    ("xz", b">a\nACGT\n", b"\n", 16, 1, 4, "", 60),
-    ("xz", b">a\n", b"A", 4, 1, 64 * MB, "", 3.2 * 64 + 30),
+    ("gzip", b"", b">a\nACGT\n" * 2, 8, 4 * MB, 16 * MB, "", 100),
+    ("bzip2", b">a\nACGT\n", b"\n", 32, 1, 4, "", 60),
+    ("bzip2", b"", b"\n", 32, 0, 0, "the file is empty", 60),
+    ("xz", b">a\nACGT\n", b"\n", 32, 1, 4, "", 60),
+    ("xz", b">a\n", b"A", 8, 1, 32 * MB, "", 3.2 * 32 + 30),
 ]
 
 
@@ -242,7 +242,7 @@ def test_bombs(
 ) -> None:
     kind, head, unit, times, records, letters, words, limit = bomb
     path = tmp_path / "bomb"
-    path.write_bytes(repeated(PACK[kind], head, unit * (16 * MB // len(unit)), times))
+    path.write_bytes(repeated(PACK[kind], head, unit * (4 * MB // len(unit)), times))
     assert path.stat().st_size < 4 * MB
     found = read(path)
     assert found[:2] == (records, letters)

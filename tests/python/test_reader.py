@@ -27,6 +27,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
 }
 RECORD = b"ACGTACGTAC" * 6 + b"\n"
+RECORDS = 3500
 
 
 def genome(records: int) -> bytes:
@@ -35,9 +36,9 @@ def genome(records: int) -> bytes:
 
 @pytest.fixture(scope="module", params=PACK)
 def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some 10 MB, of many blocks."""
+    """Some 5 MB, of several blocks."""
     path = tmp_path_factory.mktemp("reader") / f"{request.param}.fa"
-    path.write_bytes(PACK[request.param](genome(7000)))
+    path.write_bytes(PACK[request.param](genome(RECORDS)))
     return path
 
 
@@ -85,7 +86,7 @@ def test_an_error_leaves_no_thread(path: Path, tmp_path: Path) -> None:
 
 def test_an_exhausted_reader_stays_exhausted(path: Path) -> None:
     iterator = read_fasta(path)
-    assert len(list(iterator)) == 7000
+    assert len(list(iterator)) == RECORDS
     assert list(iterator) == []
 
 
@@ -145,12 +146,12 @@ def test_a_reader_cannot_cross_a_fork(path: Path) -> None:
 
     def anew() -> None:
         assert sum(len(record) for record in read_fasta(path)) == 60 * sum(
-            i % 50 for i in range(7000)
+            i % 50 for i in range(RECORDS)
         )
 
     assert child(anew) == (0, b"")
     assert [record.name for record in first] == [f"r{i}" for i in range(10)]
-    assert len(list(iterator)) == 6990
+    assert len(list(iterator)) == RECORDS - 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process with threads")
@@ -162,7 +163,7 @@ def test_records_cross_a_fork(path: Path) -> None:
         assert [record.sequence.tobytes() for record in kept] == expected
         kept.clear()
         gc.collect()
-        assert len(list(read_fasta(path))) == 7000
+        assert len(list(read_fasta(path))) == RECORDS
 
     assert child(use) == (0, b"")
 

@@ -47,7 +47,7 @@ def test_end_to_end(tiny: Path, tmp_path: Path) -> None:
         cells,
         *SHORT,
         "--seconds",
-        "0.2",
+        "0.1",
         "--batch-size",
         "2,4",
         "--length",
@@ -345,7 +345,7 @@ def test_a_real_interrupt_ends_soon(tiny: Path) -> None:
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # not as nohup left it
     )
     with process:
-        while _processor_seconds(process.pid) < 3:
+        while _processor_seconds(process.pid) < 1.5:
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
