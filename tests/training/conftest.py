@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,24 @@ def one_table_of_operators() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         table = staticmethod(functools.cache(ONNXRegistry.from_torchlib))
         patch.setattr(ONNXRegistry, "from_torchlib", table)
+        yield
+
+
+@pytest.fixture(scope="module")
+def exported_once() -> Iterator[None]:
+    """An export converts once, not twice: for tests that compare two exports themselves."""
+    from training.export import export
+
+    convert, held = export.convert, []
+
+    def once(*arguments: Any) -> bytes:
+        if held:
+            return held.pop()
+        held.append(convert(*arguments))
+        return held[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "convert", once)
         yield
 
 

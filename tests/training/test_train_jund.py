@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ onnx = pytest.importorskip("onnx", reason="the export needs onnx")
 import seqtile  # noqa: E402
 from seqtile.models.contract import METADATA_KEY, Contract  # noqa: E402
 from seqtile.models.zoo import read_card  # noqa: E402
+from tests.training.running import train  # noqa: E402
 from training.tasks.jund import student as jund_student  # noqa: E402
 from training.tasks.jund import train as train_jund  # noqa: E402
 from training.tasks.jund.networks import SequenceCNN  # noqa: E402
@@ -28,15 +30,16 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "jund-cnn-seq"
 
 
-def train(data_root: Path, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own; it writes below ``folder`` alone."""
-    command = [sys.executable, "-m", "training", "jund", "--smoke", "--device", "cpu"]
-    command += ["--threads", "1", "--batch", "64", "--positives", "4"]
-    command += ["--runs", str(folder / "runs"), "--exported", str(folder / "exported"), *options]
-    environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
-    )
+SMALL = ["jund", "--batch", "64", "--positives", "4"]
+FILTERS = 16
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Networks of few filters, whose number is none of the script's options."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(jund_student.ONE, "convs", ((FILTERS, 8, 1),))
+        yield
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -44,10 +47,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def trained(data_root: Path, tmp_path_factory) -> tuple[Path, str]:
+def trained(data_root: Path, tmp_path_factory, exported_once) -> tuple[Path, str]:
     """Folder of a run with export, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
-    result = train(data_root, folder, "--export")
+    result = train(data_root, folder, *SMALL, "--export")
     assert result.returncode == 0, result.stderr
     return folder, result.stdout
 
@@ -117,7 +120,7 @@ def test_card_says_what_was_done(trained) -> None:
     assert [m["value"] for m in card["metrics"]] == [m["value"] for m in report["metrics"]]
     assert not card["baselines"]
     assert card["receptive_field"] == 8
-    assert card["parameters"] == 128 * (4 * 8 + 1) + 32 * (256 + 1) + 32 + 1
+    assert card["parameters"] == FILTERS * (4 * 8 + 1) + 32 * (2 * FILTERS + 1) + 32 + 1
     assert card["training"]["config"]["smoke"] is True
     assert card["training"]["config"]["batch"] == 64
     assert card["data"]["train"]["bound"] == 849
@@ -131,7 +134,7 @@ def test_second_run_trains_nothing_and_gives_the_same_bytes(trained, data_root: 
     folder, printed = trained
     runs, exported = folder / "runs" / NAME / "best-smoke", folder / "exported" / NAME
     before, models = files(runs), files(exported)
-    result = train(data_root, folder, "--export")
+    result = train(data_root, folder, *SMALL, "--export")
     assert result.returncode == 0, result.stderr
     assert f"student: from {runs / 'network.pt'}\n" in result.stdout
     assert "student: from" not in printed
@@ -145,16 +148,22 @@ def test_run_cut_before_its_end_goes_on_from_the_teacher(trained, data_root: Pat
     runs = folder / "runs" / NAME / "best-smoke"
     before = files(runs)
     (runs / "network.pt").unlink()
-    result = train(data_root, folder)
+    result = train(data_root, folder, *SMALL)
     assert result.returncode == 0, result.stderr
     assert f"teacher 0: from {runs / 'teacher-0.pt'}\n" in result.stdout
     assert files(runs)["report.json"] == before["report.json"]
 
 
 def test_folder_of_another_configuration(trained, data_root: Path) -> None:
+    """In a process of its own, as the user runs it."""
     folder, _ = trained
     before = files(folder / "runs" / NAME / "best-smoke")
-    result = train(data_root, folder, "--ema", "0.9")
+    command = [sys.executable, "-m", "training", *SMALL, "--smoke", "--device", "cpu"]
+    command += ["--runs", str(folder / "runs"), "--ema", "0.9"]
+    environment = os.environ | {"SEQTILE_DATA": str(data_root.resolve())}
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 1
     assert re.search(r"^jund: error: .*config\.json: of another configuration", result.stderr, re.M)
     assert "Traceback" not in result.stderr
@@ -162,7 +171,7 @@ def test_folder_of_another_configuration(trained, data_root: Path) -> None:
 
 
 def test_course_preset(data_root: Path, tmp_path: Path) -> None:
-    result = train(data_root, tmp_path, "--preset", "course")
+    result = train(data_root, tmp_path, *SMALL, "--preset", "course")
     assert result.returncode == 0, result.stderr
     assert re.search(r"^valid +roc_auc +0\.\d{4} ", result.stdout, re.MULTILINE)
     runs = tmp_path / "runs" / NAME / "course-smoke"

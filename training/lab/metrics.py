@@ -1,7 +1,8 @@
 """Figures of merit, each with a bootstrap interval.
 
 An interval asks a figure a thousand times. scikit-learn's are the same numbers, but for 4,000 rows
-its ROC AUC takes 2.7 ms and not 0.4, its precision and F1 2.3 ms and not 0.02.
+its ROC AUC takes 2.7 ms and not 0.1, its average precision 1.3 and not 0.1, its F1 2.2 and not
+0.04.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 Floats = NDArray[np.floating]
 Score = Callable[[Floats, Floats], float]
@@ -26,18 +26,30 @@ def sigmoid(logits: Floats) -> Floats:
 def roc_auc(labels: Floats, scores: Floats) -> float:
     """Area under the ROC curve: the chance that a positive scores above a negative.
 
-    Mann-Whitney form (Hanley and McNeil, 1982); ties count half.
+    Mann-Whitney form (Hanley and McNeil, 1982); ties count half. Not a number where a score is.
     """
     positive = labels > 0.5
-    n, m = int(positive.sum()), int((~positive).sum())
-    if n == 0 or m == 0:
+    above, below = np.sort(scores[positive]), np.sort(scores[~positive])
+    if not len(above) or not len(below):
         raise ValueError("ROC AUC needs both classes")
-    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * m))
+    if np.isnan(above[-1]) or np.isnan(below[-1]):  # sorting puts them last
+        return float("nan")
+    ordered = np.searchsorted(below, above, "left") + np.searchsorted(below, above, "right")
+    return float(ordered.sum() / 2 / (len(above) * len(below)))
 
 
 def pr_auc(labels: Floats, scores: Floats) -> float:
     """Average precision, the area under the precision-recall curve as steps."""
-    return float(average_precision_score(labels > 0.5, scores))
+    if not np.isfinite(scores).all():
+        raise ValueError("PR AUC needs finite scores")
+    order = np.argsort(scores)[::-1]
+    values = scores[order]
+    cuts = np.append(np.flatnonzero(values[1:] != values[:-1]), len(values) - 1)
+    found = np.cumsum(labels[order] > 0.5)[cuts]  # positives that score a cut or more
+    if found[-1] == 0:
+        raise ValueError("PR AUC needs positives")
+    steps = np.diff(found / found[-1], prepend=0.0) * (found / (cuts + 1))
+    return float(np.flip(steps).copy().sum())  # scikit-learn's order, to the last bit
 
 
 def weighted_accuracy(labels: Floats, scores: Floats, weights: Floats, threshold: float) -> float:

@@ -110,14 +110,16 @@ def site_counts(
         largest = torch.zeros(len(kernels))
         for hot in batches:
             largest = torch.maximum(largest, _activations(hot, kernels, shifts).amax((0, 2)))
-        counts = torch.zeros(len(kernels), 4, width, dtype=torch.float64)
+        counts = torch.zeros(4, width, len(kernels), dtype=torch.int64)
         for hot in batches:
             sites = _activations(hot, kernels, shifts) > (share * largest)[:, None]
-            flags = (sites & (largest > 0)[:, None]).float()
+            row, of, begin = (sites & (largest > 0)[:, None]).nonzero(as_tuple=True)
+            codes = hot[:, :, 0].argmax(1)
             for place in range(width):
-                part = hot[:, :, 0, place : place + flags.shape[2]]
-                counts[:, :, place] += torch.einsum("nfp,ncp->fc", flags, part)
-    return counts.round().to(torch.int64).numpy()
+                cells = codes[row, begin + place] * len(kernels) + of
+                found = torch.bincount(cells, minlength=4 * len(kernels))
+                counts[:, place] += found.reshape(4, len(kernels))
+    return counts.permute(2, 0, 1).contiguous().numpy()
 
 
 def _activations(hot: torch.Tensor, kernels: torch.Tensor, shifts: torch.Tensor) -> torch.Tensor:
