@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
-from seqtile.models.zoo import model_folder
+from seqtile.models.zoo import model_folder  # before onnxruntime, whose telemetry seqtile ends
+
+# isort: split
+import onnxruntime as ort
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 THREADED = f"bare onnxruntime, one session, {CORES} threads"

@@ -24,10 +24,11 @@ print(time.perf_counter() - begin)
 """
 # Byte code is cached, as pip leaves it.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["ORT_DISABLE_TELEMETRY"] = "1"
 # The least that `seqtile doctor` has to do to know that a graph runs.
 _SESSION = """
-import onnxruntime
 from seqtile.models.zoo import model_folder
+import onnxruntime
 onnxruntime.InferenceSession(model_folder("jund-mlp") / "model.onnx")
 """
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import seqtile  # noqa: F401 - before a test imports onnxruntime, whose telemetry it switches off
+
 # Found inputs to try: fewer at work, HYPOTHESIS_PROFILE=thorough for a long night.
 settings.register_profile("usual", max_examples=50, deadline=None)
 settings.register_profile("thorough", max_examples=2000, deadline=None)

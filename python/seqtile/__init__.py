@@ -21,8 +21,10 @@ except ImportError as error:
         "`pip install .` in its source folder (needs a C++20 compiler)"
     ) from error
 
-from . import errors
+from . import errors, telemetry
 from .errors import *  # noqa: F403
+
+telemetry.switch_off()  # before anything of the package imports onnxruntime
 
 __version__ = "0.1.0"
 

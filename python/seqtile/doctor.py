@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import __version__, _core
+from . import __version__, _core, telemetry
 from .errors import ProviderError, SeqtileError
 from .machine.cuda import cuda_indices, examine_cuda, install_command
 from .machine.processor import cpu_info, processor_name
@@ -63,6 +63,8 @@ class Diagnosis:
         ``SEQTILE_ISA`` chooses a lower one.
     threads
         Threads a model uses by default.
+    telemetry
+        Of onnxruntime: ``"off"``, or why it is not and the mend.
     model
         The shipped model that was run on every device; None if there is none.
     devices
@@ -86,6 +88,7 @@ class Diagnosis:
     versions: dict[str, str | None]
     processor: dict[str, Any]
     threads: int | None
+    telemetry: str
     model: str | None
     devices: dict[str, str]
     nodes: dict[str, dict[str, int]]
@@ -158,7 +161,17 @@ def diagnose(device: str = "auto") -> Diagnosis:
         _, _, command = devices["cpu"].partition(": pip ")
         found.add(devices["cpu"], f"pip {command}" if command else None)
     return Diagnosis(
-        versions, _processor(), threads, model, devices, nodes, cuda, found.texts, found.mend, works
+        versions,
+        _processor(),
+        threads,
+        telemetry.state(),
+        model,
+        devices,
+        nodes,
+        cuda,
+        found.texts,
+        found.mend,
+        works,
     )
 
 

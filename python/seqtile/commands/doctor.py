@@ -106,6 +106,7 @@ def _base(found: Diagnosis) -> Iterator[tuple[str, str]]:
     yield "processor", f"{found.processor['name']} ({features})"
     yield "kernels", found.processor["isa"]
     yield "threads", str(found.threads or "unknown")
+    yield "telemetry", found.telemetry
 
 
 def _cuda(cuda: dict[str, Any]) -> Iterator[tuple[str, str]]:

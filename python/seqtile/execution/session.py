@@ -33,6 +33,8 @@ except ImportError as error:
         f"pip install {_GPU_WHEEL} ({error})"
     ) from error
 
+ort.disable_telemetry_events()  # if it was imported before `seqtile`, which else keeps it off
+
 __all__ = ["Session", "open_session"]
 
 log = logging.getLogger(__name__)
