@@ -25,6 +25,7 @@ from seqtile.models.contract import METADATA_KEY, json_text
 from seqtile.models.loading import model_bytes
 from seqtile.models.parity import decide
 from seqtile.models.zoo import read_card
+from tests.python.command import succeed
 from tests.python.models import sha256
 from training.export.certify import variant
 
@@ -58,6 +59,11 @@ def golden(folder: Path) -> dict[str, np.ndarray]:
 def test_there_are_models() -> None:
     assert [folder.name for folder in FOLDERS] == seqtile.list_models()
     assert "jund-cnn-seq" in seqtile.list_models()
+
+
+def test_all_verify() -> None:
+    lines = succeed("models", "verify").splitlines()
+    assert [line.partition(":")[0] for line in lines] == seqtile.list_models()
 
 
 def test_the_folder_is_complete(folder: Path) -> None:

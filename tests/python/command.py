@@ -18,11 +18,11 @@ from seqtile import cli
 SEQTILE = [sys.executable, "-m", "seqtile.cli"]
 LIMIT_S = 120
 
-# A process that has imported what the commands do forks one for each: imports take half a second.
+# A process that has imported what the commands do forks one for each: imports take a second.
 _FORKS = multiprocessing.get_context("forkserver")
 _SOURCES = Path(cli.__file__).parent
 _FORKS.set_forkserver_preload(
-    ["onnxruntime", "numpy.ma", "pytest"]
+    ["onnxruntime", "numpy.ma", "pytest", "pandas", "pyarrow.parquet", "cv2", "tifffile"]
     + [
         ".".join(["seqtile", *path.relative_to(_SOURCES).with_suffix("").parts])
         for path in sorted(_SOURCES.rglob("[!_]*.py"))

@@ -77,7 +77,7 @@ def test_answers(motif: Predictor) -> None:
 
 
 def test_the_batch_size_changes_nothing(shipped: Predictor) -> None:
-    sequences = usual(shipped, 100)
+    sequences = usual(shipped, 70)
     one = further(shipped, 1)
     one_by_one = [shipped.predict([s], **one)[shipped.outputs[0]][0] for s in sequences]
     every = further(shipped, len(sequences))
