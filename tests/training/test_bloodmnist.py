@@ -31,7 +31,7 @@ from training.tasks.bloodmnist.networks import (  # noqa: E402
 from training.tasks.bloodmnist.train import Config, Task  # noqa: E402
 
 CPU = torch.device("cpu")
-NARROW = (12, 24, 48)  # channels of the stages, a quarter of those of bloodmnist-best
+SMALL = {"widths": (8, 8, 16), "depths": (1, 1, 1)}  # where bloodmnist-best has more
 
 
 def pixels(count: int = 5, seed: int = 0) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_the_document_s_sizes() -> None:
 
 def test_turned_cells_are_read_alike() -> None:
     torch.manual_seed(0)
-    members = [CellResNet(widths=(8, 8, 16), depths=(1, 1, 1)) for _ in range(2)]
+    members = [CellResNet(**SMALL) for _ in range(2)]
     network = CellClassifier(members, turned=True).eval()
     image = pixels(3)
     with torch.inference_mode():
@@ -203,7 +203,7 @@ def test_best_goes_on_where_it_was_cut(toys: list[str], tmp_path: Path, monkeypa
     monkeypatch.setattr(
         train_bloodmnist,
         "CellResNet",
-        lambda dropout: CellResNet(widths=(8, 8, 16), depths=(1, 1, 1), dropout=dropout),
+        partial(CellResNet, **SMALL),
     )
     config = Config(epochs=4, precision="fp32", members=2)
     network, whole = train_bloodmnist.train(Task(config, CPU), tmp_path / "whole")
@@ -250,7 +250,7 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
         patch.setenv("SEQTILE_DATA", str(data_root))
         load, asked = bloodmnist.load, []
         patch.setattr(bloodmnist, "load", lambda *a: (asked.append(a[0]), load(*a))[1])
-        patch.setattr(train_bloodmnist, "CellResNet", partial(CellResNet, widths=NARROW))
+        patch.setattr(train_bloodmnist, "CellResNet", partial(CellResNet, **SMALL))
         for model in ("cnn-pool", "best"):
             train_bloodmnist.main(
                 [
@@ -282,7 +282,7 @@ def test_smoke(exported: Path, model: str) -> None:
     assert card["inputs"][0]["dtype"] == "uint8"
     assert [t["name"] for t in card["outputs"]] == ["probability", "embedding"]
     assert card["outputs"][0]["labels"] == list(bloodmnist.CLASSES)
-    assert card["outputs"][1]["shape"] == ["batch", NARROW[-1] if model == "best" else 256]
+    assert card["outputs"][1]["shape"] == ["batch", SMALL["widths"][-1] if model == "best" else 256]
     assert {m["split"] for m in card["metrics"] + card["baselines"]} == {"valid"}
     assert [m["name"] for m in card["metrics"]] == ["accuracy", "roc_auc", "f1"]
     said = {b["method"] for b in card["baselines"]}

@@ -131,7 +131,7 @@ def write_shards(book: Path, split: str, codes, labels, weights, starts, dtype) 
     """One split as DeepChem writes it; the names of its rows."""
     folder = book / f"{split}_dataset"
     folder.mkdir(parents=True)
-    names = [f"chr22:{start}-{start + 101}" for start in starts]
+    names = [f"chr22:{start}-{start + 101}" for start in starts.tolist()]
     shards = {
         "X": np.eye(5, 4, dtype=dtype)[codes],  # unknown: zeros
         "y": labels.reshape(-1, 1).astype(np.float64),
@@ -158,7 +158,7 @@ def book(data_root: Path, tmp_path_factory) -> Path:
     for split, data in (("train", train), ("valid", local["valid"]), ("test", local["test"])):
         columns = (data["X"], data["y"], data["w"], data["start"])
         names = write_shards(folder, split, *columns, np.float16 if split == "train" else float)
-        lines += [f"{name} {value}" for name, value in zip(names, data["a"], strict=True)]
+        lines += [f"{name} {value}" for name, value in zip(names, data["a"].tolist(), strict=True)]
     (folder / "accessibility.txt").write_text("\n".join(lines) + "\n\n")
     return folder
 

@@ -151,7 +151,7 @@ def _open(file: str) -> Any:
 
 
 def fetch(folder: Path) -> None:
-    """Download the book's shards and rewrite them as compressed arrays in ``folder``.
+    """Download the book's shards and write them, a byte a base, as arrays into ``folder``.
 
     A failure leaves nothing there. The shards are pickles, read only from the pinned commit; `load`
     compares their content with known checksums: of valid and test all, of train the labels and
@@ -184,7 +184,9 @@ def fetch(folder: Path) -> None:
 
 def _rewrite(folder: Path, split: str, shards: dict[str, Any], values: dict[str, str]) -> None:
     one_hot = np.asarray(shards["X"]).reshape(-1, LENGTH, 4)
-    codes = np.where(one_hot.any(axis=2), one_hot.argmax(axis=2), 4).astype(np.uint8)
+    codes = np.full(one_hot.shape[:2], 4, np.uint8)  # unknown
+    for code in range(4):
+        codes[one_hot[:, :, code] > 0] = code
     names = [str(name) for name in np.asarray(shards["ids"]).reshape(-1)]
     arrays: dict[str, Any] = {
         "y": np.asarray(shards["y"]).reshape(-1).astype(np.uint8),
@@ -193,8 +195,8 @@ def _rewrite(folder: Path, split: str, shards: dict[str, Any], values: dict[str,
         "start": np.array([re.findall(r"\d+", name)[-2] for name in names], np.int32),
     }
     if split == "train":
-        np.savez_compressed(folder / "train_all_labels.npz", **arrays)
-    np.savez_compressed(folder / _file(split), X=codes, **arrays)
+        np.savez(folder / "train_all_labels.npz", **arrays)
+    np.savez(folder / _file(split), X=codes, **arrays)
 
 
 class TrainWindows:

