@@ -44,7 +44,10 @@ def one_table_of_operators() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def exported_once() -> Iterator[None]:
-    """An export converts once, not twice: for tests that compare two exports themselves."""
+    """An export converts once, which takes seconds, and takes the result for the second one too.
+
+    For what is trained in a module; that two exports are the same is tested with toy networks.
+    """
     from training.export import export
 
     convert, held = export.convert, []

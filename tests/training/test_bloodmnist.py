@@ -243,7 +243,7 @@ def test_errors(toys: list[str], tmp_path: Path, capsys) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(data_root: Path, tmp_path_factory) -> Path:
+def exported(data_root: Path, tmp_path_factory, exported_once) -> Path:
     """Two of the models after a smoke run of narrow stages; test is not read."""
     folder = tmp_path_factory.mktemp("blood")
     with pytest.MonkeyPatch.context() as patch:

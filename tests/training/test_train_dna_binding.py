@@ -19,7 +19,8 @@ from training.tasks.dna_binding import train as train_dna_binding  # noqa: E402
 from training.tasks.dna_binding.networks import ConvBiLSTM, CourseLSTM, Mean, Probability  # noqa: E402
 
 NAME = "dna-binding-bilstm"
-SMALL = ["--smoke", "--device", "cpu", "--threads", "1", "--batch", "64", "--filters", "16"]
+SMALL = ["--smoke", "--device", "cpu", "--threads", "1", "--batch", "64"]
+SMALL += ["--filters", "16", "--depth", "1", "--pool", "12"]  # the LSTM takes a step per pool
 
 
 def letters(n: int, seed: int = 0) -> torch.Tensor:
@@ -110,7 +111,7 @@ def loaded(data_root: Path, monkeypatch) -> set[tuple[str, str]]:
 @pytest.mark.filterwarnings(
     "ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
 )
-def test_the_script_reports_and_exports(loaded, tmp_path: Path, capsys) -> None:
+def test_the_script_reports_and_exports(loaded, tmp_path: Path, capsys, exported_once) -> None:
     runs, exported = tmp_path / "runs", tmp_path / "exported"
     options = [*SMALL, "--networks", "2", "--runs", str(runs)]
     train_dna_binding.main([*options, "--export", "--exported", str(exported)])

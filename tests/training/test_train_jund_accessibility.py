@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,11 @@ import seqtile  # noqa: E402
 from training.lab.letters import turned  # noqa: E402
 from training.lab.metrics import weighted_accuracy  # noqa: E402
 from training.tasks.jund import data as jund  # noqa: E402
+from training.tasks.jund.student import ONE  # noqa: E402
+from training.tasks.jund_accessibility import branch  # noqa: E402
 from training.tasks.jund_accessibility import train as train_jund_accessibility  # noqa: E402
 from training.tasks.jund_accessibility.branch import CHOSEN, Config, fit_logistic, settled  # noqa: E402
+from training.tasks.jund_accessibility.networks import SequenceLSTM  # noqa: E402
 
 # torch's exporter warns of itself, of its LSTM, and that both inputs have the same batch axis.
 pytestmark = pytest.mark.filterwarnings(
@@ -30,9 +35,15 @@ MODELS = ("mlp", "cnn", "lstm")
 
 
 @pytest.fixture(scope="module")
-def here(data_root: Path, tmp_path_factory) -> Path:
-    """Folder of the runs and the models of this file; the student is trained once."""
-    return tmp_path_factory.mktemp("jund")
+def here(data_root: Path, tmp_path_factory, exported_once) -> Iterator[Path]:
+    """Folder of the runs and the models of this file; the student is trained once.
+
+    It has few filters; the LSTM, which takes a step per pool, takes few of them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ONE, "convs", ((16, 8, 1),))
+        patch.setattr(branch, "SequenceLSTM", partial(SequenceLSTM, pool=12))
+        yield tmp_path_factory.mktemp("jund")
 
 
 def train(here: Path, model: str, *options: str) -> None:

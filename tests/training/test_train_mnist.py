@@ -249,7 +249,7 @@ def test_misread_digits_are_drawn(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(data_root: Path, tmp_path_factory) -> Path:
+def exported(data_root: Path, tmp_path_factory, exported_once) -> Path:
     """The folder of a smoke run's model; test is not read."""
     folder = tmp_path_factory.mktemp("mnist")
     with pytest.MonkeyPatch.context() as patch:
@@ -259,6 +259,10 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
         train_mnist.main(
             [
                 "--smoke",
+                "--blocks",
+                "8,8/16,16",
+                "--hidden",
+                "32",
                 "--export",
                 "--exported",
                 str(folder / "exported"),
@@ -307,4 +311,4 @@ def test_what_is_exported_answers(exported: Path, data_root: Path, monkeypatch) 
     found = model.predict(digits.images)["probability"]
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
     assert (found.argmax(1) == digits.labels).mean() > 0.5
-    assert model.embed(digits.images).shape == (100, 128)
+    assert model.embed(digits.images).shape == (100, 32)

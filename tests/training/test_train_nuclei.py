@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from training.tasks.nuclei.figures import Answer  # noqa: E402
 from training.tasks.nuclei.networks import CourseUNet, NucleiUNet  # noqa: E402
 
 CPU = torch.device("cpu")
+SMALL = ((6, 8, 8), 1)
 
 
 # --- networks
@@ -82,6 +84,7 @@ def test_a_tile_equals_the_whole() -> None:
 def test_cost_and_outputs() -> None:
     network = NucleiUNet().train()
     assert network.macs() <= 25_000
+    assert (network.receptive_field, network.stride) == (103, 8)
     assert network.training
     # By hand, two levels of 2 and 3 channels, a convolution at the bottom.
     small = NucleiUNet((2, 3), 1)
@@ -217,8 +220,8 @@ def test_otsu() -> None:
 
 
 @pytest.fixture(scope="module")
-def smoke(data_root: Path, tmp_path_factory) -> Path:
-    """Both presets; test is not looked at."""
+def smoke(data_root: Path, tmp_path_factory, exported_once) -> Path:
+    """Both presets, the best of few channels; test is not looked at."""
     folder = tmp_path_factory.mktemp("nuclei")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQTILE_DATA", str(data_root))
@@ -227,6 +230,7 @@ def smoke(data_root: Path, tmp_path_factory) -> Path:
             raise AssertionError("test was looked at")
 
         patch.setattr(nuclei_task.Task, "test", property(never))
+        patch.setattr(train_nuclei, "NucleiUNet", partial(NucleiUNet, *SMALL))
         common = ["--smoke", "--runs", str(folder / "runs"), "--device", "cpu", "--threads", "1"]
         train_nuclei.main(["--preset", "course", *common])
         train_nuclei.main([*common, "--export", "--exported", str(folder / "exported")])
@@ -249,10 +253,10 @@ def test_smoke(smoke: Path) -> None:
     card = read_card(folder).to_dict()
     assert card["task"] == "segmentation"
     assert card["threshold"] is None
-    assert card["receptive_field"] == 103
+    assert card["receptive_field"] == NucleiUNet(*SMALL).receptive_field
     assert [t["name"] for t in card["outputs"]] == ["mask", "marker"]
     assert card["inputs"][0]["shape"] == ["batch", "height", "width"]
-    assert card["inputs"][0]["length_multiple"] == 8
+    assert card["inputs"][0]["length_multiple"] == 4
     assert card["segmentation"]["marker"] == "marker"
     assert card["segmentation"]["percentiles"] == [1.0, 99.8]
     assert card["metrics"][0]["name"] == "ap50"

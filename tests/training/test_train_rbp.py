@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -149,11 +150,16 @@ def test_errors(tmp_path: Path, monkeypatch, capsys) -> None:
 
 
 EXPORTED = ("bilstm", "cnn-attention")  # which holds all of "cnn"
+SMALL = {
+    "cnn": {"motifs": 24, "filters": 16, "depth": 1, "hidden": 16},
+    "bilstm": {"motifs": 24, "states": 8, "hidden": 16},
+    "cnn-attention": {"motifs": 24, "filters": 16, "depth": 1, "hidden": 16},
+}
 
 
 @pytest.fixture(scope="module")
-def exported(data_root: Path, tmp_path_factory) -> Path:
-    """Two of the models; all three after a smoke run, test is not read."""
+def exported(data_root: Path, tmp_path_factory, exported_once) -> Path:
+    """Two of the models; all three, of few filters, after a smoke run, test is not read."""
     folder = tmp_path_factory.mktemp("rbp")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQTILE_DATA", str(data_root))
@@ -165,6 +171,8 @@ def exported(data_root: Path, tmp_path_factory) -> Path:
             return predict(self, network, rows)
 
         patch.setattr(Task, "predict", watched)
+        for model, kind in list(train_rbp.NETWORKS.items()):
+            patch.setitem(train_rbp.NETWORKS, model, partial(kind, **SMALL[model]))
         for model in train_rbp.NETWORKS:
             export = ["--export"] if model in EXPORTED else []
             train_rbp.main(
