@@ -244,6 +244,7 @@ def test_report_from_the_command_line(
 
     monkeypatch.setattr(report, "run", run)
     monkeypatch.setattr(report, "GROUPS", {"g": ["tiling", "onehot"], "h": ["kmer"]})
+    monkeypatch.setattr(machine, "calibrate", partial(machine.calibrate, rounds=2))
     target = tmp_path / "R.md"
     call = ["--only", "g", "--output", str(target), "--work", str(tmp_path / "work"), "--plot"]
     assert report.main(call) == 1
