@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,11 @@ from training.export import export  # noqa: E402
 from training.export.report import OPSET, Report  # noqa: E402
 from training.lab.letters import LetterTable  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+    pytest.mark.usefixtures("exported_once"),
+]
+CONVERT = export.convert
 
 
 def make_contract(length: int | str = "length", *, min_length: int = 12) -> Contract:
@@ -164,6 +169,23 @@ def test_export_is_byte_identical_and_carries_its_card(tmp_path: Path) -> None:
     assert Contract.from_json(metadata[METADATA_KEY], source="metadata").name == "toy"
 
 
+class Counting(Toy):
+    """Trap: another constant in each export."""
+
+    calls = 0
+
+    def forward(self, sequence: torch.Tensor) -> torch.Tensor:
+        Counting.calls += 1
+        return super().forward(sequence) / Counting.calls
+
+
+def test_two_exports_that_differ_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(export, "convert", CONVERT)
+    with pytest.raises(export.ExportError, match="toy: two exports of the same network differ"):
+        export.export(Counting(), make_contract(), REPORT, letters(), tmp_path / "toy")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_norms_behind_convolutions_are_folded() -> None:
     torch.manual_seed(0)
     layers = [nn.Conv2d(4, 6, (1, 5), bias=False), nn.BatchNorm2d(6), nn.ReLU()]
@@ -217,15 +239,22 @@ def raw_export(network: nn.Module, example: np.ndarray, **options) -> onnx.Model
     return program.model_proto
 
 
-def test_trap_stack_traces_and_build_paths(tmp_path: Path) -> None:
-    model = raw_export(Toy(), letters()["sequence"]).SerializeToString()
+@pytest.fixture(scope="module")
+def raw() -> bytes:
+    """A plain export of the toy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return raw_export(Toy(), letters()["sequence"]).SerializeToString()
+
+
+def test_trap_stack_traces_and_build_paths(raw: bytes) -> None:
     with pytest.raises(export.ExportError, match="nodes carry stack traces") as caught:
-        export.check_graph(model, make_contract())
+        export.check_graph(raw, make_contract())
     assert "build path" in str(caught.value)
 
 
-def test_trap_external_data(tmp_path: Path) -> None:
-    proto = raw_export(Toy(), letters()["sequence"])
+def test_trap_external_data(raw: bytes, tmp_path: Path) -> None:
+    proto = onnx.load_model_from_string(raw)
     export.strip(proto)
     onnx.save(
         proto, tmp_path / "m.onnx", save_as_external_data=True, size_threshold=0, location="m.data"
@@ -274,25 +303,22 @@ def test_attention_exported_with_our_examples_passes(tmp_path: Path) -> None:
     ].shape == (1,)
 
 
-def test_trap_silent_cpu_session(monkeypatch) -> None:
+def test_trap_silent_cpu_session(raw: bytes, monkeypatch) -> None:
     """onnxruntime answers a CUDA request on a CPU build with a CPU session; ours is an error."""
     from seqtile.execution import session
 
     if "CUDAExecutionProvider" in session.ort.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
-    proto = raw_export(Toy(), letters()["sequence"])
     monkeypatch.setattr(session, "check_cuda", lambda device: None)
     monkeypatch.setattr(session.ort, "preload_dlls", lambda: None, raising=False)
     with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
-        silent = session.ort.InferenceSession(
-            proto.SerializeToString(), providers=["CUDAExecutionProvider"]
-        )
+        silent = session.ort.InferenceSession(raw, providers=["CUDAExecutionProvider"])
     assert silent.get_providers() == ["CPUExecutionProvider"]
     with (
         pytest.warns(UserWarning, match="CUDAExecutionProvider"),
         pytest.raises(seqtile.ProviderError, match="cuda"),
     ):
-        session.Session(proto.SerializeToString(), device="cuda")
+        session.Session(raw, device="cuda")
 
 
 def test_wrong_weights_are_caught(tmp_path: Path) -> None:
@@ -305,11 +331,12 @@ def test_wrong_weights_are_caught(tmp_path: Path) -> None:
 
 
 def test_failed_export_keeps_the_old_folder(tmp_path: Path) -> None:
-    export.export(Toy(), make_contract(), REPORT, letters(), tmp_path / "toy")
-    before = {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()}
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "model.onnx").write_bytes(b"old")
     with pytest.raises(export.ExportError):
-        export.export(AttentionByVector(), make_contract(), REPORT, letters(), tmp_path / "toy")
-    assert {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()} == before
+        export.export(OneDimensional(), make_contract(), REPORT, letters(), tmp_path / "toy")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "toy").iterdir()} == {"model.onnx": b"old"}
+    assert [p.name for p in tmp_path.iterdir()] == ["toy"]
 
 
 def test_card_that_contradicts_the_graph(tmp_path: Path) -> None:

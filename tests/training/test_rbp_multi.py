@@ -188,13 +188,17 @@ OPTIONS = [
     "16",
     "--same-filters",
     "16",
+    "--depth",
+    "1",
+    "--same-depth",
+    "1",
     "--width",
     "7",
 ]
 
 
 @pytest.fixture(scope="module")
-def trained(data_root: Path, tmp_path_factory) -> Path:
+def trained(data_root: Path, tmp_path_factory, exported_once) -> Path:
     """Folder of a run with export that looked at no probe of set B."""
     folder = tmp_path_factory.mktemp("multi")
     run = train_rbp_multi.Task.run

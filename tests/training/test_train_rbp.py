@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +171,7 @@ def exported(data_root: Path, tmp_path_factory, exported_once) -> Path:
             return predict(self, network, rows)
 
         patch.setattr(Task, "predict", watched)
+        patch.setattr(rnacompete, "load", cache(rnacompete.load))
         for model, kind in list(train_rbp.NETWORKS.items()):
             patch.setitem(train_rbp.NETWORKS, model, partial(kind, **SMALL[model]))
         for model in train_rbp.NETWORKS:

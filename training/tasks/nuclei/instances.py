@@ -38,14 +38,22 @@ def overlaps(truth: Labels, predicted: Labels) -> Floats:
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth has the shape {truth.shape}, prediction {predicted.shape}")
-    _, a = np.unique(np.append(0, truth), return_inverse=True)
-    _, b = np.unique(np.append(0, predicted), return_inverse=True)
-    rows, columns = int(a.max()) + 1, int(b.max()) + 1
-    common = np.bincount(a[1:] * columns + b[1:], minlength=rows * columns)
-    common = common.reshape(rows, columns)
+    (a, rows), (b, columns) = _numbered(truth), _numbered(predicted)
+    common = np.bincount(a * columns + b, minlength=rows * columns).reshape(rows, columns)
     union = common.sum(1)[:, None] + common.sum(0) - common
     # An object has a pixel, so that no union is empty but that of the backgrounds, perhaps.
     return common[1:, 1:] / np.maximum(union[1:, 1:], 1)
+
+
+def _numbered(labels: Labels) -> tuple[NDArray[np.int64], int]:
+    """The pixels with objects numbered from 1 without gaps, flat, and the count with background.
+
+    Counted, not sorted, which takes ten times as long.
+    """
+    present = np.bincount(labels.ravel(), minlength=1) > 0
+    present[0] = True
+    numbers = np.cumsum(present) - 1
+    return numbers[labels.ravel()], int(numbers[-1]) + 1
 
 
 def matched(iou: Floats, threshold: float) -> Floats:
