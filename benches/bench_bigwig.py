@@ -46,10 +46,11 @@ def blocks(scores: Any) -> list[ScanBlock]:
 
 
 def write(scores: Any, path: Path) -> None:
-    track = BigWigTrack(path, {"chr1": len(scores)})
-    for block in blocks(scores):
-        track.write(block)
-    track.close()
+    with path.open("wb") as file:
+        track = BigWigTrack(file, {"chr1": len(scores)})
+        for block in blocks(scores):
+            track.write(block)
+        track.close()
 
 
 def pybigwig(scores: Any, path: Path, *, lists: bool) -> None:

@@ -114,7 +114,8 @@ def test_outlines(benchmark: Any, labels: LabelMap, tmp_path: Path) -> None:
     target, other = tmp_path / "ours.geojson", tmp_path / "theirs.geojson"
 
     def ours() -> None:
-        write_geojson(target, labels)
+        with target.open("wb") as file:
+            write_geojson(file, labels)
 
     def collection(shapes: Any) -> None:
         features = [
@@ -174,7 +175,8 @@ def test_label_tiff(benchmark: Any, labels: LabelMap, tmp_path: Path) -> None:
     target, other = tmp_path / "ours.tif", tmp_path / "theirs.tif"
 
     def ours() -> None:
-        write_label_tiff(target, labels)
+        with target.open("wb") as file:
+            write_label_tiff(file, labels)
 
     def plain() -> None:
         tifffile.imwrite(

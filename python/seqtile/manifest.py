@@ -9,15 +9,17 @@ import platform
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from .errors import OutputError
 from .versions import installed
 
 __all__ = [
     "Checksum",
     "Ran",
+    "check_manifest",
     "manifest",
     "manifest_beside",
     "model_entry",
@@ -100,9 +102,23 @@ def manifest_beside(output: Path) -> Path:
     return output.with_name(f"{output.name}.manifest.json")
 
 
-def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+def check_manifest(path: Path) -> None:
+    """Raise `OutputError` if a manifest would take the place of a file that is none."""
+    if path.is_symlink() or path.exists():
+        try:
+            ours = read_manifest(path).keys() >= {"seqtile", "model", "parameters"}
+        except (OSError, ValueError):
+            ours = False
+        if not ours:
+            raise OutputError(
+                f"{path}: is no manifest of seqtile, and one would take its place: move it, or "
+                "give the output another name"
+            )
+
+
+def write_manifest(file: BinaryIO, content: Mapping[str, Any]) -> None:
     """Write a manifest as JSON."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    file.write(json.dumps(content, indent=2).encode() + b"\n")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,3 +34,9 @@ def encoded(
     file = io.BytesIO()
     (image.convert(mode) if mode else image).save(file, kind, **options)
     return file.getvalue()
+
+
+def write_to(path: Path, write: Callable[..., object], *content: object, **options: object) -> None:
+    """Call a function that writes to an open file first, then what follows."""
+    with path.open("wb") as file:
+        write(file, *content, **options)

@@ -30,10 +30,11 @@ def dense(chrom: str, scores: np.ndarray, size: int = 1000) -> list[ScanBlock]:
 
 
 def write(path: Path, sizes: dict[str, int], blocks: list[ScanBlock], **nodes: int) -> None:
-    track = BigWigTrack(path, sizes, **nodes)
-    for part in blocks:
-        track.write(part)
-    track.close()
+    with path.open("wb") as file:
+        track = BigWigTrack(file, sizes, **nodes)
+        for part in blocks:
+            track.write(part)
+        track.close()
 
 
 @pytest.fixture

@@ -248,10 +248,14 @@ with StripLabeller(2000, Segmentation(marker_threshold=0.8, reach=6), folder=fol
         rows = labels.rows(first, first + 500)
         table.add(first, rows, image, mask)
         overlay.add(image, rows)
-    write_label_tiff(folder / "a.tif", labels, threads=2)
-    write_geojson(folder / "a.geojson", labels)
-    write_objects(folder / "a.csv", Path("a.csv"), table.columns())
-    overlay.write(folder / "a.png")
+    with (folder / "a.tif").open("wb") as file:
+        write_label_tiff(file, labels, threads=2)
+    with (folder / "a.geojson").open("wb") as file:
+        write_geojson(file, labels)
+    with (folder / "a.csv").open("wb") as file:
+        write_objects(file, ".csv", table.columns())
+    with (folder / "a.png").open("wb") as file:
+        overlay.write(file)
 lines = open("/proc/self/status").read().splitlines()
 print(labels.count, next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """

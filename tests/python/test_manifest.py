@@ -57,7 +57,8 @@ def test_fields_in_their_order(tmp_path: Path) -> None:
     ]
     path = manifest_beside(tmp_path / "a.bw")
     assert path.name == "a.bw.manifest.json"
-    write_manifest(path, content)
+    with path.open("wb") as file:
+        write_manifest(file, content)
     assert path.read_text().startswith('{\n  "seqtile": ')
     assert path.read_text().endswith("\n}\n")
     assert list(read_manifest(path).items()) == list(content.items())

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from shapely.geometry import Point, shape
 from shapely.prepared import prep
 
-from seqtile import OutputError
 from seqtile.execution.limits import Limits
 from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import LabelMap, StripLabeller
 from seqtile.segmenting.object_files import write_geojson, write_label_tiff
 from seqtile.segmenting.objects import ObjectTable
+from tests.python.pictures import write_to
 
 
 @contextmanager
@@ -57,10 +57,10 @@ def checkerboard(height: int, width: int) -> NDArray[np.bool_]:
 def test_label_tiffs_can_be_read_back(tmp_path: Path, mask: NDArray[Any], dtype: str) -> None:
     path = tmp_path / "labels.tiff"
     with label_map(mask) as labels:
-        write_label_tiff(path, labels, pixel_size=(0.5, 0.25))
+        write_to(path, write_label_tiff, labels, pixel_size=(0.5, 0.25))
         expected = labels.rows(0, len(mask)).astype(dtype)
         other = tmp_path / "two.tiff"
-        write_label_tiff(other, labels, pixel_size=(0.5, 0.25), threads=2)
+        write_to(other, write_label_tiff, labels, pixel_size=(0.5, 0.25), threads=2)
     assert other.read_bytes() == path.read_bytes()
     for image in (tifffile.imread(path), skimage.io.imread(path)):
         assert (image.dtype, image.shape) == (expected.dtype, expected.shape)
@@ -85,7 +85,7 @@ def test_large_ones_are_big_tiffs(tmp_path: Path) -> None:
     path = tmp_path / "labels.tiff"
     mask = noise((200, 300), 0.4)
     with label_map(mask) as labels:
-        write_label_tiff(path, labels, largest=1 << 18)
+        write_to(path, write_label_tiff, labels, largest=1 << 18)
         expected = labels.rows(0, 200)
     with tifffile.TiffFile(path) as file:
         assert file.is_bigtiff
@@ -119,7 +119,7 @@ def test_outlines_hold_the_object_s_pixels_and_no_others(
     mask = noise((height, width), density, seed)
     path = tmp_path_factory.mktemp("outlines") / "a.geojson"
     with label_map(mask, step) as labels:
-        write_geojson(path, labels)
+        write_to(path, write_geojson, labels)
         pixels = labels.rows(0, height)
     features = features_of(path)
     names = [int(feature["properties"]["name"]) for feature in features]
@@ -148,7 +148,7 @@ def comb(height: int, width: int) -> NDArray[np.bool_]:
 @pytest.mark.parametrize("step", [1, 2, 5, 100])
 def test_an_object_as_high_as_the_image_waits_for_its_end(tmp_path: Path, step: int) -> None:
     with label_map(comb(60, 13), step) as labels:
-        write_geojson(tmp_path / "a.geojson", labels)
+        write_to(tmp_path / "a.geojson", write_geojson, labels)
         pixels = labels.rows(0, 60)
     features = features_of(tmp_path / "a.geojson")
     areas = {int(f["properties"]["name"]): shape(f["geometry"]).area for f in features}
@@ -162,7 +162,7 @@ def test_an_object_as_high_as_the_image_is_moved_once(tmp_path: Path) -> None:
     def seconds(height: int) -> float:
         with label_map(comb(height, 400), 1) as labels:
             begin = time.thread_time()
-            write_geojson(tmp_path / "a.geojson", labels)
+            write_to(tmp_path / "a.geojson", write_geojson, labels)
             return time.thread_time() - begin
 
     seconds(50)
@@ -176,7 +176,7 @@ def test_a_ring_and_a_pixel(tmp_path: Path) -> None:
     with label_map(mask) as labels:
         table = ObjectTable(labels.count)
         table.add(0, labels.rows(0, 4), mask * [1, 1, 1, 1, 1, np.nan])
-        write_geojson(path, labels, columns=table.columns())
+        write_to(path, write_geojson, labels, columns=table.columns())
     ring, pixel = features_of(path)
     assert ring["geometry"] == {
         "type": "Polygon",
@@ -205,30 +205,21 @@ def test_a_ring_and_a_pixel(tmp_path: Path) -> None:
 
 def test_outlines_of_a_reduced_image_are_those_of_the_full_one(tmp_path: Path) -> None:
     with label_map(np.ones((2, 3))) as labels:
-        write_geojson(tmp_path / "a.geojson", labels, scale=(4.0, 4.125))
+        write_to(tmp_path / "a.geojson", write_geojson, labels, scale=(4.0, 4.125))
     (feature,) = features_of(tmp_path / "a.geojson")
     assert feature["geometry"]["coordinates"] == [[[0, 0], [12.38, 0], [12.38, 8], [0, 8], [0, 0]]]
 
 
 def test_no_objects_give_an_empty_collection(tmp_path: Path) -> None:
     with label_map(np.zeros((3, 3))) as labels:
-        write_geojson(tmp_path / "a.geojson", labels)
+        write_to(tmp_path / "a.geojson", write_geojson, labels)
     assert features_of(tmp_path / "a.geojson") == []
 
 
 def test_a_feature_a_line(tmp_path: Path) -> None:
     with label_map(noise((40, 50), 0.3)) as labels:
-        write_geojson(tmp_path / "a.geojson", labels)
+        write_to(tmp_path / "a.geojson", write_geojson, labels)
         count = labels.count
     lines = (tmp_path / "a.geojson").read_text().splitlines()
     assert len(lines) == count + 2
     assert all(json.loads(line.rstrip(","))["type"] == "Feature" for line in lines[1:-1])
-
-
-@pytest.mark.parametrize("write", [write_label_tiff, write_geojson])
-def test_what_cannot_be_written_is_named(tmp_path: Path, write: Any) -> None:
-    with label_map(np.ones((3, 3))) as labels:
-        with pytest.raises(OutputError, match=r"gone.a: cannot write: No such file"):
-            write(tmp_path / "gone" / "a", labels)
-        with pytest.raises(OutputError, match=r"final.b: cannot write: No such file"):
-            write(tmp_path / "gone" / "a", labels, target=tmp_path / "final" / "b")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqtile import OutputError, ShapeError
+from seqtile import ShapeError
 from seqtile.segmenting.overlay import Overlay
 
 YELLOW, CYAN, GREEN = (255, 225, 0), (0, 240, 255), (70, 255, 50)
@@ -25,7 +25,8 @@ def drawn(
         rows = image[top : top + step].copy()
         overlay.add(rows, labels[top : top + step])
         rows[:] = 0  # the caller's own again
-    overlay.write(path)
+    with path.open("wb") as file:
+        overlay.write(file)
     read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert read is not None
     assert read.dtype == np.uint8
@@ -109,7 +110,7 @@ def test_colours_of_8_bits_are_shown_as_they_are(tmp_path: Path) -> None:
     assert out[0, ::2].tolist() == image[0].tolist()
 
 
-def test_rows_must_fit(tmp_path: Path) -> None:
+def test_rows_must_fit() -> None:
     labels, image = np.zeros((2, 3), np.uint32), np.zeros((2, 3), np.uint8)
     with pytest.raises(ShapeError, match=r"3 columns and at most 2 rows, not the shape \(2, 4\)"):
         Overlay((2, 3)).add(np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint32))
@@ -121,5 +122,3 @@ def test_rows_must_fit(tmp_path: Path) -> None:
         Overlay((2, 3)).add(np.zeros((2, 3, 4), np.uint8), labels)
     with pytest.raises(ShapeError, match="uint8 or uint16, not float32"):
         Overlay((2, 3)).add(image.astype(np.float32), labels)
-    with pytest.raises(OutputError, match=r"b\.png: cannot write"):
-        overlay.write(tmp_path / "no" / "a.png", target=Path("b.png"))

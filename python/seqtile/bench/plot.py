@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .rows import Document, Row
 
@@ -17,7 +17,7 @@ _MUTED, _GRID = "#5c6770", "#dfe4e8"
 _MOST_PANELS = 12
 
 
-def draw_bench(path: Path, document: Document) -> None:
+def draw_bench(file: Path | BinaryIO, document: Document) -> None:
     """Draw a panel per model and shape as PNG.
 
     A closed loop's medians are joined from batch size to batch size, one line for each number of
@@ -86,7 +86,7 @@ def draw_bench(path: Path, document: Document) -> None:
         fontsize=9,
         color=_MUTED,
     )
-    canvas.print_figure(path, format="png")
+    canvas.print_figure(file, format="png")
 
 
 def _drawable(row: Row) -> bool:

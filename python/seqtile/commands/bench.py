@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..outputs import AtomicOutputs, check_suffix, check_target, output_errors, require
+from ..outputs import (
+    Outputs,
+    check_suffix,
+    check_target,
+    is_stdout,
+    output_errors,
+    refuse_overwrite,
+    require,
+)
 from .model_options import add_foreign_options, input_spec
 
 if TYPE_CHECKING:  # the command line starts without them
@@ -121,31 +129,36 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         options.wrong(str(error))
         raise
-    targets = [target for target in (options.json, options.plot) if target and target != "-"]
+    targets = [target for target in (options.json, options.plot) if target]
     for target in targets:
-        check_target(Path(target))
+        check_target(target)
     if options.plot:
         check_suffix(Path(options.plot), [".png"])
         require("matplotlib", f"{options.plot}: a figure")
     from ..bench.compare import compare
     from ..bench.report import print_comparison
     from ..bench.rows import read_document
+    from ..models.zoo import model_files
 
     old = read_document(options.compare) if options.compare else None
-    names = [os.path.realpath(name) for name in targets]
-    if old is not None and os.path.realpath(options.compare) in names:
-        raise ValueError(f"{options.compare}: the output would overwrite the run to compare with")
-    if len(set(names)) < len(names):
+    read = [options.compare, options.program, options.data]
+    models = (file for model in options.models for file in model_files(model))
+    refuse_overwrite([*(name for name in read if name), *models], targets)
+    if len({os.path.realpath(target) for target in targets}) < len(targets):
         raise ValueError(f"{options.plot}: the figure would overwrite the JSON")
     document = _measure(plan, options)
     comparison = None if old is None else compare(document, old)
     _write(document, comparison, options)
     if comparison is None:
         return 0
-    console = _console(stderr=options.json == "-")
+    console = _console(stderr=_prints_json(options))
     console.print()
     print_comparison(comparison, options.compare, console, bar)
     return 0 if bar is None else _judge(comparison, bar, options)
+
+
+def _prints_json(options: argparse.Namespace) -> bool:
+    return bool(options.json) and is_stdout(options.json)
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -238,7 +251,7 @@ def _measure(plan: Plan, options: argparse.Namespace) -> Document:
             for row in bench.rows():
                 rows.append(row)
         except BaseException:
-            if rows and options.json != "-":
+            if rows and not _prints_json(options):
                 document = _document(plan, bench, rows)
                 print_document(document, _console(), profile=options.profile)
             raise
@@ -246,7 +259,7 @@ def _measure(plan: Plan, options: argparse.Namespace) -> Document:
         whys = "; ".join(sorted({skipped["why"] for skipped in bench.skipped}))
         raise ValueError(f"nothing could be measured: {whys}")
     document = _document(plan, bench, rows)
-    if options.json != "-":
+    if not _prints_json(options):
         print_document(document, _console(), profile=options.profile)
     return document
 
@@ -278,17 +291,13 @@ def _write(document: Document, comparison: Comparison | None, options: argparse.
     if comparison is not None:
         content["comparison"] = {"with": options.compare, **comparison.to_dict()}
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    if options.json == "-":
-        sys.stdout.write(text)
     for name, write in (  # each by itself: figures stay, if there is nothing to draw
-        (options.json, lambda path: path.write_text(text, encoding="utf-8")),
-        (options.plot, lambda path: draw_bench(path, document)),
+        (options.json, lambda file: file.write(text.encode())),
+        (options.plot, lambda file: draw_bench(file, document)),
     ):
-        if name and name != "-":
-            with AtomicOutputs() as files:
-                target = files.path_for(Path(name))
-                with output_errors(name):
-                    write(target)
+        if name:
+            with Outputs() as files, output_errors(name):
+                write(files.open(name))
 
 
 def _judge(comparison: Comparison, bar: float, options: argparse.Namespace) -> int:

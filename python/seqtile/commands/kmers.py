@@ -6,10 +6,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -17,7 +15,14 @@ from .. import _core
 from ..errors import AlphabetError
 from ..fasta.reader import Record, read_fasta
 from ..machine.threads import thread_count
-from ..outputs import AtomicOutputs, check_suffix, output_errors, refuse_overwrite
+from ..outputs import (
+    Outputs,
+    check_suffix,
+    check_target,
+    is_stdout,
+    output_errors,
+    refuse_overwrite,
+)
 from ..sequences.kmer_table import KmerTable, kmer_letters
 from ..sequences.kmers import KmerCounter
 from .printing import print_json
@@ -68,11 +73,10 @@ def run(options: argparse.Namespace) -> None:
     """
     from .progress import progress
 
-    for source in options.fasta:
-        refuse_overwrite(source, options.output)
+    refuse_overwrite(options.fasta, options.output)
     for output in options.output:
-        if output != "-":
-            check_suffix(Path(output), _FORMATS)
+        check_suffix(output, _FORMATS, stream=".tsv")
+        check_target(output)
     if options.top < 0:
         raise ValueError(f"top must not be negative, not {options.top}")
     with progress("bases", None, quiet=options.quiet) as advance:
@@ -177,15 +181,11 @@ def _write_tables(table: KmerTable, outputs: Sequence[str]) -> None:
     OutputError
         A folder missing or not writable, a disk that is full; nothing is left behind.
     """
-    with AtomicOutputs() as files:
+    with Outputs() as files:
         for output in outputs:
-            path = None if output == "-" else files.path_for(Path(output))
-            suffix = ".tsv" if path is None else Path(output).suffix.lower()
-            with output_errors("standard output" if path is None else output):
-                opened = nullcontext(sys.stdout.buffer) if path is None else path.open("wb")
-                with opened as file:
-                    _FORMATS[suffix](table, cast(BinaryIO, file))
-                    file.flush()
+            suffix = check_suffix(output, _FORMATS, stream=".tsv")
+            with output_errors(output):
+                _FORMATS[suffix](table, files.open(output))
 
 
 def _slices(table: KmerTable) -> Iterator[slice]:
@@ -239,7 +239,7 @@ def _print_counted(counted: _Counted, options: argparse.Namespace) -> None:
     is a line per count (count, tab, number of different k-mers) and the totals go to standard
     error.
     """
-    out = sys.stderr if "-" in options.output else sys.stdout
+    out = sys.stderr if any(map(is_stdout, options.output)) else sys.stdout
     if options.json:
         print_json(_to_dict(counted, options), out)
         return
@@ -284,7 +284,7 @@ def _summary(counted: _Counted, outputs: Sequence[str]) -> list[str]:
         f"{table.k}-mers".ljust(10)
         + f"{table.total:,}, {table.distinct:,} different"
         + (", canonical" if table.canonical else ""),
-        *(f"wrote     {output}" for output in outputs if output != "-"),
+        *(f"wrote     {output}" for output in outputs if not is_stdout(output)),
     ]
 
 

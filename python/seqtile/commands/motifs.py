@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelNotFoundError
-from ..models.zoo import model_folder
+from ..models.zoo import model_files, model_folder
 from ..motifs.known import Matched, compare, labelled, pick
 from ..motifs.logos import draw_logos, require_logos
 from ..motifs.matching import Match, is_recognised
-from ..motifs.meme import read_meme, write_meme
+from ..motifs.meme import meme_text, read_meme
 from ..motifs.motif import Motif
-from ..outputs import AtomicOutputs, output_errors, refuse_overwrite
+from ..outputs import Outputs, check_target, output_errors, refuse_overwrite
 from .printing import print_json, print_table, table
 
 __all__ = ["add_arguments", "run"]
@@ -54,7 +54,11 @@ def run(options: argparse.Namespace) -> None:
     if options.plot:
         require_logos(f"{options.plot}: drawing logos")
     source = _motif_file(options.model)
-    refuse_overwrite(str(source), [options.plot or "", options.meme or ""])
+    targets = [target for target in (options.meme, options.plot) if target]
+    known = [options.against] if options.against else []
+    refuse_overwrite([source, *known, *model_files(options.model)], targets)
+    for target in targets:
+        check_target(target)
     pairs = compare(read_meme(source), options.against)
     title = f"{options.model}: motifs of the first convolution, height in bits"
     _write_outputs(pairs, meme=options.meme, plot=options.plot, title=title)
@@ -95,15 +99,14 @@ def _write_outputs(
     OutputError
         A folder missing or not writable, a disk that is full; nothing is left behind.
     """
-    with AtomicOutputs() as files:
+    with Outputs() as files:
         if meme:
-            target = files.path_for(Path(meme))
             with output_errors(meme):
-                write_meme(target, [labelled(*pair) for pair in pairs])
+                text = meme_text(labelled(*pair) for pair in pairs)
+                files.open(meme).write(text.encode())
         if plot:
-            target = files.path_for(Path(plot))
             with output_errors(plot):
-                draw_logos(target, pick(pairs), title)
+                draw_logos(files.open(plot), pick(pairs), title)
 
 
 def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import one_line
-from ..outputs import refuse_overwrite
+from ..outputs import check_target, refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
@@ -64,11 +64,13 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
         A model, device, record or file that does not work.
     """
     from ..execution.profile import Profile
+    from ..models.zoo import model_files
     from .progress import progress
     from .tables import read_inputs, write_predictions
 
-    for source in options.sources:
-        refuse_overwrite(source, [options.output])
+    files = [argument.partition("=")[2] for argument in options.input]
+    refuse_overwrite([*options.sources, *files, *model_files(options.model)], [options.output])
+    check_target(options.output)
     inputs = read_inputs(options.input)
     predictor = load_model(options)
     if predictor.contract.segmentation is not None:
@@ -129,8 +131,7 @@ def _image_blocks(
     from ..images.reading import find_images
 
     paths = find_images(options.sources)
-    for path in paths:
-        refuse_overwrite(str(path), [options.output])
+    refuse_overwrite(paths, [options.output])
     return predictor.image_blocks(
         paths,
         batch_size=batch_size(options),

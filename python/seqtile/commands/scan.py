@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..outputs import refuse_overwrite
+from ..outputs import check_target, is_stdout, refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
@@ -60,13 +61,24 @@ def run(options: argparse.Namespace) -> None:
     SeqtileError, ValueError, OSError, ImportError
         A model, device, sequence, region or file that does not work, an option out of its range.
     """
-    from ..manifest import Checksum
+    from ..manifest import Checksum, manifest_beside
+    from ..models.zoo import model_files
     from ..scanning.report import write_scan
     from ..scanning.scanner import scan
     from .printing import print_json
     from .progress import progress
 
-    refuse_overwrite(options.fasta, [*options.output, options.plot or ""])
+    outputs = [*options.output, *([options.plot] if options.plot else [])]
+    refuse_overwrite(
+        [
+            options.fasta,
+            *([options.regions] if options.regions else []),
+            *model_files(options.model),
+        ],
+        [*outputs, *(manifest_beside(Path(output)) for output in options.output)],
+    )
+    for output in outputs:
+        check_target(output)
     predictor = load_model(options)
     checksum = Checksum(options.fasta)
     work = scan(
@@ -92,7 +104,7 @@ def run(options: argparse.Namespace) -> None:
             checksum=checksum,
             progress=lambda windows: advance(windows * work.stride),
         )
-    file = sys.stderr if "-" in options.output else sys.stdout
+    file = sys.stderr if any(map(is_stdout, options.output)) else sys.stdout
     if options.json:
         content = {"model": predictor.name, "device": predictor.device, **report.to_dict()}
         print_json(content, file)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from ..errors import TableError
 from ..models.contract import Contract
 from ..models.prediction import PredictionBlock
 from ..models.rows import Rows
-from ..outputs import AtomicOutputs, output_errors
+from ..outputs import Outputs, output_errors
 
 __all__ = ["read_inputs", "write_predictions"]
 
@@ -101,8 +100,7 @@ def write_predictions(
         JSON lines instead: numbers in full, by label where there are any; letters beside them as
         ``<output>_letters``.
     advance
-        Called with the number of rows written so far, after each block. Standard output is then
-        flushed.
+        Called with the number of rows written so far, after each block, when they are flushed.
 
     Raises
     ------
@@ -112,28 +110,28 @@ def write_predictions(
         Rows of different shapes for ``.npz``.
     """
     filled = (block for block in blocks if len(block.names))
-    with AtomicOutputs() as files:
-        path = None if output == "-" else files.path_for(Path(output))
-        if path is not None and output.endswith(".npz"):
-            _write_arrays(filled, path, output, advance)
+    with Outputs() as files:
+        file = files.open(output)
+        if output.endswith(".npz"):
+            _write_arrays(filled, file, output, advance)
             return
         rows, count = Rows(contract, as_json=as_json), 0
-        opened = nullcontext(sys.stdout.buffer) if path is None else path.open("wb")
-        with opened as file:
-            for block in filled:
-                text = rows(block)
-                if count == 0 and not as_json:
-                    text = rows.header(block) + text
-                with output_errors(output) if path else nullcontext():
-                    file.write(text)
-                    if path is None:
-                        file.flush()
-                count += len(block.names)
-                advance(count)
+        for block in filled:
+            text = rows(block)
+            if count == 0 and not as_json:
+                text = rows.header(block) + text
+            with output_errors(output):
+                file.write(text)
+                file.flush()
+            count += len(block.names)
+            advance(count)
 
 
 def _write_arrays(
-    blocks: Iterable[PredictionBlock], path: Path, output: str, advance: Callable[[int], object]
+    blocks: Iterable[PredictionBlock],
+    file: BinaryIO,
+    output: str,
+    advance: Callable[[int], object],
 ) -> None:
     names: list[str] = []
     columns: dict[str, list[NDArray[np.float32]]] = {}
@@ -148,6 +146,6 @@ def _write_arrays(
                 )
             column.append(values)
         advance(len(names))
-    with output_errors(output), path.open("wb") as file:
+    with output_errors(output):
         arrays = {name: np.concatenate(column) for name, column in columns.items()}
         np.savez(file, name=np.array(names, dtype=np.str_), **arrays)  # type: ignore[arg-type]

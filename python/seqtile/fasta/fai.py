@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..errors import FastaIndexError, shown
+from ..errors import FastaIndexError, OutputError, shown
+from ..outputs import Outputs, output_errors
 from .reader import FastaInput
 
 __all__ = [
@@ -154,21 +154,12 @@ def write_fai(path: Path, contigs: Mapping[str, Contig]) -> None:
 
 
 def _write_index(path: Path, content: bytes) -> None:
-    """Write an index file whole or not at all; where its folder is not writable, not."""
+    """Write an index file whole or not at all; where it cannot be written, not."""
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        log.info("index kept in memory, %s cannot be written: %s", path, error)
-        return
-    part = Path(temporary)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink()
-        raise
+        with Outputs() as files, output_errors(path):
+            files.open(path).write(content)
+    except OutputError as error:
+        log.info("index kept in memory: %s", error)
 
 
 def build_fai(file: FastaInput) -> dict[str, Contig]:

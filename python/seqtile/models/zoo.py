@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import glob
 from pathlib import Path
 
 from ..errors import ModelNotFoundError
@@ -11,7 +12,10 @@ from . import contract
 from .card import ModelCard
 from .contract import Contract
 
-__all__ = ["card", "list_models", "model_folder"]
+__all__ = ["card", "list_models", "model_files", "model_folder"]
+
+
+_FILES = ("*.onnx*", contract.FILE, cards.FILE, "parity.json", "golden.npz", "motifs.meme")
 
 
 def _folders() -> dict[str, Path]:
@@ -44,6 +48,20 @@ def model_folder(name: str) -> Path:
         hint = f"did you mean {near[0]!r}?" if near else f"there is {there}"
         raise ModelNotFoundError(f"no model {name!r}; {hint}")
     return folders[name]
+
+
+def model_files(name_or_path: str) -> list[Path]:
+    """The files that `seqtile.load` would read, or a reader of the model's folder; none without.
+
+    They are those of the names that a model's folder has, and weights beside a graph.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".onnx":
+        return [path, *path.parent.glob(f"{glob.escape(path.name)}[._]*")]
+    folder = path if path.is_dir() else _folders().get(name_or_path)
+    if folder is None:
+        return []
+    return [file for pattern in _FILES for file in folder.glob(pattern)]
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..outputs import require
 from .matching import Match
@@ -24,7 +24,9 @@ def require_logos(purpose: str) -> None:
         require(module, purpose)
 
 
-def draw_logos(path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: str) -> None:
+def draw_logos(
+    file: Path | BinaryIO, motifs: Sequence[tuple[Motif, Match | None]], title: str
+) -> None:
     """Draw motifs as sequence logos, a grid three across, as PNG.
 
     The height of a column is its information content, that of a letter its share of it. A motif
@@ -33,6 +35,8 @@ def draw_logos(path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: 
 
     Parameters
     ----------
+    file
+        To write to.
     motifs
         Each with the match to show, as `best_match` gives it.
 
@@ -63,7 +67,7 @@ def draw_logos(path: Path, motifs: Sequence[tuple[Motif, Match | None]], title: 
         logomaker.Logo(table, ax=axis, color_scheme=_COLOURS, show_spines=False, vpad=0.02)
         _label(axis, motif, known, turned=turned)
     figure.suptitle(title, x=0.01, ha="left", fontsize=9, color=_MUTED)
-    canvas.print_figure(path, format="png")
+    canvas.print_figure(file, format="png")
 
 
 def _label(axis: Any, motif: Motif, known: Match | None, *, turned: bool) -> None:

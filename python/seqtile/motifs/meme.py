@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import MotifParseError
 from .motif import LETTERS, SUM, Alphabet, Motif
 
-__all__ = ["read_meme", "write_meme"]
+__all__ = ["meme_text", "read_meme", "write_meme"]
 
 
 def write_meme(path: str | os.PathLike[str], motifs: Iterable[Motif]) -> None:
@@ -22,7 +22,7 @@ def write_meme(path: str | os.PathLike[str], motifs: Iterable[Motif]) -> None:
     ValueError
         No motif, or motifs of different alphabets.
     """
-    Path(path).write_text(meme_text(motifs), encoding="ascii")
+    Path(path).write_text(meme_text(motifs), encoding="utf-8")
 
 
 def meme_text(motifs: Iterable[Motif]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,16 +45,16 @@ class TrackFigure:
 
     Parameters
     ----------
-    path
-        PNG to write.
+    file
+        To write to, as PNG.
     scan
         Tells the sequences; the longest eight are drawn.
     threshold
         Smallest score inside a peak.
     """
 
-    def __init__(self, path: Path, scan: Scan, threshold: float) -> None:
-        self._path = path
+    def __init__(self, file: BinaryIO, scan: Scan, threshold: float) -> None:
+        self._file = file
         self._title = f"{scan.predictor.name}, {scan.predictor.outputs[0]} per window"
         self._detail = (
             f"window {scan.window}, stride {scan.stride}, strand {scan.strand}"
@@ -107,7 +106,7 @@ class TrackFigure:
             fontsize=9,
             color=_MUTED,
         )
-        canvas.print_figure(self._path, format="png")
+        canvas.print_figure(self._file, format="png")
 
     def abort(self) -> None:
         """Nothing is open before `close`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,13 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..manifest import Checksum, manifest, manifest_beside, write_manifest
-from ..outputs import AtomicOutputs, check_suffix, output_errors, require
+from ..manifest import Checksum, check_manifest, manifest, manifest_beside, write_manifest
+from ..outputs import Outputs, check_suffix, is_stdout, is_stream, output_errors, require
 from .block import ScanBlock
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan
-from .tracks.bed import PeakTrack
 from .tracks.files import SUFFIXES, TrackWriter, open_track
 
 __all__ = ["ScanReport", "write_scan"]
@@ -83,7 +81,8 @@ def write_scan(
         From `seqtile.scan`.
     outputs
         Paths whose suffixes tell the formats (``.bw``, ``.bed``, ``.narrowPeak``, ``.parquet``,
-        ``.npz``); ``"-"`` writes BED to standard output. All appear when all are whole, or none.
+        ``.npz``); ``"-"`` writes BED to standard output. All appear when all are whole, or none;
+        pipes and devices are written to, without a manifest.
     threshold
         Smallest score inside a peak; default: the card's decision threshold, else 0.5.
     merge_gap
@@ -101,7 +100,8 @@ def write_scan(
     Raises
     ------
     OutputError
-        A folder missing or not writable, a disk that is full; nothing is left behind.
+        A folder missing or not writable, a disk that is full; nothing is left behind. A pipe for
+        a format whose writer goes back; a file in a manifest's place that is none.
     ValueError
         An unknown suffix.
     """
@@ -114,27 +114,27 @@ def write_scan(
         raise ValueError(f"top must not be negative, not {top}")
     if plot is not None and Path(plot).suffix.lower() != ".png":
         raise ValueError(f"{os.fspath(plot)}: a figure is a .png file")
-    paths = [Path(output) for output in outputs if os.fspath(output) != "-"]
-    for path in paths:
-        check_suffix(path, SUFFIXES)
+    names = [os.fspath(output) for output in outputs]
+    suffixes = [check_suffix(name, SUFFIXES, stream=".bed") for name in names]
+    with_manifest = [Path(name) for name in names if not is_stream(name)]
+    for path in with_manifest:
+        check_manifest(manifest_beside(path))
     if plot is not None:
         require("matplotlib", f"{os.fspath(plot)}: a figure")
     started = time.perf_counter()
     caller = PeakCaller(threshold, scan.window if merge_gap is None else merge_gap)
     best = _Best(top)
     writers: list[_Guarded] = []
-    with AtomicOutputs() as files:
+    with Outputs() as files:
         try:
             lengths = scan.fasta.lengths
-            for path in paths:
+            for name, suffix in zip(names, suffixes, strict=True):
                 opener: Callable[[], TrackWriter] = partial(
-                    open_track, files.path_for(path), path, lengths
+                    open_track, files.open(name), suffix, lengths
                 )
-                writers.append(_Guarded(path, opener))
-            if len(paths) != len(outputs):
-                writers.append(_Guarded("standard output", partial(PeakTrack, sys.stdout)))
+                writers.append(_Guarded(name, opener))
             if plot is not None:
-                opener = partial(TrackFigure, files.path_for(Path(plot)), scan, threshold)
+                opener = partial(TrackFigure, files.open(plot), scan, threshold)
                 writers.append(_Guarded(plot, opener))
             for block in scan:
                 peaks = caller.add(block)
@@ -160,13 +160,15 @@ def write_scan(
             peaks=best.count,
             top=best.sorted(),
             seconds=time.perf_counter() - started,
-            outputs=[*map(str, paths), *([os.fspath(plot)] if plot is not None else [])],
+            outputs=[
+                *(name for name in names if not is_stdout(name)),
+                *([os.fspath(plot)] if plot is not None else []),
+            ],
         )
-        for path in paths:
-            target = manifest_beside(path)
+        content = _manifest(scan, report, caller.gap, checksum) if with_manifest else {}
+        for target in map(manifest_beside, with_manifest):
             with output_errors(target):
-                content = _manifest(scan, report, caller.gap, checksum)
-                write_manifest(files.path_for(target), content)
+                write_manifest(files.open(target), content)
     return report
 
 

@@ -15,7 +15,7 @@ from ..errors import IMAGE_FAILURES, ImageError
 from ..execution.profile import Profile
 from ..manifest import sha256_of
 from ..models.predictor import Predictor
-from ..outputs import AtomicOutputs, check_suffix
+from ..outputs import Outputs, check_suffix, output_errors
 from .labelled_image import FailedImage, LabelledImage
 from .object_files import write_geojson, write_label_tiff
 from .objects import ObjectTable, write_objects
@@ -120,24 +120,24 @@ def _written(found: LabelledImage, targets: Sequence[Path], predictor: Predictor
     image, labels = found.image, found.labels
     kinds = [check_format(target) for target in targets]
     columns, overlay = _measured(found, drawn="overlay" in kinds)
-    with AtomicOutputs() as files:
+    with Outputs() as files:
         for kind, target in zip(kinds, targets, strict=True):
-            path = files.path_for(target)
-            if kind == "labels":
-                write_label_tiff(
-                    path,
-                    labels,
-                    target=target,
-                    pixel_size=found.pixel_size,
-                    threads=predictor.threads,
-                    limits=predictor.limits,
-                )
-            elif kind == "outlines":
-                write_geojson(path, labels, target=target, columns=columns, scale=found.scale)
-            elif kind == "table":
-                write_objects(path, target, columns, limits=predictor.limits)
-            elif overlay is not None:
-                overlay.write(path, target=target)
+            with output_errors(target):
+                file = files.open(target)
+                if kind == "labels":
+                    write_label_tiff(
+                        file,
+                        labels,
+                        pixel_size=found.pixel_size,
+                        threads=predictor.threads,
+                        limits=predictor.limits,
+                    )
+                elif kind == "outlines":
+                    write_geojson(file, labels, columns=columns, scale=found.scale)
+                elif kind == "table":
+                    write_objects(file, target.suffix.lower(), columns, limits=predictor.limits)
+                elif overlay is not None:
+                    overlay.write(file)
     areas = columns["area"]
     return SegmentReport(
         found.name,

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from .. import _core
 from ..execution.limits import LIMITS, Limits
-from ..outputs import output_errors
 from .label_rows import Runs
 from .labelling import LabelMap
 
@@ -30,10 +28,9 @@ LARGEST_TIFF = (1 << 32) - (1 << 25)
 
 
 def write_label_tiff(
-    path: Path,
+    file: BinaryIO,
     labels: LabelMap,
     *,
-    target: Path | None = None,
     pixel_size: tuple[float, float] | None = None,
     threads: int = 1,
     largest: int = LARGEST_TIFF,
@@ -46,12 +43,10 @@ def write_label_tiff(
 
     Parameters
     ----------
-    path
-        File to write.
+    file
+        To write to.
     labels
         Of the image.
-    target
-        The final name, for messages; ``path`` unless told.
     pixel_size
         Height and width of a pixel in micrometres: becomes the resolution, in pixels per cm.
     threads
@@ -65,8 +60,6 @@ def write_label_tiff(
     ------
     ImportError
         tifffile is not installed.
-    OutputError
-        The file cannot be written.
     """
     import tifffile
 
@@ -78,11 +71,8 @@ def write_label_tiff(
     if pixel_size is not None:
         down, across = pixel_size
         options = {"resolution": (1e4 / across, 1e4 / down), "resolutionunit": "CENTIMETER"}
-    with (
-        output_errors(target or path),
-        tifffile.TiffWriter(path, bigtiff=padded > largest) as file,
-    ):
-        file.write(
+    with tifffile.TiffWriter(file, bigtiff=padded > largest) as tiff:
+        tiff.write(
             _tiles(labels, dtype),
             shape=labels.shape,
             dtype=dtype,
@@ -111,10 +101,9 @@ def _tiles(labels: LabelMap, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
 
 
 def write_geojson(
-    path: Path,
+    file: BinaryIO,
     labels: LabelMap,
     *,
-    target: Path | None = None,
     columns: Mapping[str, NDArray[Any]] | None = None,
     scale: tuple[float, float] = (1.0, 1.0),
 ) -> None:
@@ -127,38 +116,31 @@ def write_geojson(
 
     Parameters
     ----------
-    path
-        File to write.
+    file
+        To write to.
     labels
         Of the image.
-    target
-        The final name, for messages; ``path`` unless told.
     columns
         Arrays of shape (labels.count,) by name, as `ObjectTable.columns` gives them: they become
         the measurements, but for ``label``, with 6 digits behind the point.
     scale
         Height and width of a pixel in those of the file's full resolution, in which QuPath counts.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
     """
     measures = {key: column for key, column in (columns or {}).items() if key != "label"}
     between = ""
-    with output_errors(target or path), path.open("w", encoding="utf-8") as file:
-        file.write('{"type":"FeatureCollection","features":[')
-        for objects, polygons in _polygons(labels, scale):
-            values = _measurements(measures, objects - 1)
-            for label, polygon, row in zip(objects.tolist(), polygons, values, strict=True):
-                measured = f',"measurements":{json.dumps(row)}' if row else ""
-                file.write(
-                    f'{between}\n{{"type":"Feature","geometry":{{"type":"Polygon","coordinates":'
-                    f'{polygon}}},"properties":{{"objectType":"detection",'
-                    f'"name":"{label}"{measured}}}}}'
-                )
-                between = ","
-        file.write("\n]}\n")
+    file.write(b'{"type":"FeatureCollection","features":[')
+    for objects, polygons in _polygons(labels, scale):
+        values = _measurements(measures, objects - 1)
+        for label, polygon, row in zip(objects.tolist(), polygons, values, strict=True):
+            measured = f',"measurements":{json.dumps(row)}' if row else ""
+            feature = (
+                f'{between}\n{{"type":"Feature","geometry":{{"type":"Polygon","coordinates":'
+                f'{polygon}}},"properties":{{"objectType":"detection",'
+                f'"name":"{label}"{measured}}}}}'
+            )
+            file.write(feature.encode())
+            between = ","
+    file.write(b"\n]}\n")
 
 
 def _measurements(

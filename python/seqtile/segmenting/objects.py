@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from .. import _core
 from ..errors import ShapeError
 from ..execution.limits import LIMITS, Limits
-from ..outputs import check_suffix, output_errors
 from .label_rows import Runs, runs_of
 
 if TYPE_CHECKING:
@@ -228,7 +226,7 @@ def _suffixes(channels: int) -> list[str]:
 
 
 def write_objects(
-    path: Path, target: Path, columns: Mapping[str, NDArray[Any]], *, limits: Limits = LIMITS
+    file: BinaryIO, suffix: str, columns: Mapping[str, NDArray[Any]], *, limits: Limits = LIMITS
 ) -> None:
     """Write a table of objects.
 
@@ -236,10 +234,10 @@ def write_objects(
 
     Parameters
     ----------
-    path
-        File to write.
-    target
-        Its final name: its suffix tells the format, and errors name it.
+    file
+        To write to.
+    suffix
+        Of the format: ``.csv`` or ``.parquet``.
     columns
         Arrays of one length by name, as `ObjectTable.columns` gives them.
     limits
@@ -247,26 +245,19 @@ def write_objects(
 
     Raises
     ------
-    ValueError
-        A suffix that is none of `TABLE_SUFFIXES`.
     ImportError
         The format's library is not installed.
-    OutputError
-        The file cannot be written.
     """
-    suffix = check_suffix(target, TABLE_SUFFIXES)
-    with output_errors(target):
-        if suffix == ".parquet":
-            import pyarrow as pa
-            import pyarrow.parquet as pq
+    if suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
-            pq.write_table(pa.table(dict(columns)), str(path))
-            return
-        with path.open("w", encoding="utf-8", newline="") as file:
-            file.write(",".join(columns) + "\n")
-            count = len(next(iter(columns.values())))
-            form = ",".join("%d" if c.dtype.kind in "iu" else "%.9g" for c in columns.values())
-            step = limits.table_rows
-            for first in range(0, count, step):
-                part = [column[first : first + step].tolist() for column in columns.values()]
-                file.writelines(form % row + "\n" for row in zip(*part, strict=True))
+        pq.write_table(pa.table(dict(columns)), file)
+        return
+    file.write(",".join(columns).encode() + b"\n")
+    count = len(next(iter(columns.values())))
+    form = ",".join("%d" if c.dtype.kind in "iu" else "%.9g" for c in columns.values()) + "\n"
+    step = limits.table_rows
+    for first in range(0, count, step):
+        part = [column[first : first + step].tolist() for column in columns.values()]
+        file.write("".join(form % row for row in zip(*part, strict=True)).encode())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ..errors import ShapeError
-from ..outputs import output_errors, require
+from ..outputs import require
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,24 +132,15 @@ class Overlay:
         )
         return np.take(table, image)
 
-    def write(self, path: Path, *, target: Path | None = None) -> None:
+    def write(self, file: BinaryIO) -> None:
         """Write the PNG.
-
-        Parameters
-        ----------
-        path
-            File to write.
-        target
-            The final name, for messages; ``path`` unless told.
 
         Raises
         ------
         ImportError
             OpenCV is not installed.
-        OutputError
-            The file cannot be written.
         """
-        require("cv2", f"{target or path}: an overlay", package="opencv-python-headless")
+        require("cv2", "an overlay", package="opencv-python-headless")
         import cv2
 
         image, labels = self._image, self._labels
@@ -160,8 +150,7 @@ class Overlay:
         edge = _edges(labels)
         image[edge] = colours[labels[edge] % len(colours)]
         content = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1]
-        with output_errors(target or path):
-            path.write_bytes(content.tobytes())
+        file.write(content.tobytes())
 
 
 def _edges(labels: NDArray[np.uint32]) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from msgspec import structs
 from ..execution.profile import Profile
 from ..manifest import manifest, model_entry, read_manifest, write_manifest
 from ..models.predictor import Predictor
-from ..outputs import AtomicOutputs, output_errors
+from ..outputs import Outputs, output_errors
 from .options import SegmentOptions
 from .segmentation import contract_of
 
@@ -86,8 +86,8 @@ def write_segment_manifest(
         profile=profile.to_dict() if profile is not None else None,
         results={"images": images},
     )
-    with AtomicOutputs() as files, output_errors(path):
-        write_manifest(files.path_for(path), content)
+    with Outputs() as files, output_errors(path):
+        write_manifest(files.open(path), content)
 
 
 def _parameters(predictor: Predictor, options: SegmentOptions) -> dict[str, Any]:

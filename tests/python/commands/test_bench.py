@@ -290,7 +290,7 @@ def test_the_run_to_compare_with_is_not_overwritten(tiny: Path, tmp_path: Path) 
     old.write_text(json.dumps(document(row(100)).to_dict()))
     before = old.read_bytes()
     check_refused(
-        run("bench", tiny, *SHORT, "--compare", old, "--json", old), "would overwrite the run"
+        run("bench", tiny, *SHORT, "--compare", old, "--json", old), "would overwrite the input"
     )
     assert old.read_bytes() == before
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from ..block import ScanBlock
 from ..peaks import Peak
@@ -16,7 +14,7 @@ __all__ = ["PeakTrack"]
 class PeakTrack:
     """BED6 or ENCODE narrowPeak: merged peaks with their summits."""
 
-    def __init__(self, file: TextIO, *, narrow: bool = False) -> None:
+    def __init__(self, file: BinaryIO, *, narrow: bool = False) -> None:
         self._file = file
         self._narrow = narrow
         self._count = 0
@@ -28,16 +26,9 @@ class PeakTrack:
     def close(self, peaks: Sequence[Peak] = ()) -> None:
         """Write the last peaks."""
         self._lines(peaks)
-        if self._file is sys.stdout:
-            self._file.flush()
-        else:
-            self._file.close()
 
     def abort(self) -> None:
-        """Close the handle."""
-        if self._file is not sys.stdout:
-            with suppress(OSError):
-                self._file.close()
+        """Nothing is open but the file."""
 
     def _lines(self, peaks: Sequence[Peak]) -> None:
         for peak in peaks:
@@ -54,4 +45,5 @@ class PeakTrack:
             if self._narrow:
                 # signalValue, then p and q values (-1: none), then the summit from the start.
                 fields += [f"{peak.score:.6g}", -1, -1, peak.summit - peak.start]
-            self._file.write("\t".join(map(str, fields)) + "\n")
+            line = "\t".join(map(str, fields)) + "\n"
+            self._file.write(line.encode("utf-8", "surrogateescape"))

@@ -13,7 +13,6 @@ import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -61,8 +60,8 @@ class BigWigTrack:
 
     Parameters
     ----------
-    path
-        File to write.
+    file
+        To write to, from its beginning.
     lengths
         Name and length of every sequence; the empty ones are left out.
     items
@@ -77,7 +76,7 @@ class BigWigTrack:
     """
 
     def __init__(
-        self, path: Path, lengths: Mapping[str, int], *, items: int = 4096, fan: int = 256
+        self, file: BinaryIO, lengths: Mapping[str, int], *, items: int = 4096, fan: int = 256
     ) -> None:
         sizes = {name: length for name, length in lengths.items() if length > 0}
         if not sizes or max(sizes.values()) >> 32:
@@ -89,7 +88,7 @@ class BigWigTrack:
         self._zooms: list[_Zoom] = []
         self._bases, self._sum, self._squares = 0, 0.0, 0.0
         self._min, self._max = np.inf, -np.inf
-        self._file: BinaryIO = path.open("wb")
+        self._file = file
         self._chroms_at = _HEADER.size + _LEVELS * _ZOOM_HEADER.size + _SUMMARY.size
         self._file.seek(self._chroms_at)
         self._file.write(_chrom_tree(sizes, self._chroms_at, fan))
@@ -178,16 +177,10 @@ class BigWigTrack:
         self._file.write(b"".join(headers).ljust(_LEVELS * _ZOOM_HEADER.size, b"\0"))
         low, high = (self._min, self._max) if self._bases else (0.0, 0.0)
         self._file.write(_SUMMARY.pack(self._bases, low, high, self._sum, self._squares))
-        self._file.close()
-        self._close_spools()
+        self.abort()
 
     def abort(self) -> None:
-        """Close the handles."""
-        with suppress(OSError):
-            self._file.close()
-        self._close_spools()
-
-    def _close_spools(self) -> None:
+        """Close the temporary files."""
         for zoom in self._zooms:
             with suppress(OSError):
                 zoom.spool.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Protocol
+from functools import partial
+from typing import BinaryIO, Protocol
 
-from ...outputs import check_suffix
 from ..block import ScanBlock
 from ..peaks import Peak
 from .bed import PeakTrack
@@ -29,35 +28,31 @@ class TrackWriter(Protocol):
     def abort(self) -> None: ...  # noqa: D102
 
 
-def _bed(path: Path, lengths: Mapping[str, int]) -> PeakTrack:
-    return PeakTrack(path.open("w", encoding="utf-8"))
+def _peaks(file: BinaryIO, lengths: Mapping[str, int], *, narrow: bool) -> PeakTrack:
+    return PeakTrack(file, narrow=narrow)
 
 
-def _narrow_peak(path: Path, lengths: Mapping[str, int]) -> PeakTrack:
-    return PeakTrack(path.open("w", encoding="utf-8"), narrow=True)
-
-
-_FORMATS: dict[str, Callable[[Path, Mapping[str, int]], TrackWriter]] = {
+_FORMATS: dict[str, Callable[[BinaryIO, Mapping[str, int]], TrackWriter]] = {
     ".bw": BigWigTrack,
     ".bigwig": BigWigTrack,
-    ".bed": _bed,
-    ".narrowpeak": _narrow_peak,
+    ".bed": partial(_peaks, narrow=False),
+    ".narrowpeak": partial(_peaks, narrow=True),
     ".parquet": ParquetTrack,
     ".npz": NpzTrack,
 }
 SUFFIXES = tuple(_FORMATS)
 
 
-def open_track(path: Path, target: Path, lengths: Mapping[str, int]) -> TrackWriter:
-    """A writer to ``path`` in the format of ``target``'s suffix.
+def open_track(file: BinaryIO, suffix: str, lengths: Mapping[str, int]) -> TrackWriter:
+    """A writer to a file, in the format of one of the `SUFFIXES`.
 
     Parameters
     ----------
-    path
-        File to write.
-    target
-        Final name, which tells the format.
+    file
+        To write to; it stays open.
+    suffix
+        In small letters.
     lengths
         Name and length of every sequence, in order.
     """
-    return _FORMATS[check_suffix(target, SUFFIXES)](path, lengths)
+    return _FORMATS[suffix](file, lengths)

@@ -6,7 +6,6 @@ import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -25,8 +24,8 @@ class NpzTrack:
     first, step; score j is written at [first + j * step, first + (j + 1) * step)).
     """
 
-    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
-        self._zip = zipfile.ZipFile(path, "w", allowZip64=True)
+    def __init__(self, file: BinaryIO, lengths: Mapping[str, int]) -> None:
+        self._zip = zipfile.ZipFile(file, "w", allowZip64=True)
         self._piece: _Piece | None = None
 
     def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:

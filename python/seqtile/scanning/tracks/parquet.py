@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -20,7 +19,7 @@ _GROUP_ROWS = 1 << 18  # small regions share a row group
 class ParquetTrack:
     """Parquet through pyarrow: chrom, start, end, score, strand; a row per score."""
 
-    def __init__(self, path: Path, lengths: Mapping[str, int]) -> None:
+    def __init__(self, file: BinaryIO, lengths: Mapping[str, int]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -34,7 +33,7 @@ class ParquetTrack:
                 ("strand", pa.dictionary(pa.int8(), pa.string())),
             ]
         )
-        self._file = pq.ParquetWriter(str(path), self._schema)
+        self._file = pq.ParquetWriter(file, self._schema)
         self._tables: list[Any] = []
         self._rows = 0
 
