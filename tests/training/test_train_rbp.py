@@ -266,6 +266,8 @@ def test_a_protein_of_a_table(tmp_path: Path, monkeypatch) -> None:
             str(tmp_path / "runs"),
             "--device",
             "cpu",
+            "--threads",
+            "1",
         ]
     )
     folder = tmp_path / "runs" / "rbp-cnn" / "course-seed0-RBFOX1"

