@@ -6,7 +6,7 @@ Facts are attributes, not only words.
 from __future__ import annotations
 
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, SupportsIndex
 
 __all__ = [
     "AlphabetError",
@@ -46,6 +46,13 @@ def _restore(kind: type[SeqtileError], args: tuple[Any, ...]) -> SeqtileError:
 def shown(name: str) -> str:
     """A record's name as messages have it: a broken file's may be as long as the file."""
     return repr(name if len(name) <= 80 else f"{name[:77]}...")
+
+
+def not_a_name(chrom: object) -> str:
+    """What to say of a record's name that is no str: a table's column of 1, 2, ... gives those."""
+    text = chrom.decode("utf-8", "replace") if isinstance(chrom, bytes) else str(chrom)
+    hint = f"; did you mean {shown(text)}?" if isinstance(chrom, (bytes, SupportsIndex)) else ""
+    return f"chrom must be a str, not {type(chrom).__name__} {text[:80]}{hint}"
 
 
 def one_line(error: Exception) -> str:

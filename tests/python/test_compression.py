@@ -15,9 +15,8 @@ import numpy as np
 import pysam
 import pytest
 
-from seqtile import read_fasta
+from seqtile import compression, read_fasta
 from seqtile.errors import FastaParseError
-from seqtile.fasta import compression
 
 zstd = pytest.importorskip("backports.zstd")
 

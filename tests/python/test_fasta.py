@@ -9,17 +9,18 @@ import json
 import pickle
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from Bio import SeqIO
 
-from seqtile import Fasta, example_path, read_fasta
+from seqtile import Fasta, compression, example_path, read_fasta
 from seqtile.errors import FastaIndexError, FastaParseError, SeqtileError
-from seqtile.fasta import compression
 from seqtile.fasta.contigs import open_contigs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -100,6 +101,32 @@ def test_an_open_file_stays_open(name: str, read: Any) -> None:
     stream = io.BytesIO((DATA / name).read_bytes())
     read(stream)
     assert not stream.closed
+
+
+def test_sources_of_text(tmp_path: Path) -> None:
+    path = DATA / "wrapped.fa"
+    with path.open() as file, gzip.open(DATA / "wrapped.fa.gz", "rt") as packed:
+        for source in (file, packed, io.StringIO(path.read_text())):
+            for read in (records, open_contigs):
+                with pytest.raises(TypeError, match="gives str: open the file in binary mode"):
+                    read(source)
+    with pytest.raises(TypeError, match="not bytes: os.fsdecode makes a str of it"):
+        records(bytes(path))
+    for other in (None, 7, [path], np.zeros(3)):
+        with pytest.raises(TypeError, match="a path is a str or PathLike, not "):
+            records(other)
+
+
+def test_tar_archives_are_refused(tmp_path: Path) -> None:
+    for mode in ("", "gz", "bz2", "xz"):
+        path = tmp_path / "x.fa"
+        with tarfile.open(path, f"w:{mode}") as archive:
+            archive.add(DATA / "wrapped.fa", "wrapped.fa")
+        for read in (records, open_contigs):
+            with pytest.raises(FastaParseError, match=r"x\.fa: .* tar archive: unpack it"):
+                read(path)
+            with pytest.raises(FastaParseError, match="<stream>: .* tar archive: unpack it"):
+                read(io.BytesIO(path.read_bytes()))
 
 
 def test_an_open_file_is_read_from_where_it_stands() -> None:

@@ -277,7 +277,9 @@ def test_regions_of_a_bed_file(motif: Predictor, genome: Path, tmp_path: Path) -
 
 
 def test_region_outside(motif: Predictor, genome: Path) -> None:
-    with pytest.raises(IntervalError, match="^region mixed:300-334 is outside .* of 333 bases$"):
+    with pytest.raises(
+        IntervalError, match="^interval 0: region mixed:300-334 is outside .* of 333 bases$"
+    ):
         scan(motif, genome, regions=[("mixed", 300, 334)])
     with pytest.raises(ContigNotFoundError, match="no record 'mixd'; did you mean 'mixed'"):
         scan(motif, genome, regions=[("mixd", 0, 5)])

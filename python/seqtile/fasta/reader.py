@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._core import Record
+from ..compression import compression_of, refuse_archive, unpacked
 from ..errors import FastaParseError
 from ..sequences.batch import Alphabet, RecordBatch
-from .compression import compression_of, unpacked
 
 __all__ = ["FastaInput", "FastaSource", "Record", "read_fasta"]
 
@@ -63,6 +63,8 @@ def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Re
         carries ``path``, ``line`` and ``record``.
     ImportError
         A zstandard file, and no library for it.
+    TypeError
+        A file opened in text mode, a path of bytes.
     ValueError
         An alphabet that holds ``>``, ``@`` or ``+``.
 
@@ -93,6 +95,7 @@ class FastaInput:
     def __init__(self, source: FastaSource) -> None:
         self.observe: Callable[[bytes], object] | None = None
         self._owned = False
+        _check_source(source)
         if isinstance(source, (str, os.PathLike)) and os.fspath(source) != "-":
             self.name = os.fspath(source)
             if Path(source).is_dir():
@@ -108,7 +111,8 @@ class FastaInput:
             self._raw = cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, self._raw)))
         try:
             start = cast(io.BufferedReader, self._raw).peek(512)[:512]
-            self.compression = compression_of(start, self.name)
+            refuse_archive(start, self.name, FastaParseError)
+            self.compression = compression_of(start)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -218,6 +222,25 @@ class FastaInput:
             raise FastaParseError(self.name, message, line=line, record=record) from None
         finally:
             blocks.close()
+
+
+def check_path(path: object) -> None:
+    """Raise `TypeError` for what is no path of str."""
+    if not isinstance(path, (str, os.PathLike)) or not isinstance(os.fspath(path), str):
+        hint = ": os.fsdecode makes a str of it" if isinstance(path, bytes) else ""
+        raise TypeError(f"a path is a str or PathLike, not {type(path).__name__}{hint}")
+
+
+def _check_source(source: object) -> None:
+    """Raise `TypeError` for what is neither a path nor an open file of bytes."""
+    read = getattr(source, "read", None)
+    if read is None:
+        check_path(source)
+    elif isinstance(read(0), str):
+        raise TypeError(
+            f"{getattr(source, 'name', type(source).__name__)}: expected bytes, this gives str: "
+            "open the file in binary mode ('rb'), or make io.BytesIO of text in memory"
+        )
 
 
 def _inflaters() -> int:

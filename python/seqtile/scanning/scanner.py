@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from os import PathLike, fspath
+from os import PathLike
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -304,7 +304,10 @@ def scan(
     FastaParseError, FastaIndexError, BedParseError
         A broken FASTA or BED file.
     ContigNotFoundError, IntervalError
-        A region outside the sequences.
+        A region outside the sequences, or an empty one; names the line of the BED file, or the
+        number of the interval.
+    TypeError
+        An interval that is not (str, int, int).
     AlphabetError
         While iterating: a byte that is no nucleotide letter; names record and position.
     """
@@ -319,14 +322,15 @@ def scan(
         raise ValueError(f"reduce must be 'mean', 'max' or None, not {reduce!r}")
     if max_n < 0:
         raise ValueError(f"max_n must not be negative, not {max_n}")
-    source = fspath(regions) if isinstance(regions, (str, PathLike)) else "intervals"
+    source, place = "intervals", "interval {}".format
     if isinstance(regions, (str, PathLike)):
-        regions = read_bed(regions)
+        bed = read_bed(regions)
+        source, place, regions = bed.path, bed.place, bed.intervals
     contigs = fasta if isinstance(fasta, Fasta) else open_contigs(fasta, observe)
     if regions is None:
         intervals = [Interval(name, 0, length) for name, length in contigs.lengths.items()]
     else:
-        intervals = joined(regions, contigs)
+        intervals = joined(regions, contigs, place)
     return Scan(
         predictor,
         contigs,

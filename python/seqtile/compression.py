@@ -13,12 +13,14 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast
 
-from .. import _core
-from ..errors import FastaParseError
+from . import _core
+from .errors import BedParseError, FastaParseError
 
-__all__ = ["compression_of", "unpacked"]
+__all__ = ["Refusal", "compression_of", "refuse_archive", "unpacked"]
+
+Refusal: TypeAlias = type[FastaParseError] | type[BedParseError]
 
 BLOCK = 1 << 20
 _PACKED = 1 << 16  # read at a time, of a file that is not gzip
@@ -29,24 +31,24 @@ _MAGIC = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zstandard",
     b"\x50\x2a\x4d\x18": "zstandard",  # a frame to be skipped, as pzstd writes first
-    b"PK\x03\x04": "zip",
 }
 
 
-def compression_of(start: bytes, name: str) -> str | None:
-    """The compression of a file that begins with ``start`` (512 bytes), None for a plain one.
-
-    Raises
-    ------
-    FastaParseError
-        An archive, which is no single file.
-    """
+def compression_of(start: bytes) -> str | None:
+    """The compression of a file that begins with ``start`` (512 bytes), None for a plain one."""
     for magic, kind in _MAGIC.items():
         if start.startswith(magic):
-            if kind == "zip":
-                raise FastaParseError(name, "expected a FASTA file, found a zip archive: unzip it")
             return "bgzip" if kind == "gzip" and _core.is_bgzf(start) else kind
     return None
+
+
+def refuse_archive(start: bytes, name: str, refusal: Refusal) -> None:
+    """Raise ``refusal`` if an archive, which is no single file, begins with ``start``."""
+    what = "BED" if refusal is BedParseError else "FASTA"
+    if start.startswith(b"PK\x03\x04"):
+        raise refusal(name, f"expected a {what} file, found a zip archive: unzip it")
+    if start[257:263] in (b"ustar\0", b"ustar "):  # POSIX, GNU
+        raise refusal(name, f"expected a {what} file, found a tar archive: unpack it (tar xf)")
 
 
 def unpacked(
@@ -54,6 +56,7 @@ def unpacked(
     compression: str | None,
     name: str,
     observe: Callable[[bytes], object] | None = None,
+    refusal: Refusal = FastaParseError,
 ) -> Generator[bytes, None, None]:
     """Blocks of at most 1 MiB of what a file holds, from where it stands.
 
@@ -67,11 +70,13 @@ def unpacked(
         Of the file, for errors.
     observe
         Called with every block as it is on disk: the checksum of an input that is read only once.
+    refusal
+        The error of a broken file of this kind.
 
     Raises
     ------
-    FastaParseError
-        A file that is truncated or damaged.
+    FastaParseError, BedParseError
+        A file that is truncated or damaged, or an archive.
     ImportError
         No library for zstandard.
     """
@@ -82,25 +87,25 @@ def unpacked(
         while block := read(BLOCK):
             yield block
         return
-    yield from _ahead(_blocks(raw, compression, name))
+    yield from _ahead(_blocks(raw, compression, name, refusal))
 
 
-def _blocks(raw: BinaryIO, compression: str, name: str) -> Iterator[bytes]:
+def _blocks(raw: BinaryIO, compression: str, name: str, refusal: Refusal) -> Iterator[bytes]:
+    packed = compression in ("gzip", "bgzip")
+    begun = False
     try:
-        yield from (
-            _gunzip(raw)
-            if compression in ("gzip", "bgzip")
-            else _streams(raw, _opener(compression))
-        )
+        for block in _gunzip(raw) if packed else _streams(raw, _opener(compression)):
+            if not begun:
+                refuse_archive(block, name, refusal)
+            begun = True
+            yield block
     except EOFError:
-        raise FastaParseError(
-            name, f"truncated {compression} file, or other bytes after its end"
-        ) from None
+        raise refusal(name, f"truncated {compression} file, or other bytes after its end") from None
     except Exception as error:
         ours = type(error).__name__ in ("IsalError", "LZMAError", "ZstdError", "error")
         if not ours and not (isinstance(error, OSError) and error.errno is None):
             raise
-        raise FastaParseError(name, f"damaged {compression} file: {error}") from None
+        raise refusal(name, f"damaged {compression} file: {error}") from None
 
 
 def _gunzip(raw: BinaryIO) -> Iterator[bytes]:
