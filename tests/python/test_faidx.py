@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -41,6 +42,7 @@ REFUSED = ("duplicate_names.fa", "reads.fastq")  # by open_contigs
 INDEXED = [file for file in GOOD if file.endswith(".fa") and file not in EXPECTED["not_indexed"]]
 WRAPPED = GOOD["wrapped.fa"]
 CHR1 = WRAPPED["chr1"]
+OTHER_ORDER = b"chrM\t7\t86\t7\t8\nchr2\t8\t53\t8\t9\nchr1\t23\t21\t10\t11\n"
 
 
 def contents(fasta: Fasta) -> dict[str, bytes]:
@@ -88,19 +90,19 @@ def test_the_index_is_written_as_samtools_does(genome: Path) -> None:
 
 
 def test_an_index_is_read_and_not_rebuilt(genome: Path) -> None:
-    index = write(genome.parent, b"chrM\t7\t86\t7\t8\n", "genome.fa.fai")
-    assert list(Fasta(genome)) == ["chrM"]
+    index = write(genome.parent, OTHER_ORDER, "genome.fa.fai")
+    assert list(Fasta(genome)) == ["chrM", "chr2", "chr1"]
     assert list(Fasta(genome, rebuild_index=True, write_index=False)) == ["chr1", "chr2", "chrM"]
-    assert index.read_bytes() == b"chrM\t7\t86\t7\t8\n"
+    assert index.read_bytes() == OTHER_ORDER
     assert (
         list(Fasta(genome, rebuild_index=True)) == list(Fasta(genome)) == ["chr1", "chr2", "chrM"]
     )
 
 
 def test_an_index_in_another_order(genome: Path) -> None:
-    write(genome.parent, b"chrM\t7\t86\t7\t8\nchr1\t23\t21\t10\t11\n", "genome.fa.fai")
+    write(genome.parent, OTHER_ORDER, "genome.fa.fai")
     fasta = Fasta(genome)
-    assert [fasta[name][-3:].tobytes() for name in fasta] == [b"ACA", b"ACG"]
+    assert [fasta[name][-3:].tobytes() for name in fasta] == [b"ACA", b"GGG", b"ACG"]
 
 
 def test_no_index_where_none_is_wanted_or_none_can_be(genome: Path) -> None:
@@ -171,12 +173,63 @@ def test_a_name_that_is_not_there() -> None:
         assert str(caught.value) == f"{fasta.name}: no record 'Chr1'; did you mean 'chr1'?"
         with pytest.raises(ContigNotFoundError, match=r"no record 'xyz'$"):
             lookup("xyz")
+        with pytest.raises(ContigNotFoundError, match=r"no record '2'; did you mean 'chr2'\?$"):
+            lookup("2")
+        with pytest.raises(ContigNotFoundError, match=r"no record 'MT'; did you mean 'chrM'\?$"):
+            lookup("MT")
+
+
+@pytest.mark.parametrize("chrom", [1, np.int64(1), b"1"])
+def test_a_name_that_is_no_str(chrom: object, tmp_path: Path) -> None:
+    fasta = Fasta(write(tmp_path, b">1\nACGT\n"))
+    message = "chrom must be a str, not .* 1; did you mean '1'[?]"
+    for lookup in (lambda: fasta[chrom], lambda: fasta.fetch(chrom, 0, 2)):
+        with pytest.raises(TypeError, match=f"genome.fa: {message}"):
+            lookup()
+    with pytest.raises(TypeError, match=f"genome.fa: interval 1: {message}"):
+        fasta.fetch_many([("1", 0, 2), (chrom, 0, 2)])
+    with pytest.raises(ContigNotFoundError, match="no record 'chr1'; did you mean '1'"):
+        fasta["chr1"]
+
+
+def test_a_pipe_has_no_random_access(tmp_path: Path) -> None:
+    """Nobody writes to it: opening it would wait for ever."""
+    pipe = tmp_path / "pipe.fa"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/null"):
+        with pytest.raises(FastaIndexError, match="has no random access: write it to a file"):
+            Fasta(path)
+    reader, writer = os.pipe()
+    with pytest.raises(FastaIndexError, match=f"/dev/fd/{reader}: a pipe has no random access"):
+        Fasta(f"/dev/fd/{reader}")
+    os.close(reader)
+    os.close(writer)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_standard_input_gets_no_index(genome: Path) -> None:
+    code = (
+        "import os, seqtile; fasta = seqtile.Fasta('/dev/stdin');"
+        "assert fasta.fetch('chr2', 0, 3).tobytes() == b'TTT';"
+        "assert not any(name.endswith('.fai') for name in os.listdir('/dev'))"
+    )
+    with genome.open("rb") as file:
+        subprocess.run([sys.executable, "-c", code], stdin=file, check=True)
+    assert list(genome.parent.iterdir()) == [genome]
+
+
+def test_only_paths_have_random_access(genome: Path) -> None:
+    for source in (bytes(genome), genome.open("rb"), io.StringIO(">a\nAC\n"), None):
+        with pytest.raises(TypeError, match="a path is a str or PathLike, not "):
+            Fasta(source)
+        if hasattr(source, "close"):
+            source.close()
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("", "the index is empty"),
+        ("", "the index is empty: delete it, it is made anew"),
         ("chr1\t23\t21\t10\n", "line 1: expected a name and four numbers"),
         ("chr2\t8\t53\t8\t9\nchr1\t23\tx\t10\t11\n", "line 2: expected a name and four numbers"),
         ("chr1\t23\t21\t10\t11\n\n", "line 2: expected a name and four numbers"),
@@ -219,13 +272,20 @@ def test_a_stale_index_is_found_at_opening(before: bytes, after: bytes, genome: 
 @pytest.mark.parametrize(
     ("before", "after", "sound"),
     [
-        (b">chr2\n", b">chrX\n", {"chr1", "chrM"}),
-        (b">chr2\nTTTTGGGG", b">chr2 xyz\nTTTT", {"chr1", "chrM"}),
-        (b">chr2\nTTTTGGGG", b">c\nTTTTGGGGGGG", {"chr1", "chrM"}),
+        (b">chr2\n", b">chrX\n", {"chrM"}),
+        (b">chr2\nTTTTGGGG", b">chr2 xyz\nTTTT", {"chrM"}),
+        (b">chr2\nTTTTGGGG", b">c\nTTTTGGGGGGG", {"chrM"}),
+        (b"ACG\n>chr2\n", b"ACGT>chr2\n", {"chrM"}),
+        (b"\nACG\n>chr2\nTT", b"\nA\n>chr2\nTTCG", {"chrM"}),
+        (b"TTTTGGGG\n>chrM", b"TTTTGG\n>chrM x", {"chr1"}),
+        (b"ACG\n>chr2\n", b"ACG\nchr22\n", {"chrM"}),
         (b"ACGTACGTAC\nGTNNNNACGT\n", b"ACGTACGTACGT\nNNNNACGT\n", {"chr2", "chrM"}),
         (b"GTNNNNACGT\nACG\n", b"GTNNNNACGT\n>zz\n", {"chr2", "chrM"}),
     ],
-    ids=["renamed", "header longer", "header shorter", "wrapped anew", "record split"],
+    ids=[
+        *("renamed", "header longer", "header shorter", "joined line", "moved", "moved later"),
+        *("header gone", "wrapped anew", "record split"),
+    ],
 )
 def test_a_stale_index_of_the_same_size_is_found_at_reading(
     before: bytes, after: bytes, sound: set[str], genome: Path
@@ -239,8 +299,55 @@ def test_a_stale_index_of_the_same_size_is_found_at_reading(
         if name in sound:
             assert fasta[name][:].tobytes() == sequence
         else:
-            with pytest.raises(FastaIndexError, match=f"the index is not that of .*'{name}'"):
-                fasta[name][:]
+            whole = (name, 0, len(sequence))
+            for read in (lambda: fasta[name][:], lambda: fasta.fetch_many([whole])):  # noqa: B023
+                with pytest.raises(FastaIndexError, match=r"the index is not that of .*'chr[12M]'"):
+                    read()
+
+
+LIES = {
+    "no first record": (b"chr2\t8\t53\t8\t9\nchrM\t7\t86\t7\t8\n", "another first record"),
+    "the last alone": (b"chrM\t7\t86\t7\t8\n", "another first record stands before 'chrM'"),
+    "begins later": (
+        OTHER_ORDER.replace(b"chr1\t23\t21", b"chr1\t13\t32"),
+        "another first record stands before 'chr1'",
+    ),
+    "none in the middle": (
+        OTHER_ORDER.replace(b"chr2\t8\t53\t8\t9\n", b""),
+        "a record that it lacks, or letters, stands before 'chrM'",
+    ),
+    "shorter by a line": (
+        OTHER_ORDER.replace(b"chr1\t23", b"chr1\t20"),
+        "a record that it lacks, or letters, stands before 'chr2'",
+    ),
+    "shorter": (OTHER_ORDER.replace(b"chr1\t23", b"chr1\t22"), "'chr1' does not end where"),
+    "longer": (OTHER_ORDER.replace(b"chr1\t23", b"chr1\t24"), "'chr1' does not end where"),
+    "over the next": (OTHER_ORDER.replace(b"chr1\t23", b"chr1\t40"), "'chr1' does not end"),
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_index_that_lies(kind: str, packed: bool, genome: Path) -> None:
+    """Whatever is read of it, the lie is found before a wrong letter is given."""
+    lines, message = LIES[kind]
+    if packed:
+        pysam.tabix_compress(str(genome), f"{genome}.gz")
+        genome = Path(f"{genome}.gz")
+    write(genome.parent, lines, f"{genome.name}.fai")
+    with pytest.raises(FastaIndexError, match=f"the index is not that of .*{message}"):
+        contents(Fasta(genome))
+    with pytest.raises(FastaIndexError, match=f"the index is not that of .*{message}"):
+        contents(open_contigs(genome))
+    assert contents(Fasta(genome, rebuild_index=True)) == WRAPPED
+
+
+def test_records_that_samtools_leaves_out(tmp_path: Path) -> None:
+    """Its index does not tell of records without letters."""
+    path = write(tmp_path, b"\n>e1\n>a\nACGT\n>e2\n\n>e3 x\n>b\nGG\n")
+    write(tmp_path, b"a\t4\t8\t4\t5\nb\t2\t27\t2\t3\n", "genome.fa.fai")
+    for read in (Fasta, open_contigs):
+        assert contents(read(path)) == {"a": b"ACGT", "b": b"GG"}
 
 
 def test_a_header_is_judged_by_its_whole_line(genome: Path) -> None:
@@ -349,8 +456,9 @@ def test_a_temporary_fasta_lives_as_long_as_its_methods(genome: Path) -> None:
     for wrong in [(), ("chr1",), ("chr1", 0), ("chr1", 0, 1, "+", 2)]:
         with pytest.raises(TypeError):
             fetch(*wrong)
-    with pytest.raises(TypeError, match="integer"):
-        fetch("chr1", 0.0, 1)
+    for whole in (lambda: fetch("chr1", 0.0, 1), lambda: fetch("chr1", 0.0, 1, "+")):
+        with pytest.raises(TypeError, match="start and end must be integers, not 0.0 and 1"):
+            whole()
 
 
 def test_no_descriptor_is_left_open(genome: Path) -> None:
@@ -387,8 +495,8 @@ def test_open_contigs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_open_contigs_uses_an_index(genome: Path) -> None:
-    write(genome.parent, b"chrM\t7\t86\t7\t8\n", "genome.fa.fai")
-    assert contents(open_contigs(genome)) == {"chrM": b"GATTACA"}
+    write(genome.parent, OTHER_ORDER, "genome.fa.fai")
+    assert list(open_contigs(genome)) == ["chrM", "chr2", "chr1"]
     genome.write_bytes(genome.read_bytes() + b"ACGT\n")
     with pytest.raises(FastaIndexError, match=r"genome\.fa\.fai: the index is not that of"):
         open_contigs(genome)

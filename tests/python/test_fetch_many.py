@@ -76,7 +76,7 @@ def test_fetch_many_stacked() -> None:
         (("chr1", 5, 2), IntervalError, r"interval 1: .*not \[5, 2\)"),
         (("chr1", 0, 1 << 70), IntervalError, "interval 1: .*not"),
         (("chr1", 0, 1, "."), ValueError, r"interval 1: strand must be '\+' or '-', not '\.'"),
-        (("chr1", 0, 1.0), TypeError, "interval 1: start and end: 'float' object"),
+        (("chr1", 0, 1.0), TypeError, "interval 1: start and end must be integers, not 0 and 1.0"),
         (("chr1", 0), TypeError, "interval 1: expected .chrom, start, end.*not .'chr1', 0."),
         ("chr1:0-5", TypeError, "interval 1: expected"),
     ],

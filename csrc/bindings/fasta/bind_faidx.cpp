@@ -147,8 +147,9 @@ std::int64_t to_position(PyObject* object) {
     return overflow != 0 ? -1 : value;
 }
 
-// Number of the record `name`, or kNone.
+// Number of the record `name`, or kNone; no object but a str names one.
 std::size_t find_record(FastaReader const& reader, PyObject* name) {
+    if (!PyUnicode_Check(name)) return kNone;
     PyObject* const number = PyDict_GetItemWithError(reader.numbers.ptr(), name);
     if (number == nullptr) {
         if (PyErr_Occurred() != nullptr) throw py::error_already_set();
@@ -204,8 +205,10 @@ PyObject* fetch(PyObject* capsule, PyObject* const* arguments, Py_ssize_t count,
             if (letters) return letters.release().ptr();
         }
     } catch (py::error_already_set& error) {
-        error.restore();
-        return nullptr;
+        if (!error.matches(PyExc_TypeError)) {  // a place that is no integer: as others in disorder
+            error.restore();
+            return nullptr;
+        }
     }
     return PyObject_Vectorcall(fetcher.careful.ptr(), arguments, static_cast<std::size_t>(count),
                                names);

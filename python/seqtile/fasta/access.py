@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import dropwhile
 from operator import index
 from typing import Any, Literal, NoReturn, TypeAlias, cast
 
@@ -18,15 +19,18 @@ from ..errors import (
     FastaIndexError,
     IntervalError,
     ShapeError,
+    not_a_name,
     shown,
 )
 from ..sequences.sequence import reverse_complement
 from .fai import Contig, stale
 
-__all__ = ["Access", "Interval", "Strand", "room_for"]
+__all__ = ["Access", "Interval", "Strand", "damage", "room_for"]
 
 Strand: TypeAlias = Literal["+", "-"]
 Interval: TypeAlias = tuple[str, int, int] | tuple[str, int, int, Strand]
+
+_LONGEST_GAP = 1 << 24  # bytes between records; longer ones are letters
 
 
 class Access:
@@ -41,20 +45,29 @@ class Access:
         verified: bool,
     ) -> None:
         self.name, self.reader, self.contigs = name, reader, contigs
-        geometry = np.array(list(contigs.values()), np.int64).reshape(-1)
+        self._names = list(contigs)
+        geometry = np.array(list(contigs.values()), np.int64).reshape(-1, 4)
         try:
-            reader.set_records(list(contigs), geometry, verified)
+            reader.set_records(self._names, geometry.reshape(-1), verified)
         except IndexError as error:
             raise self._stale(f"{error.args[0]!r} does not end where it says") from None
+        # The file's gaps: gap k stands before the k-th record in the file, the last after all.
+        length, self._offsets, bases, width = geometry.T
+        lines = np.maximum(length - 1, 0) // np.maximum(bases, 1)
+        self._ends = self._offsets + length + lines * (width - bases)
+        self._order = np.argsort(self._offsets, kind="stable")
+        self._ranks = np.empty_like(self._order)
+        self._ranks[self._order] = np.arange(len(self._order))
+        self._sound: set[int] = set()  # gaps that hold what they should
 
     def fetch(self, chrom: str, start: int, end: int, strand: Strand = "+") -> NDArray[np.uint8]:
         """One interval, with every check; see `Fasta.fetch`."""
         self._check_interval(chrom, start, end, strand)
         letters = np.empty(int(end) - int(start), dtype=np.uint8)
         number = self.reader.numbers[chrom]
-        with self.damage():
+        with damage(self.name):
             if start < end:
-                self.check_header(chrom)
+                self.check_place(number)
             if not self.reader.fetch_into(number, start, end, letters):
                 raise self._stale(f"the lines of {shown(chrom)} are not where it says")
         return reverse_complement(letters) if strand == "-" else letters
@@ -99,8 +112,10 @@ class Access:
             raise ValueError(f"{where}strand must be '+' or '-', not {strand!r}")
         try:
             sound = 0 <= index(start) <= index(end) <= length
-        except TypeError as error:
-            raise TypeError(f"{self.name}: {where}start and end: {error}") from None
+        except TypeError:
+            raise TypeError(
+                f"{self.name}: {where}start and end must be integers, not {start!r} and {end!r}"
+            ) from None
         if not sound:
             raise IntervalError(
                 f"{self.name}: {where}expected 0 <= start <= end <= {length} in {shown(chrom)}, "
@@ -109,52 +124,89 @@ class Access:
 
     def contig(self, chrom: str, where: str = "") -> Contig:
         """A record by its name; `ContigNotFoundError` if there is none."""
+        if not isinstance(chrom, str):
+            raise TypeError(f"{self.name}: {where}{not_a_name(chrom)}")
         try:
             return self.contigs[chrom]
         except KeyError:
-            near = difflib.get_close_matches(chrom, self.contigs, n=1)
-            hint = f"; did you mean {shown(near[0])}?" if near else ""
             raise ContigNotFoundError(
-                f"{self.name}: {where}no record {shown(chrom)}{hint}"
+                f"{self.name}: {where}no record {shown(chrom)}{self._hint(chrom)}"
             ) from None
 
-    def check_size(self) -> None:
-        """Whether the file ends where the index ends; `FastaIndexError` if not."""
-        last = max(self.contigs.values(), key=lambda c: c.offset)
-        if self.reader.read(last.end, 1 << 16).strip():
-            raise self._stale("the last record does not end where it says")
+    def _hint(self, chrom: str) -> str:
+        """A name that may be meant: as other genomes' providers write it, or a near one."""
+        bare = chrom.removeprefix("chr")
+        names = [bare if bare != chrom else f"chr{chrom}"]
+        names += {"chrM": ["MT"], "M": ["chrM", "MT"], "MT": ["chrM", "M"]}.get(chrom, [])
+        found = [name for name in names if name in self.contigs]
+        found = found or difflib.get_close_matches(chrom, self.contigs, n=1)
+        return f"; did you mean {shown(found[0])}?" if found else ""
 
-    def check_header(self, chrom: str) -> None:
-        """Whether a record stands where the index says, found out once for each."""
-        number = self.reader.numbers[chrom]
+    def check_ends(self) -> None:
+        """Whether the index tells of the file's begin and end; `FastaIndexError` if not."""
+        with damage(self.name):
+            if self.reader.read(int(self._ends[self._order[-1]]), 1 << 16).strip():
+                raise self._stale("the last record does not end where it says")
+            self._check_gap(0)
+
+    def check_place(self, number: int) -> None:
+        """Whether a record stands where the index says, found out once for each.
+
+        Before it stands its header alone, after its last letter a line's end and the header of the
+        next record, or nothing.
+        """
         if self.reader.verified(number):
             return
-        begin = offset = self.contigs[chrom].offset
-        before = newline = line = b""
-        while begin > 0 and not newline:  # back to the start of the line that ends at offset
-            begin = max(0, offset - 256 - 2 * (offset - begin))
-            before = self.reader.read(begin, offset - begin)
-            _, newline, line = before.rstrip(b"\r\n").rpartition(b"\n")
-        name = line[1:].split(None, 1)[:1]
-        ends = before.endswith(b"\n")
-        if not ends or line[:1] != b">" or name != [chrom.encode("utf-8", "surrogateescape")]:
-            raise self._stale(f"there is no header of {shown(chrom)} where it says")
+        rank = int(self._ranks[number])
+        self._check_gap(rank)
+        if rank + 1 < len(self._order):
+            self._check_gap(rank + 1)
         self.reader.verify(number)
 
-    @contextmanager
-    def damage(self) -> Iterator[None]:
-        """A bgzip block that is damaged, or not where the index says."""
-        try:
-            yield
-        except _core.ParseError as error:
-            raise FastaIndexError(
-                self.name,
-                f"{error.args[0]}: the file is damaged, has changed, or its .gzi index is that of "
-                "another file",
-            ) from None
+    def _check_gap(self, rank: int) -> None:
+        """Whether there is a header alone between the records before and at this place in the file.
+
+        Records without letters may stand there too: samtools leaves them out of its index.
+        """
+        if rank in self._sound:
+            return
+        here = self._order[rank]
+        before = self._order[rank - 1] if rank else None
+        begin = 0 if before is None else int(self._ends[before])
+        end, name = int(self._offsets[here]), shown(self._names[here])
+        text = self.reader.read(begin, min(end - begin, _LONGEST_GAP)) if begin < end else b""
+        rest, newline, after = text.partition(b"\n")
+        if before is None or begin == self._offsets[before]:
+            after = text  # at a line's start
+        elif rest.strip() or not newline:
+            raise self._stale(f"{shown(self._names[before])} does not end where it says")
+        lines = [line.strip() for line in after.split(b"\n") if line.strip()]
+        if before is None:
+            lines = list(dropwhile(lambda line: line[:1] in (b";", b"#"), lines))
+        if not all(line.startswith(b">") for line in lines):
+            what = "a record that it lacks, or letters," if rank else "another first record"
+            raise self._stale(f"{what} stands before {name}")
+        whole = len(text) == end - begin and (text.endswith(b"\n") or end == self.reader.size)
+        found = lines[-1][1:].split(None, 1)[:1] or [b""] if lines else None
+        if not whole or found != [self._names[here].encode("utf-8", "surrogateescape")]:
+            raise self._stale(f"there is no header of {name} where it says")
+        self._sound.add(rank)
 
     def _stale(self, what: str) -> FastaIndexError:
         return stale(f"{self.name}.fai", self.name, what)
+
+
+@contextmanager
+def damage(name: str) -> Iterator[None]:
+    """A bgzip block that is damaged, or not where the index says."""
+    try:
+        yield
+    except _core.ParseError as error:
+        raise FastaIndexError(
+            name,
+            f"{error.args[0]}: the file is damaged, has changed, or its .gzi index is that of "
+            "another file. Delete it, or open with Fasta(path, rebuild_index=True)",
+        ) from None
 
 
 def room_for(out: NDArray[np.uint8] | None, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,10 +6,9 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from ..outputs import output_errors
-from .fai import Contig, survey
+from .fai import Contig, index_beside, survey
 from .faidx import Fasta
 from .reader import FastaInput, FastaSource
 
@@ -40,7 +39,8 @@ def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None 
     """
     with FastaInput(source) as file, tempfile.TemporaryFile() as spool:
         if file.on_disk:
-            if Path(f"{file.name}.fai").exists():
+            fai = index_beside(file.name)
+            if fai is not None and fai.exists():
                 return Fasta(file.name, write_index=False)
             contigs, uneven = survey(file)
             if not uneven:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,9 +20,11 @@ from .reader import FastaInput
 __all__ = [
     "Contig",
     "build_fai",
+    "index_beside",
     "is_bgzf",
     "open_reader",
     "read_fai",
+    "refuse_stream",
     "stale",
     "survey",
     "write_fai",
@@ -48,13 +51,22 @@ class Contig(NamedTuple):
     line_bases: int
     line_width: int
 
-    @property
-    def end(self) -> int:
-        """Offset of the byte after the last letter."""
-        if self.length == 0:
-            return self.offset
-        lines = (self.length - 1) // self.line_bases
-        return self.offset + self.length + lines * (self.line_width - self.line_bases)
+
+def refuse_stream(path: str | os.PathLike[str]) -> None:
+    """Raise `FastaIndexError` for a pipe, whose opening would wait for a writer, or a device."""
+    mode = Path(path).stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode)):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device"
+        raise FastaIndexError(path, f"{kind} has no random access: write it to a file")
+
+
+def index_beside(path: str | os.PathLike[str], suffix: str = ".fai") -> Path | None:
+    """Where the index of a file stands; None where none does: of ``/dev/stdin``, ``/dev/fd/3``."""
+    absolute = Path(path).absolute()
+    folder = str(absolute.parent)
+    if folder in ("/dev", "/dev/fd") or folder.startswith("/proc/"):
+        return None
+    return Path(f"{absolute}{suffix}")
 
 
 def is_bgzf(path: str | os.PathLike[str]) -> bool:
@@ -94,8 +106,8 @@ def open_reader(
         A ``.gzi`` that is malformed or of another file; a damaged bgzip file.
     """
     bgzf = is_bgzf(path)
-    gzi = Path(f"{Path(path).absolute()}.gzi")
-    stored = gzi.read_bytes() if bgzf and not rebuild and gzi.exists() else None
+    gzi = index_beside(path, ".gzi")
+    stored = gzi.read_bytes() if bgzf and gzi and not rebuild and gzi.exists() else None
     descriptor = _open(path)
     try:
         reader = _core.FastaReader(descriptor, bgzf, stored)
@@ -105,7 +117,7 @@ def open_reader(
         raise stale(f"{os.fspath(path)}.gzi", path, error.args[0]) from None
     finally:
         os.close(descriptor)
-    if bgzf and write and stored is None:
+    if bgzf and gzi and write and stored is None:
         _write_index(gzi, reader.gzi() or b"")
     return reader
 
@@ -143,7 +155,7 @@ def read_fai(path: Path) -> dict[str, Contig]:
             raise FastaIndexError(path, f"line {number}: duplicate record name {shown(name)}")
         contigs[name] = contig
     if not contigs:
-        raise FastaIndexError(path, "the index is empty")
+        raise FastaIndexError(path, "the index is empty: delete it, it is made anew")
     return contigs
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from .. import _core
 from ..errors import FastaIndexError, FastaParseError, shown
-from .access import Access, Interval, Strand, room_for
-from .fai import Contig, build_fai, open_reader, read_fai, write_fai
-from .reader import FastaInput
+from .access import Access, Interval, Strand, damage, room_for
+from .fai import Contig, build_fai, index_beside, open_reader, read_fai, refuse_stream, write_fai
+from .reader import FastaInput, check_path
 
 __all__ = ["Fasta", "FastaContig", "Interval", "Strand"]
 
@@ -59,18 +59,21 @@ class Fasta:
     write_index
         Write a built index to ``<path>.fai``, as ``samtools faidx`` does, and that of a bgzip
         file's blocks to ``<path>.gzi``, as ``bgzip -r`` does; if the folder is not writable they
-        stay in memory.
+        stay in memory, as those of ``/dev/stdin``.
 
     Raises
     ------
     FileNotFoundError
         No such file.
+    TypeError
+        A path that is no str and gives none: of bytes, an open file.
     FastaParseError
         Not FASTA (see `read_fasta`); FASTQ has no random access.
     FastaIndexError
-        Duplicate names, unevenly wrapped lines, ordinary gzip, a malformed index, or a
-        stale one: its records are not where it says. Staleness is judged by the file's size and
-        by each record's header when it is first read, not by dates.
+        Duplicate names, unevenly wrapped lines, ordinary gzip, a pipe, a malformed index, or a
+        stale one: its records are not where it says, or are not all. Staleness is judged by what
+        stands before the first and after the last record, and, when a record is first read, by
+        what stands between it and its neighbours; not by dates.
 
     Notes
     -----
@@ -91,10 +94,12 @@ class Fasta:
         rebuild_index: bool = False,
         write_index: bool = True,
     ) -> None:
+        check_path(path)
         self._path: str | None = str(Path(path).absolute())
         self.name = os.fspath(path)
-        fai = Path(f"{self._path}.fai")
-        built = rebuild_index or not fai.exists()
+        refuse_stream(path)
+        fai = index_beside(path)
+        found = fai is not None and not rebuild_index and fai.exists()
         with FastaInput(self._path) as file:
             if file.compression not in (None, "bgzip"):
                 kind = "ordinary gzip" if file.compression == "gzip" else file.compression
@@ -103,22 +108,24 @@ class Fasta:
                 )
             reader = open_reader(path, rebuild=rebuild_index, write=write_index)
             try:
-                if reader.read(0, 1) == b"@":
+                with damage(self.name):
+                    first = reader.read(0, 1)
+                if first == b"@":
                     raise FastaParseError(
                         self.name,
                         "expected '>' at the start of a FASTA file, found '@': this looks like "
                         "FASTQ, which has no random access",
                         line=1,
                     )
-                contigs = build_fai(file) if built else read_fai(fai)
+                contigs = read_fai(fai) if fai and found else build_fai(file)
             except BaseException:
                 del reader  # the error's traceback would keep the file open
                 raise
-        if built and write_index:
+        if fai and write_index and not found:
             write_fai(fai, contigs)
         self._set(reader, contigs, False)
-        if not built:
-            self._access.check_size()
+        if found:
+            self._access.check_ends()
 
     def _set(self, reader: _core.FastaReader, contigs: dict[str, Contig], seen: bool) -> None:
         self._reader, self._contigs = reader, contigs
@@ -244,10 +251,9 @@ class Fasta:
         if stack:
             out = room_for(out, self._access.stacked_shape(items, plan))
         letters = np.empty(plan.letters, np.uint8) if out is None else out.reshape(-1)
-        with self._access.damage():
-            names = list(self._contigs) if plan.unverified else []
+        with damage(self.name):
             for number in plan.unverified:
-                self._access.check_header(names[number])
+                self._access.check_place(number)
             failure = self._reader.fetch_many(plan, letters, threads)
         if failure is not None:
             self._access.explain(*failure, items[failure[0]])
