@@ -322,7 +322,8 @@ def scan(
         raise ValueError(f"reduce must be 'mean', 'max' or None, not {reduce!r}")
     if max_n < 0:
         raise ValueError(f"max_n must not be negative, not {max_n}")
-    source, place = "intervals", "interval {}".format
+    source = "intervals"
+    place: Callable[[int], str] = "interval {}".format
     if isinstance(regions, (str, PathLike)):
         bed = read_bed(regions)
         source, place, regions = bed.path, bed.place, bed.intervals
