@@ -42,6 +42,7 @@ SLOW = {
     "python/test_reader.py": "files of many blocks, forked processes",
     "python/test_torch_program.py": "compiles a network",
     "python/test_segmentation_memory.py": "memory of fresh processes",
+    "python/test_session_memory.py": "memory of fresh processes",
 }
 SLOW_FIXTURES = {"data_root"}  # real data
 LIMIT_S = 5.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -222,53 +220,3 @@ def test_arrays_must_fit() -> None:
         labeller.add(good, None)
         with pytest.raises(ShapeError, match="with every strip or with none"):
             labeller.add(good, good)
-
-
-MEMORY = """
-import sys
-from pathlib import Path
-import numpy as np
-from seqtile.models.contract import Segmentation
-from seqtile.segmenting.labelling import StripLabeller
-from seqtile.segmenting.object_files import write_geojson, write_label_tiff
-from seqtile.segmenting.objects import ObjectTable, write_objects
-from seqtile.segmenting.overlay import Overlay
-
-folder, strips = Path(sys.argv[1]), int(sys.argv[2])
-y, x = np.mgrid[:500, :2000]
-mask = ((np.sin(y / 5) * np.sin(x / 7) + 1) / 2).astype(np.float32)
-image = (mask * 255).astype(np.uint8)
-with StripLabeller(2000, Segmentation(marker_threshold=0.8, reach=6), folder=folder) as labeller:
-    for _ in range(strips):
-        labeller.add(mask, mask)
-    labels = labeller.finish()
-    table = ObjectTable(labels.count)
-    overlay = Overlay(labels.shape, longest=500)  # both heights are reduced to this
-    for first in range(0, labels.shape[0], 500):
-        rows = labels.rows(first, first + 500)
-        table.add(first, rows, image, mask)
-        overlay.add(image, rows)
-    with (folder / "a.tif").open("wb") as file:
-        write_label_tiff(file, labels, threads=2)
-    with (folder / "a.geojson").open("wb") as file:
-        write_geojson(file, labels)
-    with (folder / "a.csv").open("wb") as file:
-        write_objects(file, ".csv", table.columns())
-    with (folder / "a.png").open("wb") as file:
-        overlay.write(file)
-lines = open("/proc/self/status").read().splitlines()
-print(labels.count, next(line.split()[1] for line in lines if line.startswith("VmHWM")))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
-def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
-    peaks = []
-    for strips in (8, 28):  # 28 million pixels: 112 MB of labels
-        command = [sys.executable, "-c", MEMORY, str(tmp_path), str(strips)]
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert (result.returncode, result.stderr) == (0, "")
-        count, peak = map(int, result.stdout.split())
-        assert count > 500 * strips
-        peaks.append(peak / 1024)
-    assert peaks[1] - peaks[0] < 30
