@@ -27,7 +27,7 @@ IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # is left of a colon may import what is right of it, and each the modules of `ALL`.
 ALL = {
     *("_core", "compression", "errors", "outputs", "unfinished", "manifest", "versions", "closing"),
-    *("telemetry", "__version__"),
+    *("interrupts", "telemetry", "__version__"),
 }
 DATA_LAYER = {"sequences", "fasta", "regions", "motifs", "images"}
 ARROWS: dict[str, set[str]] = {

@@ -1,7 +1,7 @@
 """The command line: ``seqtile models | predict | embed | scan | segment | kmers | ...``.
 
 Data goes to standard output, progress and messages to standard error. Exit status 0, 1 for a
-failure, 2 for a wrong call.
+failure, 2 for a wrong call, 128 and its number for a signal.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import argparse
 import io
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from . import interrupts
 from .errors import one_line
 
 __all__ = ["main"]
@@ -40,8 +39,16 @@ _FAILURES = (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    options = _parse(sys.argv[1:] if arguments is None else arguments)
+    """Run the command line and return its exit status.
+
+    Without ``arguments`` it is that of the process, which a signal then ends.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    return interrupts.heeding(lambda: _run(words), ends=arguments is None)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = _parse(arguments)
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.WARNING,
         format="seqtile: %(message)s",
@@ -49,9 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if not options.debug:  # it warns of what it then raises
         logging.getLogger("pyvips").setLevel(logging.ERROR)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup sets it
-            signal.signal(number, _terminate)
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     run: Callable[[argparse.Namespace], int | None] = options.run
@@ -61,14 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        return _interrupted()
-    except SystemExit as leaving:  # told to by a signal
-        _leave(leaving.code)
-        raise
     except _FAILURES as error:
-        if _is_interrupt(error):
-            return _interrupted()
+        interrupts.check()  # which may be what made it fail
         if options.debug:
             raise
         print(f"seqtile: error: {one_line(error)}", file=sys.stderr)
@@ -108,31 +106,6 @@ class _Verb(argparse.ArgumentParser):
             default=argparse.SUPPRESS,
             help="messages, and tracebacks of errors",
         )
-
-
-def _interrupted() -> int:
-    print("seqtile: interrupted", file=sys.stderr)
-    _leave(130)
-    return 130
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind an error: a library that it stops while loading says ImportError."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__
-    return error is not None
-
-
-def _leave(status: object) -> None:
-    """End the process now if a lane still waits for standard input: Python could not end it."""
-    if any(thread.name.startswith("seqtile lane") for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else 1)
-
-
-def _terminate(number: int, _: object) -> None:
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import __version__, _core, telemetry
+from . import __version__, _core, interrupts, telemetry
 from .errors import ProviderError, SeqtileError
 from .machine.cuda import cuda_indices, examine_cuda, install_command
 from .machine.processor import cpu_info, processor_name
@@ -284,11 +284,17 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
     code = f"from seqtile.doctor import probe; probe({device!r})"
     command = [sys.executable, "-P", "-c", code]
     status: int | None = None
-    try:
-        run = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
-        output, errors, status = run.stdout, run.stderr, run.returncode
-    except subprocess.TimeoutExpired as expired:
-        output, errors = expired.stdout or b"", expired.stderr or b""
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdout=pipe, stderr=pipe) as process,
+        interrupts.stopping(process.kill),
+    ):
+        try:
+            output, errors = process.communicate(timeout=_PATIENCE)
+            status = process.returncode
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, errors = process.communicate()
     text = errors.decode(errors="replace")
     logged = _logged(text)
     state: dict[str, Any] | None = None

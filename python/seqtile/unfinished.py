@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from . import interrupts
 from .errors import OutputError
 
 __all__ = ["Unfinished", "locked", "remove_unfinished", "uninterrupted"]
@@ -161,6 +162,7 @@ def _hold(path: Path, file: Path, held: list[Path]) -> None:
                 path.unlink(missing_ok=True)
                 return
             os.close(descriptor)
+        interrupts.check()
         if time.monotonic() > give_up:
             raise OutputError(f"{file}: another process has been about to replace it for a minute")
         time.sleep(0.01)
@@ -183,6 +185,9 @@ def remove_unfinished() -> None:
         _release(path)
 
 
+interrupts.at_end(remove_unfinished)
+
+
 def _forget() -> None:
     """Leave them to the process that this one was forked from."""
     for descriptor in (*(file.descriptor for file in _unfinished), *_locks.values()):
@@ -197,6 +202,13 @@ os.register_at_fork(after_in_child=_forget)
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Put off signals that end the process until the block has ended."""
+    with interrupts.unbroken, _put_off():
+        yield
+
+
+@contextmanager
+def _put_off() -> Iterator[None]:
+    """The same for handlers that raise, as Python's own does."""
     if threading.current_thread() is not threading.main_thread():  # Python handles signals there
         yield
         return

@@ -176,6 +176,61 @@ def over_the_batch_model(path: Path, axes: Sequence[int]) -> Path:
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def endless_model(path: Path) -> Path:
+    """A third-party model (batch, 4, length) whose loop adds 1 for ever."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["again"], ["again_out"]),
+            helper.make_node("Add", ["value", "one"], ["value_out"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, []),
+        ],
+        [
+            helper.make_tensor_value_info("again_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value_out", TensorProto.FLOAT, []),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceSum", ["onehot"], ["first"], keepdims=0),
+        helper.make_node("Loop", ["", "true", "first"], ["last"], body=body),
+        helper.make_node("ReduceSum", ["onehot", "axes"], ["counts"], keepdims=0),
+        helper.make_node("Add", ["counts", "last"], ["y"]),
+    ]
+    constants = {"true": np.array(True), "one": np.array(1, np.float32), "axes": np.array([1, 2])}
+    return _save(path, nodes, *_one_number(), constants)
+
+
+def long_node_model(path: Path) -> Path:
+    """A third-party model (batch, 4, length) with one node that takes hours and little memory."""
+    nodes = [
+        helper.make_node("ReduceSum", ["onehot"], ["first"]),
+        helper.make_node("Expand", ["first", "shape"], ["many"]),
+        helper.make_node("Conv", ["many", "kernel"], ["pooled"]),
+        helper.make_node("ReduceMax", ["pooled"], ["last"], keepdims=0),
+        helper.make_node("ReduceSum", ["onehot", "axes"], ["counts"], keepdims=0),
+        helper.make_node("Add", ["counts", "last"], ["y"]),
+    ]
+    constants = {
+        "shape": np.array([1, 1, 3_000_000]),
+        "kernel": np.ones((1, 1, 1_000_000), np.float32),
+        "axes": np.array([1, 2]),
+    }
+    return _save(path, nodes, *_one_number(), constants)
+
+
+def _one_number() -> tuple[list[onnx.ValueInfoProto], list[onnx.ValueInfoProto]]:
+    """The input ``onehot`` (batch, 4, length) and the output ``y`` (batch,)."""
+    info = helper.make_tensor_value_info
+    return (
+        [info("onehot", TensorProto.FLOAT, ["batch", 4, "length"])],
+        [info("y", TensorProto.FLOAT, ["batch"])],
+    )
+
+
 def _save(
     path: Path,
     nodes: Sequence[onnx.NodeProto],

@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from .. import interrupts
 from .latency import Floats
 from .warm_up import Answers, WarmUp, WarmUpRule
 
@@ -116,10 +117,16 @@ def _together(count: int, work: Callable[[int], None], stop: threading.Event) ->
     The first exception stops all.
     """
     if count == 1:
-        return work(0)
+        with interrupts.stopping(stop.set):
+            return work(0)
     failures: list[BaseException] = []
     begun, ended = 0, 0
     changed = threading.Condition()
+
+    def halt() -> None:
+        stop.set()
+        with changed:
+            changed.notify_all()
 
     def guarded(number: int) -> None:
         nonlocal begun, ended
@@ -139,15 +146,22 @@ def _together(count: int, work: Callable[[int], None], stop: threading.Event) ->
         # Not with Thread.join: interrupted once, it takes a thread that runs for one that has ended
         # (Python 3.11), and a thread that computes while Python ends makes the process abort.
         with changed:
-            changed.wait_for(lambda: ended >= max(wanted, begun))
+            while ended < max(wanted, begun):
+                if wanted:
+                    interrupts.check()
+                changed.wait()
 
     try:
-        for number in range(count):
-            thread = threading.Thread(
-                target=guarded, args=(number,), name=f"seqtile lane of load {number}", daemon=True
-            )
-            thread.start()
-        wait(count)
+        with interrupts.stopping(halt):
+            for number in range(count):
+                thread = threading.Thread(
+                    target=guarded,
+                    args=(number,),
+                    name=f"seqtile lane of load {number}",
+                    daemon=True,
+                )
+                thread.start()
+            wait(count)
     except BaseException:  # Ctrl-C: each ends with the request it is at
         stop.set()
         wait(0)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from .. import _core
+from .. import _core, interrupts
 from ..errors import AlphabetError
 from ..fasta.reader import Record, read_fasta
 from ..machine.threads import thread_count
@@ -190,6 +190,7 @@ def _write_tables(table: KmerTable, outputs: Sequence[str]) -> None:
 
 def _slices(table: KmerTable) -> Iterator[slice]:
     for begin in range(0, len(table), _ROWS):
+        interrupts.check()
         yield slice(begin, begin + _ROWS)
 
 

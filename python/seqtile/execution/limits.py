@@ -102,7 +102,7 @@ class Limits:
 
     cuda_lanes: int = 3
     ahead: int = 2
-    patience_s: float = 0.7
+    patience_s: float = 0.3
     idle_s: float = 10.0
 
     chunk_batches: int = 8

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .. import interrupts
 from ..machine.cuda import preload
 from ..machine.devices import parse_devices
 from .providers import CPU, providers
@@ -48,7 +49,10 @@ def nodes_by_provider(folder: Path, device: str) -> dict[str, int]:
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.enable_profiling = True
-    with tempfile.TemporaryDirectory(prefix="seqtile-") as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="seqtile-") as scratch,
+        interrupts.holding(Path(scratch)),
+    ):
         options.profile_file_prefix = str(Path(scratch) / "profile")
         with warnings.catch_warnings():  # that CUDA is not there is what the counts say
             warnings.simplefilter("ignore", UserWarning)

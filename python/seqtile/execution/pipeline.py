@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from .. import interrupts
 from .limits import LIMITS
 from .profile import Profile
 from .rows import Arrays
@@ -55,6 +56,7 @@ class Lane:
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> list[NDArray[Any]]:
         """Outputs for one batch; raises `Stopped` after the pipeline's end."""
+        interrupts.check()
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         return self.runner.run(feeds, outputs, profile=self.profile)
@@ -165,6 +167,7 @@ class _Run(Generic[T, R]):
 
     def take(self) -> _Outcome[R] | None:
         """The next answer in order, None after the last."""
+        interrupts.check()
         if os.getpid() != self.process:
             raise RuntimeError(
                 "predictions cannot be taken on both sides of a fork: begin them in the child"
@@ -174,18 +177,23 @@ class _Run(Generic[T, R]):
                 if self.ended and self.taken >= self.read:
                     return None
                 self.changed.wait()
+                interrupts.check()
             outcome = self.outcomes.pop(self.taken)
             self.taken += 1
             self.changed.notify_all()
         return outcome
+
+    def wake(self) -> None:
+        """Have the caller look up, who waits for an answer."""
+        with self.changed:
+            self.changed.notify_all()
 
     def close(self) -> None:
         """End the lanes, each after the batch it is at; do not wait for one that hangs on input."""
         if os.getpid() != self.process:  # the lanes are not in this process
             return
         self.stop.set()
-        with self.changed:
-            self.changed.notify_all()
+        self.wake()
         deadline = time.monotonic() + self.patience_s
         for thread in self.threads:
             if thread is not threading.current_thread():  # as where a lane collects garbage
@@ -235,12 +243,13 @@ def ordered(
     profile = Profile() if profile is None else profile
     run = _Run(iter(source), work, runners, ahead, profile, patience_s)
     try:
-        while (outcome := run.take()) is not None:
-            if outcome.error is not None:
-                raise outcome.error
-            begin = time.perf_counter()
-            yield outcome.value  # type: ignore[misc]
-            profile.add("write", time.perf_counter() - begin)
-            del outcome
+        with interrupts.stopping(run.wake):
+            while (outcome := run.take()) is not None:
+                if outcome.error is not None:
+                    raise outcome.error
+                begin = time.perf_counter()
+                yield outcome.value  # type: ignore[misc]
+                profile.add("write", time.perf_counter() - begin)
+                del outcome
     finally:
         run.close()

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import interrupts
 from ..errors import ModelIntegrityError, ProviderError
 from ..machine.cuda import check_cuda
 from ..machine.devices import parse_devices
@@ -51,6 +52,17 @@ _LEVELS = {
 }
 LEVELS: tuple[Optimization, ...] = ("disable", "basic", "extended", "layout", "all")
 _BROKEN = ("InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
+
+_running = ort.RunOptions()  # of all runs, so that a signal ends them, each after the node it is at
+
+
+def _end_runs() -> None:
+    global _running
+    ended, _running = _running, ort.RunOptions()
+    ended.terminate = True
+
+
+interrupts.at_signal(_end_runs)
 
 
 class Session:
@@ -159,9 +171,13 @@ class Session:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", str(int(strict)))
         wanted = providers(self.device, self.precision, graphs=graphs)
         try:
-            # Its own fallback would print to stdout and go on with the CPU.
-            return ort.InferenceSession(self.model, options, providers=wanted, enable_fallback=0)
+            with interrupts.stopping(lambda: options.set_load_cancellation_flag(True)):
+                # Its own fallback would print to stdout and go on with the CPU.
+                return ort.InferenceSession(
+                    self.model, options, providers=wanted, enable_fallback=0
+                )
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            interrupts.check()
             if self.device == "cpu" or type(error).__name__ in _BROKEN:
                 if is_out_of_memory(error):
                     raise self.failure(error, "cannot be loaded") from error
@@ -254,11 +270,13 @@ class Session:
         ProviderError
             The device could not run this batch, as one of a shape the model does not take.
         """
+        interrupts.check()
         started = perf_counter()
         try:
             with DEVICE.shared() if self.device != "cpu" else contextlib.nullcontext():
-                results = self._session.run(outputs, dict(feeds))
+                results = self._session.run(outputs, dict(feeds), _running)
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            interrupts.check()
             raise self.failure(error) from error
         if profile is not None:
             profile.add("compute", perf_counter() - started)

@@ -19,7 +19,7 @@ from typing import BinaryIO, TypeAlias, TypeVar, cast
 from numpy import uint8
 from numpy.typing import NDArray
 
-from .. import _core
+from .. import _core, interrupts
 from .._core import Record
 from ..compression import compression_of, refuse_archive, unpacked
 from ..errors import FastaParseError
@@ -217,6 +217,7 @@ class FastaInput:
                 reader = _core.RecordReader(blocks, core, expected, form, pieces)
             while found := take(reader):
                 yield found
+                interrupts.check()
         except _core.ParseError as error:
             message, line, record = error.args
             raise FastaParseError(self.name, message, line=line, record=record) from None

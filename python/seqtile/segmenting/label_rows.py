@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from .. import interrupts
 from ..closing import Closing
 from ..execution.limits import LIMITS, Limits
 from ..outputs import output_errors
@@ -111,6 +112,7 @@ class LabelRows(Closing):
     def spans(self) -> Iterator[tuple[int, int]]:
         """First row, and the one behind the last, of what is read at a time, from the top."""
         for begin in range(0, len(self), self.step):
+            interrupts.check()
             yield begin, min(begin + self.step, len(self))
 
     def append(self, runs: Runs) -> None:

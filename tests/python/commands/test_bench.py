@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import seqtile
-from seqtile import cli
+from seqtile import cli, interrupts
 from seqtile.bench.measure import Bench
 from seqtile.bench.rows import Document, read_document
 from tests.python.command import SEQTILE, check_refused, names
@@ -310,7 +310,8 @@ def test_interrupted_in_the_middle(
 ) -> None:
     def rows(self: Bench) -> Any:
         yield row(100)
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        interrupts.check()
 
     monkeypatch.setattr(Bench, "rows", rows)
     target = tmp_path / "a.json"
