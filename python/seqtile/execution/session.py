@@ -20,6 +20,7 @@ from ..machine.threads import thread_count
 from .cuda.memory import CudaMemory, HostMemory, Memory
 from .cuda.placement import OF_SHAPES, Graphs, graphs_verdict, placement
 from .failures import explain, is_out_of_memory, load_failure, reason
+from .graph_file import refuse_outside
 from .locks import DEVICE
 from .profile import Profile
 from .providers import CPU, CUDA, check_precision, providers
@@ -71,7 +72,7 @@ class Session:
     Parameters
     ----------
     model
-        Bytes of the ONNX file.
+        Bytes of the ONNX file, which holds all its weights; see `graph_file.read_graph`.
     device
         ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. On CUDA no node that computes may fall back to the
         CPU; only sums on shapes may be there.
@@ -131,6 +132,7 @@ class Session:
         if self.device != "cpu":
             check_cuda(self.device)
             ort.set_default_logger_severity(4)  # what is wrong is raised
+        refuse_outside(model, source)
         self.model = model
         self._level = _LEVELS[optimization]
         with DEVICE.shared():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelIntegrityError, PrecisionError
+from ..execution.graph_file import read_file
 from ..execution.providers import PRECISIONS
 from .contract import Contract, plain
 
@@ -236,7 +237,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         """
         path = folder / FILE
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=cls)
+            found = msgspec.json.decode(read_file(path), type=cls)
         except FileNotFoundError:
             found = cls(rows=())
         except (OSError, ValueError) as error:

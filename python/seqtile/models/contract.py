@@ -7,6 +7,7 @@ so that a lone file explains itself. What only a reader needs is the card, `seqt
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -319,6 +320,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 f"window is {self.window}, the input {self.first.name!r} has the shape "
                 f"{list(self.first.shape)}"
             )
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance must be a number from 0 on, not {self.tolerance}")
         rule = self.segmentation
         for name in (rule.mask, rule.marker) if rule else ():
             if name and self.kind_of(name) != "mask":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zlib
 from collections.abc import Callable
@@ -15,9 +14,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelCardError, ModelIntegrityError, ModelNotFoundError, PrecisionError
+from ..errors import ModelCardError, ModelIntegrityError, PrecisionError
 from ..execution.cuda.placement import Graphs
 from ..execution.engine import Engine
+from ..execution.graph_file import GraphFile, read_file, read_graph
 from ..execution.limits import LIMITS, Limits
 from ..execution.providers import check_precision
 from ..execution.session import Session
@@ -52,7 +52,8 @@ def load(
     name_or_path
         Name of a shipped model (`seqtile.list_models`), a model folder, or an ``.onnx`` file. Of a
         shipped model or a folder the checksum is verified and the golden inputs are predicted; a
-        lone file exported by seqtile carries its contract in its metadata.
+        lone file exported by seqtile carries its contract in its metadata. Weights outside of the
+        graph are read beside the file alone; see `seqtile.execution.graph_file`.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:N"``, several as ``"cuda:0,1"``, or ``"auto"``: CUDA where it
         runs, else the CPU (logged). The device asked for is the device used, or an error.
@@ -120,9 +121,9 @@ def load(
     if input is not None:
         raise ValueError(f"{folder.name}: its card says how it takes sequences, not input=")
     card = read_card(folder)
-    model = model_bytes(folder, card, precision)
+    found = _verified(folder, card, precision)
     golden = read_golden(folder / "golden.npz")
-    predictor = _predictor(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    predictor = _predictor(found, card, open_engine)
     if missing := sorted({t.name for t in card.outputs} - golden.keys()):
         raise ModelIntegrityError(f"{card.name}: the golden arrays lack {missing[0]!r}")
     predictor.self_test(golden, tolerances(card, golden, precision))
@@ -130,7 +131,7 @@ def load(
 
 
 def model_bytes(folder: Path, contract: Contract, precision: str = "fp32") -> bytes:
-    """The file that a precision runs, verified.
+    """The graph that a precision runs, with all its weights, verified.
 
     Parameters
     ----------
@@ -148,6 +149,10 @@ def model_bytes(folder: Path, contract: Contract, precision: str = "fp32") -> by
     ModelIntegrityError
         The file is not the one that the contract, or the certificate, speaks of.
     """
+    return _verified(folder, contract, precision).model
+
+
+def _verified(folder: Path, contract: Contract, precision: str) -> GraphFile:
     name, wanted, witness = "model.onnx", contract.sha256, "the contract"
     if precision != "fp32":
         certificate = Certificate.read(folder)
@@ -159,14 +164,13 @@ def model_bytes(folder: Path, contract: Contract, precision: str = "fp32") -> by
             raise PrecisionError(
                 f"{contract.name}: {certificate.source} names no file of {precision}"
             )
-    model = _read_model(folder / name)
-    digest = hashlib.sha256(model).hexdigest()
-    if digest != wanted:
+    found = read_graph(folder / name)
+    if found.sha256 != wanted:
         raise ModelIntegrityError(
-            f"{folder / name}: sha256 is {digest[:12]}…, {witness} says "
+            f"{folder / name}: sha256 is {found.sha256[:12]}…, {witness} says "
             f"{wanted[:12]}…: the file is corrupt or another model's; install seqtile again"
         )
-    return model
+    return found
 
 
 def read_golden(path: Path) -> dict[str, NDArray[Any]]:
@@ -178,25 +182,18 @@ def read_golden(path: Path) -> dict[str, NDArray[Any]]:
         Missing or damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes())) as golden:
+        with np.load(io.BytesIO(read_file(path))) as golden:
             return dict(golden)
     except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise ModelIntegrityError(f"{path}: no golden outputs to test: {error}") from None
 
 
-def _read_model(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, IsADirectoryError):
-        raise ModelNotFoundError(f"no model file {path}") from None
-
-
 def _predictor(
-    model: bytes, contract: Contract, digest: str, open_engine: Callable[..., Engine]
+    found: GraphFile, contract: Contract, open_engine: Callable[..., Engine]
 ) -> Predictor:
-    engine = open_engine(model, source=contract.name)
+    engine = open_engine(found.model, source=contract.name)
     _check_contract(engine, contract)
-    return Predictor(engine, contract, sha256=digest)
+    return Predictor(engine, contract, sha256=found.sha256)
 
 
 def _check_contract(engine: Engine, contract: Contract) -> None:
@@ -231,8 +228,8 @@ def _check_tensor(
 
 
 def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
-    model = _read_model(path)
-    metadata = Session(model, threads=1, source=str(path)).metadata
+    found = read_graph(path)
+    metadata = Session(found.model, threads=1, source=str(path)).metadata
     if PRECISION_KEY in metadata:
         raise PrecisionError(
             f"{path}: a model in {metadata[PRECISION_KEY]}, which needs its certificate: load its "
@@ -247,14 +244,13 @@ def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
             f"{path}: not exported by seqtile (no contract in its metadata): say how it takes its "
             "sequences with input=InputSpec(...)"
         )
-    return _predictor(model, card, hashlib.sha256(model).hexdigest(), open_engine)
+    return _predictor(found, card, open_engine)
 
 
 def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
-    model = _read_model(path)
-    engine = open_engine(model, source=str(path))
-    digest = hashlib.sha256(model).hexdigest()
-    return Predictor(engine, _foreign(path, engine, spec), sha256=digest)
+    found = read_graph(path)
+    engine = open_engine(found.model, source=str(path))
+    return Predictor(engine, _foreign(path, engine, spec), sha256=found.sha256)
 
 
 def _foreign(path: Path, engine: Engine, spec: InputSpec) -> Contract:

@@ -515,18 +515,34 @@ class Predictor:
         Raises
         ------
         ModelIntegrityError
-            An input or output is missing, or an output differs by more than ``tolerance``.
+            An input or output is missing or has no rows, or an output differs by more than
+            ``tolerance``; one so large that any output would do.
         """
         outputs = tuple(tensor.name for tensor in self.contract.outputs)
         wanted = {self._input.name, *self._extra, *outputs}
         if missing := sorted(wanted - golden.keys()):
             raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")
+        for name in sorted(wanted):
+            if not len(np.atleast_1d(golden[name])):
+                raise ModelIntegrityError(f"{self.name}: the golden arrays of {name!r} are empty")
         batch = self._input.batch_of(golden[self._input.name])
         extra = self._check_extra({name: golden[name] for name in self._extra}, len(batch))
         results = self._predict(batch, self.batches(), extra, outputs, None)
         for name in outputs:
-            error = float(np.max(np.abs(results[name] - golden[name]), initial=0))
+            found, expected = results[name], golden[name]
+            if found.shape != expected.shape or expected.dtype.kind not in "fiu":
+                raise ModelIntegrityError(
+                    f"{self.name}: {name!r} has the shape {found.shape}, its golden array the "
+                    f"shape {expected.shape} of {expected.dtype}"
+                )
+            error = float(np.max(np.abs(found - expected)))
             limit = tolerance[name] if isinstance(tolerance, Mapping) else tolerance
+            scale = max(1.0, float(np.max(np.abs(expected))))
+            if not 0 <= limit < scale:
+                raise ModelIntegrityError(
+                    f"{self.name}: golden outputs {name!r} of at most {scale:g} prove nothing with "
+                    f"a tolerance of {limit:g}"
+                )
             if not error <= limit:
                 raise ModelIntegrityError(
                     f"{self.name}: self-test failed on {self.device}: {name!r} differs from the "

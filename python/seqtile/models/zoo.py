@@ -7,12 +7,15 @@ import glob
 from pathlib import Path
 
 from ..errors import ModelNotFoundError
+from ..execution.graph_file import read_file
 from . import card as cards
 from . import contract
 from .card import ModelCard
 from .contract import Contract
 
 __all__ = ["card", "list_models", "model_files", "model_folder"]
+
+_MOST_TEXT = 1 << 26  # bytes of a contract or card
 
 
 _FILES = ("*.onnx*", contract.FILE, cards.FILE, "parity.json", "golden.npz", "motifs.meme")
@@ -77,9 +80,12 @@ def read_card(folder: Path) -> ModelCard:
         One of them is malformed.
     """
     path = folder / cards.FILE
-    words = path.read_bytes() if path.exists() else None
     try:
-        text = (folder / contract.FILE).read_bytes()
+        words = read_file(path, _MOST_TEXT)
+    except FileNotFoundError:
+        words = None
+    try:
+        text = read_file(folder / contract.FILE, _MOST_TEXT)
     except FileNotFoundError:
         if words is None:
             raise ModelNotFoundError(f"{folder}: a model folder needs {contract.FILE}") from None
