@@ -7,6 +7,7 @@ import builtins
 import importlib
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,6 +120,15 @@ def test_what_a_public_docstring_names_is_there() -> None:
         if not is_known(name, owner)
     }
     assert missing == set()
+
+
+def test_licences_of_vendored_code_go_into_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    shipped = {file for pattern in project["license-files"] for file in ROOT.glob(pattern)}
+    vendored = [path for path in (ROOT / "csrc" / "third_party").iterdir() if path.is_dir()]
+    assert vendored
+    for folder in [ROOT, *vendored]:
+        assert {path.parent for path in shipped} >= {folder}, folder
 
 
 def test_everything_public_is_documented_and_listed() -> None:

@@ -7,16 +7,16 @@ failure, 2 for a wrong call, 128 and its number for a signal.
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
-from . import interrupts
+from . import interrupts, streams
 from .errors import one_line
+from .escaping import escaped
 
 __all__ = ["main"]
 
@@ -43,23 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without ``arguments`` it is that of the process, which a signal then ends.
     """
+    streams.prepare()
     words = sys.argv[1:] if arguments is None else arguments
     return interrupts.heeding(lambda: _run(words), ends=arguments is None)
 
 
 def _run(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
+    messages = logging.StreamHandler()
+    messages.setFormatter(_Message("seqtile: %(message)s"))
     logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.WARNING,
-        format="seqtile: %(message)s",
-        stream=sys.stderr,
+        level=logging.DEBUG if options.debug else logging.WARNING, handlers=[messages]
     )
     if not options.debug:  # it warns of what it then raises
         logging.getLogger("pyvips").setLevel(logging.ERROR)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names need not be UTF-8
-        sys.stdout.reconfigure(errors="surrogateescape")
     run: Callable[[argparse.Namespace], int | None] = options.run
     try:
+        streams.require_output()
         status = run(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     from . import __version__
 
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="seqtile", description="Ready-trained predictors for biological sequences and images."
     )
     parser.add_argument("--version", action="version", version=f"seqtile {__version__}")
@@ -95,7 +95,21 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-class _Verb(argparse.ArgumentParser):
+class _Message(logging.Formatter):
+    """A message of a logger, on one line."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return escaped(super().formatMessage(record))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Arguments, of which an error shows no controls."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(escaped(message))
+
+
+class _Verb(_Parser):
     """A verb's arguments; options are spelled out."""
 
     def __init__(self, **options: Any) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from os import PathLike, fspath
 from typing import Any, SupportsIndex
 
+from .escaping import escaped
+
 __all__ = [
     "AlphabetError",
     "BedParseError",
@@ -58,8 +60,8 @@ def not_a_name(chrom: object) -> str:
 def one_line(error: Exception) -> str:
     """An error's text on one line; the system's errors as file and reason."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return escaped(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return escaped(" ".join(str(error).split())) or type(error).__name__
 
 
 class AlphabetError(SeqtileError, ValueError):

@@ -219,7 +219,8 @@ def refuse_overwrite(
         if (identity := _identity(1 if name == "-" else name)) in files:
             same = files[identity]
             other = "" if same == name else f" {same}"
-            raise ValueError(f"{name}: the output would overwrite the input{other}")
+            shown = "standard output: it" if name == "-" else f"{name}: the output"
+            raise ValueError(f"{shown} would overwrite the input{other}")
 
 
 def _identity(file: str | int) -> tuple[int, int] | None:

@@ -139,7 +139,7 @@ def test_a_killed_command_leaves_nothing(
 def test_full_disk(model: Path, genome: Path, folder: Path, suffix: str) -> None:
     target = folder / f"a.{suffix}"
     result = run("scan", model, genome, "-o", target, "--threshold", "0.7", file_limit=3000)
-    check_refused(result, f"{target}: ")
+    check_refused(result, "temporary file in " if suffix == "npz" else f"{target}: ")
     assert names(folder) == set()
 
 
@@ -158,7 +158,9 @@ def test_a_cut_file_is_never_taken_for_whole(
     for limit in [*(size * k // 9 for k in range(1, 9)), size - 1]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
         try:
-            with pytest.raises(OutputError, match=f"a.{suffix}: cannot write: "):
+            with pytest.raises(
+                OutputError, match=r"(a\.\w+|temporary file in \S+ \(see TMPDIR\)): cannot write: "
+            ):
                 write_scan(work(), [target], threshold=0.7)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -168,7 +170,7 @@ def test_a_cut_file_is_never_taken_for_whole(
 def test_full_disk_with_many_outputs(model: Path, genome: Path, folder: Path) -> None:
     targets = [f"-o{folder}/a.{suffix}" for suffix in SUFFIXES]
     result = run("scan", model, genome, *targets, "--plot", folder / "a.png", file_limit=3000)
-    check_refused(result, str(folder))
+    check_refused(result, ": cannot write: File too large")
     assert names(folder) == set()
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import sys
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,20 @@ def cells(name: str, outputs: Outputs, contract: Contract) -> dict[str, str]:
     return found
 
 
+TURNS = ("LEFT-TO-RIGHT", "RIGHT-TO-LEFT", "POP DIRECTION", "FIRST STRONG", "ARABIC LETTER MARK")
+
+
+def as_shown(cell: str) -> str:
+    """What moves a terminal's cursor, ends a line or turns the text, as Python's source has it."""
+
+    def moves(sign: str) -> bool:
+        kind = unicodedata.category(sign)
+        turns = kind == "Cf" and unicodedata.name(sign, "").startswith(TURNS)
+        return kind in ("Cc", "Zl", "Zp") or turns
+
+    return "".join(repr(sign)[1:-1] if moves(sign) else sign for sign in cell)
+
+
 def expected(blocks: Sequence[PredictionBlock], contract: Contract, *, as_json: bool) -> bytes:
     text = ""
     for block in blocks:
@@ -91,8 +106,8 @@ def expected(blocks: Sequence[PredictionBlock], contract: Contract, *, as_json: 
                 text += json_line(name, outputs, contract)
                 continue
             row = cells(name, outputs, contract)
-            text += "" if text else "\t".join(row) + "\n"
-            text += "\t".join(row.values()) + "\n"
+            text += "" if text else "\t".join(map(as_shown, row)) + "\n"
+            text += "\t".join(map(as_shown, row.values())) + "\n"
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -242,7 +257,15 @@ CASES: dict[str, tuple[Contract, dict[str, tuple[int, ...]]]] = {
 @pytest.mark.parametrize("as_json", [False, True])
 def test_as_python_writes(case: str, as_json: bool, tmp_path: Path) -> None:
     contract, shapes = CASES[case]
-    names = ["a", "chr1:1-2(+)", "käfer", "b\udcff", 'q"\\\t', "\U0001f600"]
+    names = [
+        "a",
+        "chr1:1-2(+)",
+        "käfer",
+        "b\udcff",
+        'q"\\\t',
+        "\U0001f600",
+        "a\nb\x1b[1m\x85\u202e\u2028",
+    ]
     blocks = [random_block(names, **shapes), random_block([], **shapes)]
     blocks.append(random_block(["last"], **shapes))
     found = written(blocks, tmp_path / "out", contract, as_json=as_json)

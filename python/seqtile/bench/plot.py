@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..escaping import escaped
 from .rows import Document, Row
 
 __all__ = ["draw_bench"]
@@ -60,7 +61,9 @@ def draw_bench(file: Path | BinaryIO, document: Document) -> None:
         _panel(axis, rows, colours, markers)
         _ceilings(axis, lanes[model, shape], colours)
         _ticks(axis)
-        axis.set_title(f"{model}, {shape} {rows[0].unit}", loc="left", fontsize=9)
+        axis.set_title(
+            escaped(f"{model}, {shape} {rows[0].unit}"), loc="left", fontsize=9, parse_math=False
+        )
     for axis in axes[len(shown) :]:
         axis.set_visible(False)
     every = [row for rows in shown.values() for row in rows]

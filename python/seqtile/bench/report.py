@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ..escaping import escaped
 from .compare import Compared, Comparison
 from .latency import PERCENTILES
 from .rows import Document, Row
@@ -65,7 +67,7 @@ def print_document(document: Document, console: Console, *, profile: bool) -> No
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False)
+    console.print(Text(escaped(line)))
 
 
 def _said(row: Row, name: str) -> str:
@@ -235,7 +237,7 @@ def print_comparison(
         write = _short if row.measure == "p50" else _count
         interval = f"{row.interval[0]:.2f}-{row.interval[1]:.2f}" if row.interval else "-"
         table.add_row(
-            str(row.new),
+            Text(escaped(str(row.new))),
             "p50 ms" if row.measure == "p50" else row.measure,
             write(row.before * scale),
             write(row.after * scale),
@@ -280,7 +282,7 @@ def _table(rows: Sequence[Row], columns: Sequence[_Column], left: int) -> Table:
     for i, (name, _) in enumerate(columns):
         table.add_column(name, justify="left" if i < left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*(write(row) for _, write in columns))
+        table.add_row(*(Text(escaped(write(row))) for _, write in columns))
     return table
 
 

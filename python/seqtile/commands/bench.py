@@ -23,6 +23,7 @@ from ..outputs import (
     require,
 )
 from .model_options import add_foreign_options, input_spec
+from .printing import print_lines
 
 if TYPE_CHECKING:  # the command line starts without them
     from rich.console import Console
@@ -304,7 +305,7 @@ def _judge(comparison: Comparison, bar: float, options: argparse.Namespace) -> i
     from ..bench.report import say_slower
 
     def say(line: str) -> None:
-        print(f"seqtile: error: {line}", file=sys.stderr)
+        print_lines(f"seqtile: error: {line}", file=sys.stderr)
 
     slower, vague = comparison.slower(bar), comparison.undecided
     for row in slower:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..doctor import Diagnosis, diagnose
+from ..escaping import escaped
 from .printing import print_json
 
 __all__ = ["add_arguments", "run"]
@@ -66,7 +67,7 @@ def _print_diagnosis(found: Diagnosis) -> None:
         console.print()
         if _is_command(found):
             console.print(Text("to mend it:", "bold"))
-            console.print(Text(f"  {found.mend}"))
+            console.print(Text(f"  {escaped(found.mend)}"))
         else:
             _row(console, "to mend it", found.mend, width, "bold")
 
@@ -85,6 +86,7 @@ def _section(console: Console, title: str, rows: Iterator[tuple[str, str]], widt
 
 
 def _row(console: Console, name: str, value: str, width: int, style: str = "") -> None:
+    value = escaped(value)
     lines = [value]
     if width > _NAMES + 20:
         lines = textwrap.wrap(

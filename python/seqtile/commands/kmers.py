@@ -25,7 +25,7 @@ from ..outputs import (
 )
 from ..sequences.kmer_table import KmerTable, kmer_letters
 from ..sequences.kmers import KmerCounter
-from .printing import print_json
+from .printing import print_json, print_lines
 
 __all__ = ["add_arguments", "run"]
 
@@ -246,12 +246,12 @@ def _print_counted(counted: _Counted, options: argparse.Namespace) -> None:
         return
     lines = _summary(counted, options.output)
     if options.histogram:
-        print(*lines, sep="\n", file=sys.stderr)
+        print_lines(*lines, file=sys.stderr)
         counts, sizes = counted.table.histogram()
         rows = zip(counts.tolist(), sizes.tolist(), strict=True)
         out.write("".join(f"{count}\t{size}\n" for count, size in rows))
         return
-    print(*lines, *_top_lines(counted.table, options.top), sep="\n", file=out)
+    print_lines(*lines, *_top_lines(counted.table, options.top), file=out)
 
 
 def _to_dict(counted: _Counted, options: argparse.Namespace) -> dict[str, Any]:

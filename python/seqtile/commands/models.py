@@ -11,7 +11,7 @@ from ..models.card import Metric, ModelCard
 from ..models.certificate import Certificate
 from ..models.contract import Segmentation
 from ..models.zoo import card, list_models, model_folder, read_card
-from .printing import print_json, print_table, table
+from .printing import add_row, print_json, print_lines, print_table, table
 
 __all__ = ["add_arguments", "run"]
 
@@ -56,7 +56,8 @@ def _list(options: argparse.Namespace) -> None:
     for c in cards:
         metric = c.metrics[0]
         size = (model_folder(c.name) / "model.onnx").stat().st_size
-        rows.add_row(
+        add_row(
+            rows,
             c.name,
             c.task,
             _inputs(c),
@@ -84,31 +85,29 @@ def _show(options: argparse.Namespace) -> None:
     if options.json:
         print_json(c.to_dict())
         return
-    print(f"{c.name} {c.version}: {c.summary}\n")
+    print_lines(f"{c.name} {c.version}: {c.summary}", "")
     for label, tensors in (("input", c.inputs), ("output", c.outputs)):
         for t in tensors:
             axes = ", ".join(map(str, t.shape))
-            print(f"{label:<12} {t.name} {t.dtype} ({axes}): {t.meaning}")
-    print(f"{'network':<12} {c.architecture} ({c.parameters:,} parameters)")
+            print_lines(f"{label:<12} {t.name} {t.dtype} ({axes}): {t.meaning}")
+    print_lines(f"{'network':<12} {c.architecture} ({c.parameters:,} parameters)")
     if c.threshold is not None:
-        print(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
+        print_lines(f"{'threshold':<12} {c.threshold.value:.4f}, {c.threshold.chosen}")
     if c.segmentation is not None:
-        print(f"{'objects':<12} {_objects(c.segmentation)}")
-    print(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
+        print_lines(f"{'objects':<12} {_objects(c.segmentation)}")
+    print_lines(f"{'data':<12} {c.data.get('name', '')}; {c.data.get('source', '')}")
     certified = ", ".join(Certificate.read(folder).precisions)
-    print(f"{'precisions':<12} {certified or 'none certified'}")
-    print(f"{'sha256':<12} {c.sha256}\n")
+    print_lines(f"{'precisions':<12} {certified or 'none certified'}")
+    print_lines(f"{'sha256':<12} {c.sha256}", "")
     rows = table("metric", "split", "n", "value [95% interval]", "")
     for metric in c.metrics:
-        rows.add_row(metric.name, metric.split, f"{metric.n:,}", _figure(metric), metric.note)
+        add_row(rows, metric.name, metric.split, f"{metric.n:,}", _figure(metric), metric.note)
     for base in c.baselines:
-        rows.add_row(
-            base.name, base.split, f"{base.n:,}", _figure(base), f"baseline: {base.method}"
+        add_row(
+            rows, base.name, base.split, f"{base.n:,}", _figure(base), f"baseline: {base.method}"
         )
     print_table(rows, width=_WIDTH)
-    print("\nlimits:")
-    for limit in c.limits:
-        print(f"- {limit}")
+    print_lines("", "limits:", *(f"- {limit}" for limit in c.limits))
 
 
 def _objects(s: Segmentation) -> str:
@@ -145,9 +144,9 @@ def _verify(options: argparse.Namespace) -> int:
                 others.append(precision)
         except SeqtileError as error:
             status = 1
-            print(f"{name}: FAILED: {error}")
+            print_lines(f"{name}: FAILED: {error}")
         else:
-            print(
+            print_lines(
                 f"{name}: ok, sha256 {predictor.sha256[:12]}…, golden outputs reproduced; "
                 f"certified: {', '.join(others) or 'nothing'}"
             )

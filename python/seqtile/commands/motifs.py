@@ -15,7 +15,7 @@ from ..motifs.matching import Match, is_recognised
 from ..motifs.meme import meme_text, read_meme
 from ..motifs.motif import Motif
 from ..outputs import Outputs, check_target, output_errors, refuse_overwrite
-from .printing import print_json, print_table, table
+from .printing import add_row, print_json, print_lines, print_table, table
 
 __all__ = ["add_arguments", "run"]
 
@@ -127,7 +127,8 @@ def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: b
         rows.columns[place].justify = "right"
     for motif, match in pairs[: top or None]:
         known = f"{match.target.name} {match.target.consensus} ({match.strand})" if match else ""
-        rows.add_row(
+        add_row(
+            rows,
             motif.name,
             motif.consensus,
             f"{motif.nsites:,}",
@@ -137,7 +138,7 @@ def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: b
             "yes" if is_recognised(motif, match) else "",
         )
     left = f", the {top} most like a known one" if 0 < top < len(pairs) else ""
-    print(f"{source}: {len(pairs)} motifs{left}")
+    print_lines(f"{source}: {len(pairs)} motifs{left}")
     print_table(rows, width=_WIDTH)
 
 

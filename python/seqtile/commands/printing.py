@@ -1,4 +1,4 @@
-"""JSON and tables on standard output."""
+"""Lines, tables and JSON for a reader: on standard output, where no other file is given."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..escaping import escaped
+
 if TYPE_CHECKING:  # imported when a table is printed: the arguments do without
     from rich.table import Table
 
-__all__ = ["print_json", "print_table", "table"]
+__all__ = ["add_row", "print_json", "print_lines", "print_table", "table"]
+
+
+def print_lines(*lines: str, file: TextIO | None = None) -> None:
+    """Lines of text; what would break a line, or a terminal, is escaped."""
+    print(*map(escaped, lines), sep="\n", file=file)
 
 
 def print_json(content: Any, file: TextIO | None = None) -> None:
-    """Plain JSON types, indented; to standard output where no file is given."""
+    """Plain JSON types, indented."""
     print(json.dumps(content, indent=2), file=file)
 
 
@@ -22,6 +29,13 @@ def table(*columns: str) -> Table:
     from rich.table import Table
 
     return Table(*columns, box=None, pad_edge=False)
+
+
+def add_row(rows: Table, *cells: str) -> None:
+    """A further row of a table: its cells are text, not markup, and escaped as lines are."""
+    from rich.text import Text
+
+    rows.add_row(*(Text(escaped(cell)) for cell in cells))
 
 
 def print_table(rows: Table, *, width: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..outputs import check_target, is_stdout, refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
+from .printing import print_json, print_lines
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
     from ..scanning.report import ScanReport
@@ -65,7 +66,6 @@ def run(options: argparse.Namespace) -> None:
     from ..models.zoo import model_files
     from ..scanning.report import write_scan
     from ..scanning.scanner import scan
-    from .printing import print_json
     from .progress import progress
 
     outputs = [*options.output, *([options.plot] if options.plot else [])]
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> None:
         content = {"model": predictor.name, "device": predictor.device, **report.to_dict()}
         print_json(content, file)
     else:
-        print(*_lines(report, work), sep="\n", file=file)
+        print_lines(*_lines(report, work), file=file)
     print_profile(options, work.profile)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .model_options import add_model_options, batch_size, load_model, print_profile
+from .printing import print_json, print_lines
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
     from ..execution.profile import Profile
@@ -69,7 +70,6 @@ def run(options: argparse.Namespace) -> int:
         A model, device, output or option that does not work.
     """
     from ..execution.profile import Profile
-    from .printing import print_json
     from .progress import progress
 
     predictor = load_model(options)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         content: dict[str, Any] = {"model": predictor.name, "device": predictor.device}
         print_json(content | {"images": [report.to_dict() for report in reports]})
     else:
-        print(*_lines(predictor, reports), sep="\n")
+        print_lines(*_lines(predictor, reports))
     return 1 if any(report.error for report in reports) else 0
 
 
@@ -124,7 +124,7 @@ def _segment(
         ):
             reports.append(report)
             if report.error:
-                print(f"seqtile: error: {report.error}", file=sys.stderr)
+                print_lines(f"seqtile: error: {report.error}", file=sys.stderr)
     finally:  # what is done is done, if the rest is not
         if targets.manifest is not None and reports:
             write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier, profile)

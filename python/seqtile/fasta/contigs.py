@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable
 
-from ..outputs import output_errors
+from ..spool import Spool
 from .fai import Contig, index_beside, survey
 from .faidx import Fasta
 from .reader import FastaInput, FastaSource
@@ -37,7 +35,7 @@ def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None 
     FastaParseError, FastaIndexError
         As `read_fasta` and `Fasta`.
     """
-    with FastaInput(source) as file, tempfile.TemporaryFile() as spool:
+    with FastaInput(source) as file:
         if file.on_disk:
             fai = index_beside(file.name)
             if fai is not None and fai.exists():
@@ -48,11 +46,11 @@ def open_contigs(source: FastaSource, observe: Callable[[bytes], object] | None 
             log.info("%s: lines are not equally long, unpacking to a temporary file", file.name)
             file.rewind()
         file.observe = observe
-        with output_errors(f"temporary file in {tempfile.gettempdir()}"):
+        with Spool() as spool:
             contigs, _ = survey(file, lambda letters: spool.write(letters.data))
-            spool.flush()
+            descriptor = spool.descriptor()
         packed, offset = {}, 0
         for name, contig in contigs.items():
             packed[name] = Contig(contig.length, offset, contig.length, contig.length)
             offset += contig.length
-        return Fasta._spooled(os.dup(spool.fileno()), packed, file.name)
+        return Fasta._spooled(descriptor, packed, file.name)

@@ -103,7 +103,10 @@ class FastaInput:
             self._raw: BinaryIO = open(source, "rb")  # noqa: SIM115, PTH123
             self._owned = True
         elif isinstance(source, (str, os.PathLike)):
-            self.name, self._raw = "<stdin>", sys.stdin.buffer
+            self.name = "<stdin>"
+            if sys.stdin is None:
+                raise FastaParseError(self.name, "standard input is closed")
+            self._raw = sys.stdin.buffer
         else:
             self.name, self._raw = str(getattr(source, "name", "<stream>")), source
         self._wrapped = not hasattr(self._raw, "peek")

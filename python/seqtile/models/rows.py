@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._core import RowField
+from ..escaping import escaped, has_controls
 from ..sequences.batch import Names
 from ..sequences.sequence import decode
 from .contract import Contract, Output
@@ -53,15 +54,15 @@ class Rows:
                 continue
             labels = spec.labels if spec and len(spec.labels) == size else range(size)
             keys += [f"{name}_{label}" for label in labels]
-        return _utf8("\t".join(keys) + "\n")
+        return _utf8("\t".join(map(escaped, keys)) + "\n")
 
     def __call__(self, block: PredictionBlock) -> bytes:
         """A line per record."""
         count = len(block.names)
-        texts = [_texts(block.names)]
+        texts = [self._texts(block.names)]
         if (classes := self._class_of(block)) is not None:
             scores = block.outputs[classes.name].reshape(count, -1)
-            texts.append(_core.Texts([classes.labels[i] for i in scores.argmax(1).tolist()]))
+            texts.append(self._texts([classes.labels[i] for i in scores.argmax(1).tolist()]))
         arrays = []
         for name, values in block.outputs.items():
             arrays.append(np.ascontiguousarray(values.reshape(count, -1), np.float32))
@@ -73,7 +74,17 @@ class Rows:
             fields = list(self._json_fields(block) if self._as_json else self._cells(block))
             self._format = _core.RowFormat(fields[:-1], fields[-1][0])
             self._shapes = shapes
-        return self._format.rows(count, texts, arrays)
+        rows = self._format.rows(count, texts, arrays)
+        if not self._as_json and isinstance(block.names, Names) and has_controls(rows):
+            texts[0] = self._texts(list(block.names))
+            rows = self._format.rows(count, texts, arrays)
+        return rows
+
+    def _texts(self, names: Sequence[str]) -> _core.Texts:
+        """Texts of a column; of a table escaped, but for names of records, which hold no blanks."""
+        if isinstance(names, Names):
+            return names.core
+        return _core.Texts(list(names) if self._as_json else [escaped(name) for name in names])
 
     def _class_of(self, block: PredictionBlock) -> Output | None:
         """The output whose likeliest class is named; none without classes, as for an embedding."""
@@ -128,10 +139,6 @@ class Rows:
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _texts(names: Sequence[str]) -> _core.Texts:
-    return names.core if isinstance(names, Names) else _core.Texts(list(names))
 
 
 def _letters(values: NDArray[Any], alphabet: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..escaping import escaped
 from ..outputs import require
 from .matching import Match
 from .motif import Motif
@@ -66,7 +67,7 @@ def draw_logos(
         table = pandas.DataFrame((shown.probabilities * shown.bits).T, columns=list(letters))
         logomaker.Logo(table, ax=axis, color_scheme=_COLOURS, show_spines=False, vpad=0.02)
         _label(axis, motif, known, turned=turned)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9, color=_MUTED)
+    figure.suptitle(escaped(title), parse_math=False, x=0.01, ha="left", fontsize=9, color=_MUTED)
     canvas.print_figure(file, format="png")
 
 
@@ -81,9 +82,9 @@ def _label(axis: Any, motif: Motif, known: Match | None, *, turned: bool) -> Non
     axis.spines["left"].set_color(_MUTED)
     axis.set_xticks([])
     strand = ", reverse complement" if turned else ""
-    detail = f"{motif.name}{strand}, {motif.nsites:,} sites"
+    detail = escaped(f"{motif.name}{strand}, {motif.nsites:,} sites")
     if known is None:
-        axis.set_title(detail, loc="left", fontsize=7, color=_MUTED, pad=3)
+        axis.set_title(detail, parse_math=False, loc="left", fontsize=7, color=_MUTED, pad=3)
         return
     length = len(known.target)
     start = known.offset if not turned else width - known.offset - length
@@ -92,11 +93,12 @@ def _label(axis: Any, motif: Motif, known: Match | None, *, turned: bool) -> Non
     axis.set_xticks(list(covered), [consensus[place - start] for place in covered])
     axis.axvspan(covered[0] - 0.5, covered[-1] + 0.5, color=_FAINT, zorder=-10)
     axis.set_title(
-        f"{known.target.name}  {known.similarity:.2f}",
+        escaped(f"{known.target.name}  {known.similarity:.2f}"),
+        parse_math=False,
         loc="left",
         fontsize=9,
         color=_INK,
         fontweight="bold",
         pad=3,
     )
-    axis.set_title(detail, loc="right", fontsize=6.5, color=_MUTED, pad=3)
+    axis.set_title(detail, parse_math=False, loc="right", fontsize=6.5, color=_MUTED, pad=3)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..escaping import escaped
 from .block import ScanBlock
 from .peaks import Peak
 from .scanner import Scan
@@ -38,6 +39,11 @@ class _Panel:
         if match and int(match[3]) - int(match[2]) == self.length:
             return int(match[2])
         return 0
+
+
+def _drawn(name: str) -> str:
+    """A name as fonts can show it."""
+    return escaped(name).encode("utf-8", "backslashreplace").decode()
 
 
 class TrackFigure:
@@ -100,8 +106,9 @@ class TrackFigure:
             self._draw(axis, panel, longest)
         left_out = f"; {self._left_out} shorter sequences not drawn" if self._left_out else ""
         figure.suptitle(
-            f"{self._title}\n{self._detail}{left_out}",
+            f"{_drawn(self._title)}\n{self._detail}{left_out}",
             x=0.01,
+            parse_math=False,
             ha="left",
             fontsize=9,
             color=_MUTED,
@@ -145,8 +152,9 @@ class TrackFigure:
             axis.spines[side].set_color(_GRID)
         count = len(panel.peaks)
         axis.set_title(
-            f"{panel.name}   {count} peak{'' if count == 1 else 's'}   ({unit})",
+            f"{_drawn(panel.name)}   {count} peak{'' if count == 1 else 's'}   ({unit})",
             loc="left",
             fontsize=7.5,
             pad=2,
+            parse_math=False,
         )

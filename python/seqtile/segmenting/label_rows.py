@@ -16,7 +16,7 @@ import numpy as np
 from .. import interrupts
 from ..closing import Closing
 from ..execution.limits import LIMITS, Limits
-from ..outputs import output_errors
+from ..spool import spool_errors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ class LabelRows(Closing):
     def __init__(self, width: int, folder: Path | None = None, limits: Limits = LIMITS) -> None:
         self.width = width
         self.step = max(1, limits.strip_pixels // width)
-        self._name = f"temporary file in {folder or tempfile.gettempdir()}"
+        self._folder = folder
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             limits.label_bytes, dir=None if folder is None else str(folder)
         )
@@ -123,7 +123,7 @@ class LabelRows(Closing):
         content = np.empty((len(runs.labels), 2), np.uint32)
         content[:, 0] = runs.labels
         content[:, 1] = runs.starts % self.width
-        with self._lock, output_errors(self._name):
+        with self._lock, spool_errors(self._folder):
             self._file.seek(self._runs * 8)
             self._file.write(content.data)
         self._first.append(self._runs + first)

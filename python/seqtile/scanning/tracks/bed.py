@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
+from ...escaping import escaped
 from ..block import ScanBlock
 from ..peaks import Peak
 
@@ -18,6 +19,7 @@ class PeakTrack:
         self._file = file
         self._narrow = narrow
         self._count = 0
+        self._shown: Callable[[str], str] = escaped if file.isatty() else str
 
     def write(self, block: ScanBlock, peaks: Sequence[Peak] = ()) -> None:
         """Write the peaks; a line each."""
@@ -35,7 +37,7 @@ class PeakTrack:
             self._count += 1
             score = min(1000, max(0, int(peak.score * 1000)))
             fields: list[Any] = [
-                peak.chrom,
+                self._shown(peak.chrom),
                 peak.start,
                 peak.end,
                 f"peak_{self._count}",

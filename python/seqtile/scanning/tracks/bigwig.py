@@ -7,17 +7,15 @@ pyBigWig, keeps every zoom record until it closes a file: 13 bytes per base of a
 from __future__ import annotations
 
 import itertools
-import shutil
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spool import Spool
 from ..block import ScanBlock
 from ..peaks import Peak
 
@@ -149,8 +147,9 @@ class BigWigTrack:
             self._file.write(struct.pack("<I", zoom.count))
             entries = zoom.sections.entries
             entries["offset"] += self._file.tell()
-            zoom.spool.seek(0)
-            shutil.copyfileobj(zoom.spool, self._file)
+            zoom.spool.rewind()
+            while content := zoom.spool.read(1 << 20):
+                self._file.write(content)
             zoom_index_at = self._write_index(entries)
             headers.append(_ZOOM_HEADER.pack(zoom.reduction, 0, zoom_at, zoom_index_at))
         self._file.write(struct.pack("<I", _MAGIC))
@@ -182,8 +181,7 @@ class BigWigTrack:
     def abort(self) -> None:
         """Close the temporary files."""
         for zoom in self._zooms:
-            with suppress(OSError):
-                zoom.spool.close()
+            zoom.spool.close()
 
     def _write_index(self, entries: NDArray[np.void]) -> int:
         """Write an R tree of sections; returns where it stands."""
@@ -200,7 +198,7 @@ class BigWigTrack:
 class _Sections:
     """Compressed pieces in a file, and where each is."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | Spool) -> None:
         self._file = file
         self._entries = bytearray()
         self.largest = 0
@@ -224,7 +222,7 @@ class _Zoom:
         self.reduction = reduction
         self._items = items
         self.count = 0
-        self.spool: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
+        self.spool = Spool()
         self.sections = _Sections(self.spool)
         self._open = self._ready = np.empty(0, _RECORD)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spool import Spool
 from ..block import ScanBlock
 from ..peaks import Peak
 
@@ -61,10 +61,10 @@ class NpzTrack:
         piece.close()
         self._piece = None
 
-    def _copy(self, key: str, spool: BinaryIO, dtype: np.dtype[Any]) -> None:
+    def _copy(self, key: str, spool: Spool, dtype: np.dtype[Any]) -> None:
         count = spool.tell() // dtype.itemsize
         header = {"descr": dtype.str, "fortran_order": False, "shape": (count,)}
-        spool.seek(0)
+        spool.rewind()
         with self._zip.open(f"{key}.npy", "w", force_zip64=True) as entry:
             np.lib.format.write_array_header_1_0(entry, header)
             while block := spool.read(1 << 20):
@@ -77,8 +77,7 @@ class _Piece:
     def __init__(self, block: ScanBlock) -> None:
         self.chrom, self.start, self.end = block.chrom, block.start, block.start
         self.grid: NDArray[np.int64] = np.array([block.first, block.step], np.int64)
-        self.scores: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
-        self.strands: BinaryIO = tempfile.TemporaryFile()  # noqa: SIM115
+        self.scores, self.strands = Spool(), Spool()
 
     def add(self, block: ScanBlock) -> None:
         self.end = block.end
@@ -87,6 +86,5 @@ class _Piece:
             self.strands.write(block.strands.data)
 
     def close(self) -> None:
-        for spool in (self.scores, self.strands):
-            with suppress(OSError):
-                spool.close()
+        self.scores.close()
+        self.strands.close()
