@@ -27,7 +27,7 @@ IMAGES = {"cv2", "imagecodecs", "pyvips", "tifffile"}
 # is left of a colon may import what is right of it, and each the modules of `ALL`.
 ALL = {
     *("_core", "compression", "errors", "escaping", "outputs", "unfinished", "spool", "manifest"),
-    *("versions", "closing", "interrupts", "telemetry", "__version__"),
+    *("versions", "closing", "streams", "interrupts", "telemetry", "__version__"),
 }
 DATA_LAYER = {"sequences", "fasta", "regions", "motifs", "images"}
 ARROWS: dict[str, set[str]] = {
@@ -49,8 +49,7 @@ ARROWS: dict[str, set[str]] = {
         *("machine", "execution", "models", "scanning", "segmenting", "doctor", "bench"),
         *("sequences", "fasta", "motifs", "images"),
     },
-    "streams": set(),
-    "cli": {"commands", "streams"},
+    "cli": {"commands"},
     "__main__": {"cli"},
 }
 
