@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +22,8 @@ def whole(unet: Predictor, image: np.ndarray) -> tuple[dict[str, np.ndarray], np
     """The model's answers for the image as a single input, and the labels they give."""
     settings, stride = unet.card.segmentation, unet.card.inputs[0].length_multiple
     pads = [(0, -side % stride) for side in image.shape]
-    padded = np.pad(scale(image, settings.percentiles), pads, "reflect")
+    scaled = scale(image, settings.percentiles, settings.noise_floor)
+    padded = np.pad(scaled, pads, "reflect")
     height, width = image.shape
     found = {name: v[0, :height, :width] for name, v in unet.predict(padded).items()}
     return found, label_objects(found[settings.mask], found[settings.marker], settings)
@@ -61,3 +63,19 @@ def test_more_light_and_16_bits_change_little(unet: Predictor) -> None:
     overlap = ((found.labels > 0) & (expected.labels > 0)).sum()
     union = ((found.labels > 0) | (expected.labels > 0)).sum()
     assert overlap / union > 0.99
+
+
+@pytest.mark.parametrize("height", [60, 3000])  # 12 and 600 times the noise
+@pytest.mark.parametrize("discs", [0, 1, 3, 10])
+def test_a_sparse_field_has_no_objects_of_noise(unet: Predictor, height: int, discs: int) -> None:
+    rng = np.random.default_rng(discs)
+    y, x = np.mgrid[:400, :640]
+    image = np.zeros((400, 640), np.float32)
+    for i in range(discs):
+        row, column = 40 + 110 * (i // 5) + rng.integers(20), 40 + 110 * (i % 5) + rng.integers(20)
+        image[(y - row) ** 2 + (x - column) ** 2 <= 64] = height
+    image = cv2.GaussianBlur(image, (0, 0), 1.5) + 100 + rng.normal(0, 5, image.shape)
+    pixels = np.clip(np.rint(image), 0, 65535).astype(np.uint16)
+    assert len(seqtile.segment(unet, pixels)) == discs
+    if discs <= 1:
+        assert len(seqtile.segment(unet, pixels, noise_floor=0)) > 2 * discs

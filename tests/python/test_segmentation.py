@@ -304,6 +304,7 @@ def test_an_interrupt_while_an_image_is_read_stays_one(cells: Predictor) -> None
         ({"overlap": -4}, "multiples of the network's stride 4, not 1024 and -4"),
         ({"mask_threshold": 1.5}, "mask_threshold must be 0 to 1, not 1.5"),
         ({"min_area": -1}, "min_area must not be negative, not -1"),
+        ({"noise_floor": float("nan")}, "noise_floor must not be negative, not nan"),
         ({"percentiles": (50, 50)}, "percentiles must be two numbers"),
         ({"batch_size": 0}, "batch_size must be 'auto' or at least 1, not 0"),
     ],

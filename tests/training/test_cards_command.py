@@ -6,13 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import onnx
 import pytest
 from msgspec import structs
 
+import seqtile
 from seqtile.errors import ModelCardError
+from seqtile.models.certificate import Certificate
 from seqtile.models.contract import Contract
 from seqtile.models.zoo import read_card
-from training.export import cards
+from training.export import cards, embed
 from training.export.report import Report
 from training.tasks.codon import card as codon
 
@@ -77,3 +80,26 @@ def test_words_of_an_output_that_is_not_there() -> None:
     lone = structs.replace(contract, outputs=contract.outputs[:1])
     with pytest.raises(ModelCardError, match="meaning of 'embedding', which the model has not"):
         cards.make_card(lone, Report.read(SHIPPED))
+
+
+def test_a_contract_is_embedded_without_touching_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "codon-convnet")
+    before = files(folder)
+    known = Contract.from_json(before["contract.json"], source="contract")
+    changed = structs.replace(known, version="9.9.9", citation="A paper")
+    (folder / "contract.json").write_text(changed.to_json())
+    assert embed.main(["codon-convnet", "--exported", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("codon-convnet 9.9.9: ")
+    loaded = seqtile.load(folder, device="cpu", threads=1)
+    assert (loaded.card.version, loaded.card.citation) == ("9.9.9", "A paper")
+    for name in ("model.onnx", "model.fp16.onnx"):
+        old, new = onnx.load_model_from_string(before[name]), onnx.load(folder / name)
+        assert {p.key for p in old.metadata_props} == {p.key for p in new.metadata_props}
+        del old.metadata_props[:], new.metadata_props[:]
+        assert old == new
+    assert Certificate.read(folder).rows == Certificate.read(SHIPPED).rows
+    (folder / "contract.json").write_text(known.to_json())
+    assert embed.main(["codon-convnet", "--exported", str(tmp_path)]) == 0
+    assert {n for n, c in files(folder).items() if c != before[n]} == set()

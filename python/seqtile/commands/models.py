@@ -116,6 +116,7 @@ def _objects(s: Segmentation) -> str:
     return (
         f"{grown}{s.mask} > {s.mask_threshold}, of {s.min_area} pixels and more; grey levels from "
         f"percentile {s.percentiles[0]} to {s.percentiles[1]}"
+        + (f", at least {s.noise_floor:g} times the noise" if s.noise_floor else "")
     )
 
 

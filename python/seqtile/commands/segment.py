@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="of grey levels, that become black and white (default: the model's)",
     )
+    parser.add_argument(
+        "--noise-floor",
+        type=float,
+        metavar="N",
+        help="least contrast, in standard deviations of the background's noise; 0 stretches noise "
+        "too (default: the model's)",
+    )
     parser.add_argument("--mask-threshold", type=float, metavar="P", help="default: the model's")
     parser.add_argument("--marker-threshold", type=float, metavar="P", help="default: the model's")
     parser.add_argument("--min-area", type=int, metavar="N", help="pixels (default: the model's)")
@@ -106,6 +113,7 @@ def _segment(
         level=options.level,
         invert=options.invert,
         percentiles=tuple(options.percentiles) if options.percentiles else None,
+        noise_floor=options.noise_floor,
         mask_threshold=options.mask_threshold,
         marker_threshold=options.marker_threshold,
         min_area=options.min_area,

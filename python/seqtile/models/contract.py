@@ -247,6 +247,9 @@ class Segmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Objects of fewer pixels are dropped.
     percentiles
         Of the image's grey levels: what becomes 0 and 255 before the model sees it.
+    noise_floor
+        Least height above the background of what becomes 255, in standard deviations of the
+        background's noise; 0 for none.
     """
 
     mask: str = "mask"
@@ -256,6 +259,7 @@ class Segmentation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reach: int = 0
     min_area: int = 0
     percentiles: tuple[float, float] = (0.0, 100.0)
+    noise_floor: float = 0.0
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -29,7 +29,7 @@ class LabelledImage(Closing):
     labels
         Its objects.
     levels
-        Grey levels at the percentiles of its contrast.
+        Grey levels that its contrast begins and ends at.
     probabilities
         The model's outputs by name, float32, shape (H, W), where they were to be kept; else empty.
     """

@@ -31,7 +31,7 @@ class SegmentOptions:
         Of a pyramid: 0 is the full resolution.
     invert
         Dark objects on bright ground: grey levels are turned round first.
-    percentiles, mask_threshold, marker_threshold, min_area
+    percentiles, noise_floor, mask_threshold, marker_threshold, min_area
         Default: those of the model's card.
     batch_size
         Tiles per call of the session.
@@ -42,6 +42,7 @@ class SegmentOptions:
     level: int = 0
     invert: bool = False
     percentiles: tuple[float, float] | None = None
+    noise_floor: float | None = None
     mask_threshold: float | None = None
     marker_threshold: float | None = None
     min_area: int | None = None
@@ -53,10 +54,10 @@ class SegmentOptions:
         Raises
         ------
         ValueError
-            A threshold outside 0 to 1, a negative area.
+            A threshold outside 0 to 1, a negative area or noise floor.
         """
         assert contract.segmentation is not None
-        names = ("percentiles", "mask_threshold", "marker_threshold", "min_area")
+        names = ("percentiles", "noise_floor", "mask_threshold", "marker_threshold", "min_area")
         given = {name: getattr(self, name) for name in names}
         for name in ("mask_threshold", "marker_threshold"):
             if given[name] is not None and not 0 <= given[name] <= 1:
@@ -65,8 +66,9 @@ class SegmentOptions:
             contract.segmentation.percentiles if self.percentiles is None else self.percentiles
         )
         check_percentiles(low, high)
-        if given["min_area"] is not None and given["min_area"] < 0:
-            raise ValueError(f"min_area must not be negative, not {given['min_area']}")
+        for name in ("min_area", "noise_floor"):
+            if given[name] is not None and not 0 <= given[name] < float("inf"):
+                raise ValueError(f"{name} must not be negative, not {given[name]}")
         chosen = {name: value for name, value in given.items() if value is not None}
         return structs.replace(contract.segmentation, **chosen)
 

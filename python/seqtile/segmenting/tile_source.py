@@ -54,7 +54,7 @@ class TileSource(Closing):
     plan
         Where the tiles lie.
     levels
-        Grey levels at the percentiles of its contrast.
+        Grey levels that its contrast begins and ends at.
 
     Raises
     ------
@@ -82,14 +82,17 @@ class TileSource(Closing):
         self._scaled_rows = limits.scaled_rows
         try:
             self.plan = options.plan(contract, self.image.height, self.image.width)
-            percentiles = options.settings(contract).percentiles
+            settings = options.settings(contract)
             counted = GreyLevels(self.image.dtype)
             step = limits.contrast_rows
             for begin in range(0, self.image.height, step):
                 stop = min(begin + step, self.image.height)
                 counted.add(to_grey(self.image.rows(begin, stop)))
-            self.levels = counted.percentiles(*percentiles)
-            self._table = counted.table(*percentiles, invert=options.invert)
+            noise_floor = 0.0 if options.invert else settings.noise_floor
+            self.levels = counted.contrast(*settings.percentiles, noise_floor)
+            self._table = counted.table(
+                *settings.percentiles, settings.noise_floor, invert=options.invert
+            )
         except BaseException:
             self.close()
             raise

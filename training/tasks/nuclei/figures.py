@@ -15,7 +15,6 @@ from msgspec import structs
 from numpy.typing import NDArray
 from torch import nn
 
-from seqtile.images.scaling import scale
 from seqtile.models.card import Baseline, Metric
 from seqtile.models.contract import Segmentation
 from seqtile.segmenting.labelling import label_objects
@@ -26,7 +25,7 @@ from . import data as nuclei
 from . import instances
 from .card import COURSE_TEST, SMALL
 from .dsb2018 import Field
-from .task import PERCENTILES, THRESHOLDS, Task, predict, prepared
+from .task import NOISE_FLOOR, PERCENTILES, THRESHOLDS, Task, predict, prepared, scaled
 
 Counts = NDArray[np.float64]
 
@@ -64,12 +63,14 @@ def choose(valid: Sequence[Answer], *, marker: bool = True) -> Segmentation:
     if marker:
         grid = itertools.product((0.4, 0.5, 0.6), (0.4, 0.5, 0.6, 0.7), (6, 12), (0, SMALLEST))
         chosen = [
-            Segmentation("mask", "marker", a, b, reach, area, PERCENTILES)
+            Segmentation("mask", "marker", a, b, reach, area, PERCENTILES, NOISE_FLOOR)
             for a, b, reach, area in grid
         ]
     else:
         pairs = itertools.product((0.4, 0.5, 0.6, 0.7), (0, SMALLEST))
-        chosen = [Segmentation("mask", "", a, 0.5, 0, area, PERCENTILES) for a, area in pairs]
+        chosen = [
+            Segmentation("mask", "", a, 0.5, 0, area, PERCENTILES, NOISE_FLOOR) for a, area in pairs
+        ]
 
     def ap(settings: Segmentation) -> float:
         counts = objects(valid, lambda a: a.labels(settings)).sum(0)
@@ -197,8 +198,8 @@ def figures(
         if task.config.smoke:
             rows = rows[:4]
         pictures = task.pictures[rows]
-        scaled = [scale(image, PERCENTILES) for image in pictures.images]
-        found = [predict(network, image)[0] > settings.mask_threshold for image in scaled]
+        inputs = [scaled(image) for image in pictures.images]
+        found = [predict(network, image)[0] > settings.mask_threshold for image in inputs]
         metrics += pixel_metrics(_areas(pictures, found), split)
         trivial = _areas(pictures, [otsu(image) for image in pictures.images])
         base += report.as_baselines(pixel_metrics(trivial, split), "Otsu's threshold")
