@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import astuple
 
 import numpy as np
 import pytest
 
 from seqtile import ScanBlock
-from seqtile.scanning.peaks import PeakCaller
+from seqtile.scanning.peaks import Peak, PeakCaller
+from seqtile.scanning.tracks.bed import PeakTrack
 
 NAN = float("nan")
 
@@ -22,6 +24,36 @@ def call(*blocks: tuple[object, ...], gap: int = 0) -> list[tuple[object, ...]]:
         block = ScanBlock(chrom, start, end, first, step, np.array(scores, np.float32), signs)
         found += caller.add(block)
     return [astuple(peak) for peak in found + caller.finish()]
+
+
+def bed_scores(scores: list[float], *, narrow: bool, probability: bool) -> list[int]:
+    """Of BED, of a peak of each score, written one by one."""
+    file = io.BytesIO()
+    track = PeakTrack(file, narrow=narrow, probability=probability)
+    empty = ScanBlock("a", 0, 0, 0, 1, np.empty(0, np.float32), None)
+    for i, score in enumerate(scores[:-1]):
+        track.write(empty, [Peak("a\tb", i, i + 1, i, score, "+")])
+    track.close([Peak("a\tb", 9, 10, 9, scores[-1], "-")])
+    lines = [
+        line.rsplit("\t", 9 if narrow else 5) for line in file.getvalue().decode().splitlines()
+    ]
+    assert [line[3] for line in lines] == [f"peak_{i + 1}" for i in range(len(scores))]
+    assert {line[0] for line in lines} == {"a\tb"}
+    assert [line[5] for line in lines] == ["+"] * (len(scores) - 1) + ["-"]
+    if narrow:
+        assert [float(line[6]) for line in lines] == pytest.approx(scores, rel=1e-5)
+    return [int(line[4]) for line in lines]
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_scores_of_bed(narrow: bool) -> None:
+    share = [0.0, 0.25, 1.0, 0.9999]
+    for probability in (True, False):
+        assert bed_scores(share, narrow=narrow, probability=probability) == [0, 250, 1000, 999]
+    logits = [-3.0, 12.5, 0.5, 12.5, 7.0]
+    ranks = [200, 1000, 400, 1000, 600]
+    assert bed_scores(logits, narrow=narrow, probability=False) == ranks
+    assert bed_scores([5.0], narrow=narrow, probability=False) == [1000]
 
 
 def test_neighbours_are_merged() -> None:

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-n", type=int, default=0, help="non-ACGT letters allowed (default: 0)"
     )
-    parser.add_argument("--threshold", type=float, help="of peaks (default: the card's, else 0.5)")
+    parser.add_argument("--threshold", type=float, help="of peaks (default: the model's, if any)")
     parser.add_argument(
         "--merge-gap", type=int, help="bases between runs of a peak (default: window)"
     )
@@ -136,7 +136,10 @@ def _lines(report: ScanReport, work: Scan) -> Iterator[str]:
     if len(report.short) > _LISTED:
         yield f"no score  and {len(report.short) - _LISTED:,} more sequences as short"
     shown = f", the best {len(report.top)}:" if report.top else ""
-    yield f"peaks     {report.peaks:,} at {report.threshold:.3f} and above{shown}"
+    if report.threshold is None:
+        yield f"peaks     not called, as {predictor.name} has no threshold: say --threshold SCORE"
+    else:
+        yield f"peaks     {report.peaks:,} at {report.threshold:.3f} and above{shown}"
     if report.top:
         width = max(len(p.chrom) for p in report.top)
         yield f"  {'0-based':<{width}}      start        end     summit      score"

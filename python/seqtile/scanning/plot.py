@@ -56,16 +56,16 @@ class TrackFigure:
     scan
         Tells the sequences; the longest eight are drawn.
     threshold
-        Smallest score inside a peak.
+        Smallest score inside a peak; None if there are no peaks.
     """
 
-    def __init__(self, file: BinaryIO, scan: Scan, threshold: float) -> None:
+    def __init__(self, file: BinaryIO, scan: Scan, threshold: float | None) -> None:
         self._file = file
         self._title = f"{scan.predictor.name}, {scan.predictor.outputs[0]} per window"
         self._detail = (
             f"window {scan.window}, stride {scan.stride}, strand {scan.strand}"
             + (f", {scan.reduce} over windows" if scan.reduce else "")
-            + f"; peaks at {threshold:.2f} and above"
+            + ("" if threshold is None else f"; peaks at {threshold:.2f} and above")
         )
         self._threshold = threshold
         scanned = {name: scan.fasta.lengths[name] for name in scan.names}
@@ -132,7 +132,9 @@ class TrackFigure:
         axis.fill_between(x, 0, panel.bins, color=_TRACK, alpha=0.25, linewidth=0)
         axis.plot(x, panel.bins, color=_TRACK, linewidth=0.6)
         ends = [offset / factor, (offset + panel.length) / factor]
-        axis.plot(ends, [self._threshold] * 2, color=_MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
+        if self._threshold is not None:
+            at = [self._threshold] * 2
+            axis.plot(ends, at, color=_MUTED, linewidth=0.6, linestyle=(0, (4, 3)))
         scores = panel.bins[~np.isnan(panel.bins)].tolist()
         low, high = min([0.0, *scores]), max([1.0, *scores])
         height = high - low
@@ -151,8 +153,9 @@ class TrackFigure:
         for side in ("left", "bottom"):
             axis.spines[side].set_color(_GRID)
         count = len(panel.peaks)
+        peaks = f"   {count} peak{'' if count == 1 else 's'}" if self._threshold is not None else ""
         axis.set_title(
-            f"{_drawn(panel.name)}   {count} peak{'' if count == 1 else 's'}   ({unit})",
+            f"{_drawn(panel.name)}{peaks}   ({unit})",
             loc="left",
             fontsize=7.5,
             pad=2,

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ..manifest import Checksum, check_manifest, manifest, manifest_beside, write_manifest
+from ..models.contract import Contract
 from ..outputs import Outputs, check_suffix, is_stdout, is_stream, output_errors, require
 from .block import ScanBlock
 from .peaks import Peak, PeakCaller
 from .plot import TrackFigure
 from .scanner import Scan
-from .tracks.files import SUFFIXES, TrackWriter, open_track
+from .tracks.files import PEAKS, SUFFIXES, TrackWriter, open_track
 
 __all__ = ["ScanReport", "write_scan"]
 
@@ -36,9 +37,9 @@ class ScanReport:
     short
         Name and length of sequences shorter than the window.
     threshold
-        Smallest score inside a peak.
+        Smallest score inside a peak; None if none was given and the model has none.
     peaks
-        Number of peaks.
+        Number of peaks; 0 without a threshold.
     top
         The best of them, best first.
     seconds
@@ -51,7 +52,7 @@ class ScanReport:
     windows: int
     unknown_windows: int
     short: dict[str, int]
-    threshold: float
+    threshold: float | None
     peaks: int
     top: list[Peak]
     seconds: float
@@ -84,7 +85,8 @@ def write_scan(
         ``.npz``); ``"-"`` writes BED to standard output. All appear when all are whole, or none;
         pipes and devices are written to, without a manifest.
     threshold
-        Smallest score inside a peak; default: the card's decision threshold, else 0.5.
+        Smallest score inside a peak; default: the contract's decision threshold. Without one there
+        are no peaks.
     merge_gap
         Largest number of bases between two runs above the threshold that count as one peak;
         default: the window, for nearer runs share letters.
@@ -103,12 +105,12 @@ def write_scan(
         A folder missing or not writable, a disk that is full; nothing is left behind. A pipe for
         a format whose writer goes back; a file in a manifest's place that is none.
     ValueError
-        An unknown suffix.
+        An unknown suffix, a file of peaks without a threshold.
     """
-    if threshold is None:
-        chosen = scan.predictor.contract.threshold
-        threshold = 0.5 if chosen is None else chosen.value
-    if math.isnan(threshold):
+    contract = scan.predictor.contract
+    if threshold is None and contract.threshold is not None:
+        threshold = contract.threshold.value
+    if threshold is not None and math.isnan(threshold):
         raise ValueError("threshold must be a number, not nan")
     if top < 0:
         raise ValueError(f"top must not be negative, not {top}")
@@ -116,13 +118,21 @@ def write_scan(
         raise ValueError(f"{os.fspath(plot)}: a figure is a .png file")
     names = [os.fspath(output) for output in outputs]
     suffixes = [check_suffix(name, SUFFIXES, stream=".bed") for name in names]
+    for name, suffix in zip(names, suffixes, strict=True):
+        if suffix in PEAKS and threshold is None:
+            raise ValueError(
+                f"{name}: {contract.name} has no decision threshold, so that nothing is a peak: "
+                "say from which score on with --threshold"
+            )
     with_manifest = [Path(name) for name in names if not is_stream(name)]
     for path in with_manifest:
         check_manifest(manifest_beside(path))
     if plot is not None:
         require("matplotlib", f"{os.fspath(plot)}: a figure")
     started = time.perf_counter()
-    caller = PeakCaller(threshold, scan.window if merge_gap is None else merge_gap)
+    probability = is_probability(contract)
+    gap = scan.window if merge_gap is None else merge_gap
+    caller = PeakCaller(math.inf if threshold is None else threshold, gap)
     best = _Best(top)
     writers: list[_Guarded] = []
     with Outputs() as files:
@@ -130,7 +140,7 @@ def write_scan(
             lengths = scan.fasta.lengths
             for name, suffix in zip(names, suffixes, strict=True):
                 opener: Callable[[], TrackWriter] = partial(
-                    open_track, files.open(name), suffix, lengths
+                    open_track, files.open(name), suffix, lengths, probability=probability
                 )
                 writers.append(_Guarded(name, opener))
             if plot is not None:
@@ -165,11 +175,18 @@ def write_scan(
                 *([os.fspath(plot)] if plot is not None else []),
             ],
         )
-        content = _manifest(scan, report, caller.gap, checksum) if with_manifest else {}
+        content = _manifest(scan, report, gap, checksum) if with_manifest else {}
         for target in map(manifest_beside, with_manifest):
             with output_errors(target):
                 write_manifest(files.open(target), content)
     return report
+
+
+def is_probability(contract: Contract) -> bool:
+    """Whether a contract says that the model's score is a probability: by its threshold."""
+    first = contract.outputs[0]
+    measured = first.transform or any(first.units)
+    return contract.threshold is not None and 0 < contract.threshold.value < 1 and not measured
 
 
 class _Guarded:

@@ -118,6 +118,21 @@ def test_with_a_third_party_model(motif_folder: Path, genome: Path, tmp_path: Pa
     assert result.stderr.startswith("m on cpu")
 
 
+def test_a_model_without_a_threshold_has_no_peaks(genome: Path, tmp_path: Path) -> None:
+    model = motif_model(tmp_path / "m.onnx", length=12)
+    call = ["scan", model, genome, "--input-layout", "bytes"]
+    target = tmp_path / "a.bw"
+    text = succeed(*call, "-o", target, "--plot", tmp_path / "a.png")
+    assert "\npeaks     not called, as m has no threshold: say --threshold SCORE\n" in text
+    content = json.loads(succeed(*call, "--json"))
+    assert (content["threshold"], content["peaks"], content["top"]) == (None, 0, [])
+    manifest = json.loads((tmp_path / "a.bw.manifest.json").read_text())
+    assert manifest["parameters"]["threshold"] is None
+    for output in ("-", tmp_path / "a.narrowPeak"):
+        check_refused(run(*call, "-o", output), "m has no decision threshold", "--threshold")
+    assert "peaks     10 at 0.700 and above" in succeed(*call, "--threshold", 0.7)
+
+
 def test_without_outputs(motif_folder: Path, genome: Path) -> None:
     assert "peaks     " in succeed("scan", motif_folder, genome)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import BinaryIO, Protocol
 
 from ..block import ScanBlock
@@ -13,7 +12,7 @@ from .bigwig import BigWigTrack
 from .npz import NpzTrack
 from .parquet import ParquetTrack
 
-__all__ = ["SUFFIXES", "TrackWriter", "open_track"]
+__all__ = ["PEAKS", "SUFFIXES", "TrackWriter", "open_track"]
 
 
 class TrackWriter(Protocol):
@@ -28,22 +27,20 @@ class TrackWriter(Protocol):
     def abort(self) -> None: ...  # noqa: D102
 
 
-def _peaks(file: BinaryIO, lengths: Mapping[str, int], *, narrow: bool) -> PeakTrack:
-    return PeakTrack(file, narrow=narrow)
-
-
-_FORMATS: dict[str, Callable[[BinaryIO, Mapping[str, int]], TrackWriter]] = {
+# Of scores, and of peaks: whether they are narrowPeak.
+_SCORES: dict[str, Callable[[BinaryIO, Mapping[str, int]], TrackWriter]] = {
     ".bw": BigWigTrack,
     ".bigwig": BigWigTrack,
-    ".bed": partial(_peaks, narrow=False),
-    ".narrowpeak": partial(_peaks, narrow=True),
     ".parquet": ParquetTrack,
     ".npz": NpzTrack,
 }
-SUFFIXES = tuple(_FORMATS)
+PEAKS = {".bed": False, ".narrowpeak": True}
+SUFFIXES = (".bw", ".bigwig", *PEAKS, ".parquet", ".npz")
 
 
-def open_track(file: BinaryIO, suffix: str, lengths: Mapping[str, int]) -> TrackWriter:
+def open_track(
+    file: BinaryIO, suffix: str, lengths: Mapping[str, int], *, probability: bool = True
+) -> TrackWriter:
     """A writer to a file, in the format of one of the `SUFFIXES`.
 
     Parameters
@@ -54,5 +51,9 @@ def open_track(file: BinaryIO, suffix: str, lengths: Mapping[str, int]) -> Track
         In small letters.
     lengths
         Name and length of every sequence, in order.
+    probability
+        Of peaks; see `PeakTrack`.
     """
-    return _FORMATS[suffix](file, lengths)
+    if suffix in PEAKS:
+        return PeakTrack(file, narrow=PEAKS[suffix], probability=probability)
+    return _SCORES[suffix](file, lengths)
