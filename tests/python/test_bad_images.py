@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import tracemalloc
@@ -9,6 +10,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -178,6 +180,32 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         open_image(tmp_path / "none.png")
     with pytest.raises(IsADirectoryError, match=str(tmp_path)):
         open_image(tmp_path)
+
+
+def test_whatever_the_system_says_is_of_this_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "a.tif").write_bytes(encoded(GREY, "TIFF"))
+    for name, message in {
+        "loop.png": "Too many levels of symbolic links",
+        "a.tif/b.tif": "Not a directory",
+        "a" * 300 + ".png": "File name too long",
+    }.items():
+        with pytest.raises(ImageError, match=f"{name}: {message}$"):
+            open_image(tmp_path / name)
+    with open_image(tmp_path / "a.tif") as image:
+        for number, message in {
+            errno.EIO: "Input/output error",
+            errno.ESTALE: "Stale file",
+        }.items():
+            failing = OSError(number, os.strerror(number))
+            monkeypatch.setattr(os, "preadv", Mock(side_effect=failing))
+            with pytest.raises(ImageError, match=rf"a\.tif: {message}"):
+                image.read()
+        monkeypatch.setattr(os, "preadv", Mock(side_effect=MemoryError))
+        with pytest.raises(ImageError, match=r"a\.tif: .*MemoryError"):
+            image.read()
 
 
 def test_a_pipe(tmp_path: Path) -> None:

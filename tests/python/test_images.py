@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -130,6 +131,45 @@ def test_the_orientation_of_a_camera_is_not_applied(kind: str, tmp_path: Path) -
     np.testing.assert_array_equal(read_image(tmp_path / "turned"), read_image(tmp_path / "plain"))
 
 
+def test_the_transparent_colour_of_a_gif_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    for content in (encoded(INDEXED, "GIF", transparency=7), encoded(FEW, "GIF", transparency=1)):
+        path.write_bytes(content)
+        with Image.open(path) as image:
+            opaque = np.asarray(image.convert("RGBA"))
+        assert (opaque[..., 3] == 0).any()
+        check(path, opaque[..., :3])
+
+
+@pytest.mark.parametrize("masks", [None, (0xF800, 0x07E0, 0x001F), (0x001F, 0x03E0, 0x7C00)])
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_a_bmp_of_16_bits(masks: tuple[int, ...] | None, upside_down: bool, tmp_path: Path) -> None:
+    """The darkest level becomes 0, the brightest 255."""
+    height, width = GREY.shape
+    values = np.random.default_rng(0).integers(0, 1 << 15, (height, width)).astype("<u2")
+    values[0, :2] = 0, 0x7FFF if masks is None else sum(masks)
+    rows = np.zeros((height, width + width % 2), "<u2")  # a row is a multiple of four bytes
+    rows[:, :width] = values[::-1] if upside_down else values
+    head = struct.pack("<iiHHIIiiII", width, -height, 1, 16, 3 if masks else 0, 0, 0, 0, 0, 0)
+    if upside_down:
+        head = head[:4] + struct.pack("<i", height) + head[8:]
+    table = struct.pack("<III", *masks) if masks else b""
+    offset = 54 + len(table)
+    head = (
+        struct.pack("<HIII", 0x4D42, offset + rows.nbytes, 0, offset) + struct.pack("<I", 40) + head
+    )
+    path = tmp_path / "a.bmp"
+    path.write_bytes(head + table + rows.tobytes())
+    expected = np.zeros((height, width, 3), np.uint8)
+    for channel, mask in enumerate(masks or (0x7C00, 0x03E0, 0x001F)):
+        expected[..., channel] = (values & mask).astype(np.uint32) * 255 // mask
+    assert expected[0, :2].tolist() == [[0] * 3, [255] * 3]
+    check(path, expected)
+    if masks is None or masks[0] == 0xF800:
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), expected)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 7), (7, 1, 3)])
 def test_one_pixel(suffix: str, shape: tuple[int, ...], tmp_path: Path) -> None:
@@ -236,9 +276,11 @@ class TestFindImages:
 
     def test_links_that_lead_nowhere_are_found(self, folder: Path) -> None:
         (folder / "sub" / "a.png").symlink_to("none.png")
+        (folder / "sub" / "d.png").symlink_to("d.png")
         (folder / "sub" / "b.png").mkdir()
         os.mkfifo(folder / "sub" / "c.png")
-        assert self.names(folder, "sub") == ["sub/a.png", "sub/e.jpg"]
+        assert self.names(folder, "sub") == ["sub/a.png", "sub/d.png", "sub/e.jpg"]
+        assert self.names(folder, "sub/d.png") == ["sub/d.png"]
 
     def test_patterns(self, folder: Path) -> None:
         assert self.names(folder, "*.png") == ["b.png", "f[1].png"]

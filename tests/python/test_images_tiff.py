@@ -128,20 +128,37 @@ def test_twelve_bits_are_as_stored(tmp_path: Path) -> None:
     check(tmp_path / "a.tif", pixels)
 
 
-@pytest.mark.parametrize("premultiplied", [False, True])
 @pytest.mark.parametrize("channels", [2, 4])
-def test_alpha_is_dropped(channels: int, premultiplied: bool, tmp_path: Path) -> None:
+def test_alpha_is_dropped(channels: int, tmp_path: Path) -> None:
     pixels = picture(40, 50, channels, np.uint16)
-    kind = "assocalpha" if premultiplied else "unassalpha"
-    photometric = "rgb" if channels == 4 else "minisblack"
-    tifffile.imwrite(
-        tmp_path / "a.tif",
-        pixels,
-        photometric=photometric,
-        extrasamples=[kind],
-        planarconfig="contig",
-    )
+    write_alpha(tmp_path / "a.tif", pixels, "unassalpha")
     check(tmp_path / "a.tif", pixels[..., :3] if channels == 4 else pixels[..., 0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_colours_are_divided_by_the_alpha_they_were_multiplied_by(
+    channels: int, dtype: type, tmp_path: Path
+) -> None:
+    full = int(np.iinfo(dtype).max)
+    pixels = picture(40, 50, channels, dtype)
+    pixels[0, 0] = 0  # nothing, seen through
+    pixels[0, 1] = [full // 2] * (channels - 1) + [full]
+    write_alpha(tmp_path / "a.tif", pixels, "assocalpha")
+    expected = np.zeros((40, 50, channels - 1), dtype)
+    for where in np.ndindex(40, 50):
+        *colours, alpha = (int(value) for value in pixels[where])
+        expected[where] = [min(colour * full // alpha, full) if alpha else 0 for colour in colours]
+    check(tmp_path / "a.tif", expected if channels == 4 else expected[..., 0])
+    if (channels, dtype) == (4, np.uint8):
+        with Image.open(tmp_path / "a.tif") as image:
+            np.testing.assert_array_equal(np.asarray(image)[..., :3], expected)
+
+
+def write_alpha(path: Path, pixels: Array, kind: str) -> None:
+    photometric = "rgb" if pixels.shape[2] == 4 else "minisblack"
+    options = {"photometric": photometric, "planarconfig": "contig"}
+    tifffile.imwrite(path, pixels, extrasamples=[kind], **options)
 
 
 def test_only_the_tiles_of_the_rows_are_read(tmp_path: Path) -> None:
@@ -248,6 +265,22 @@ PIXEL_SIZES: dict[str, tuple[dict[str, Any], float | None]] = {
     "ome without": ({"ome": True}, None),
     "imagej": ({"imagej": True, "resolution": (4, 4), "metadata": {"unit": "um"}}, 0.25),
     "imagej in pixels": ({"imagej": True, "metadata": {"unit": "pixel"}}, None),
+    "imagej, a printer": (
+        {"imagej": True, "resolution": (300, 300), "metadata": {"unit": "inch"}},
+        None,
+    ),
+    "imagej, a printer in cm": (
+        {"imagej": True, "resolution": (118, 118), "metadata": {"unit": "cm"}},
+        None,
+    ),
+    "imagej in inches": (
+        {"imagej": True, "resolution": (50_800, 50_800), "metadata": {"unit": "inch"}},
+        0.5,
+    ),
+    "imagej in mm": (
+        {"imagej": True, "resolution": (10, 10), "metadata": {"unit": "mm"}},
+        100,
+    ),
 }
 
 
@@ -259,3 +292,19 @@ def test_pixel_size(name: str, tmp_path: Path) -> None:
     with open_image(path) as image:
         assert image.pixel_size == (None if expected is None else pytest.approx(expected))
     check(path, KINDS["grey-16"])
+
+
+NOT_SQUARE: dict[str, dict[str, Any]] = {
+    "tags": {"resolution": (20_000, 10_000), "resolutionunit": "CENTIMETER"},
+    "imagej": {"imagej": True, "resolution": (2, 1), "metadata": {"unit": "um"}},
+    "ome": {"ome": True, "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeY": 1.0}},
+}
+
+
+@pytest.mark.parametrize("name", NOT_SQUARE)
+def test_pixels_that_are_not_square(name: str, tmp_path: Path) -> None:
+    path = tmp_path / ("a.ome.tif" if name == "ome" else "a.tif")
+    tifffile.imwrite(path, KINDS["grey-16"], **NOT_SQUARE[name])
+    with open_image(path) as image:
+        assert image.pixel_size is None
+        assert image.pixel_sides == pytest.approx((1.0, 0.5))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closing import Closing
-from ..errors import ImageError, IntervalError
+from ..errors import IMAGE_FAILURES, ImageError, IntervalError, one_line
 
-__all__ = ["ImageFile", "Pixels", "check_bomb", "check_level", "read_at"]
+__all__ = ["ImageFile", "Pixels", "blame", "check_bomb", "check_level", "read_at"]
 
 Pixels: TypeAlias = NDArray[Any]  # of uint8 or uint16
 
@@ -45,8 +47,8 @@ class ImageFile(Closing):
         own alone.
     level
         The level that is open.
-    pixel_size
-        Side of a pixel of this level in micrometres; None where the file does not say.
+    pixel_sides
+        Height and width of a pixel of this level in micrometres; None where the file does not say.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class ImageFile(Closing):
         *,
         levels: tuple[tuple[int, int], ...] = (),
         level: int = 0,
-        pixel_size: float | None = None,
+        pixel_sides: tuple[float, float] | None = None,
     ) -> None:
         self.path = path
         self.height, self.width = shape
@@ -66,7 +68,15 @@ class ImageFile(Closing):
         self.dtype = dtype
         self.levels = levels or (shape,)
         self.level = level
-        self.pixel_size = pixel_size
+        self.pixel_sides = pixel_sides
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Side of a pixel in micrometres; None where unknown, or where pixels are not square."""
+        if self.pixel_sides is None:
+            return None
+        down, across = self.pixel_sides
+        return across if abs(down - across) <= across / 1000 else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,13 +98,14 @@ class ImageFile(Closing):
         IntervalError
             Rows outside the image.
         ImageError
-            Pixels that are damaged or end too early.
+            Pixels that are damaged or end too early, or whatever else a decoder raises.
         """
         if not 0 <= begin <= stop <= self.height:
             raise IntervalError(
                 f"{self.path}: rows {begin} to {stop}, expected 0 <= begin <= stop <= {self.height}"
             )
-        return self._rows(begin, stop)
+        with blame(self.path, "pixels that cannot be decoded"):
+            return self._rows(begin, stop)
 
     def read(self) -> Pixels:
         """Read the whole image, as `rows` does."""
@@ -109,6 +120,27 @@ class ImageFile(Closing):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r}, {self.shape}, {self.dtype})"
+
+
+@contextmanager
+def blame(path: Path, problem: str) -> Iterator[None]:
+    """Make whatever a parser or a decoder raises an error of this image: it ends no other.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError, PermissionError, ImportError, ImageError
+        As they are.
+    ImageError
+        Any other.
+    """
+    try:
+        yield
+    except (*IMAGE_FAILURES, ImportError):
+        raise
+    except OSError as error:
+        raise ImageError(path, error.strerror or str(error) or type(error).__name__) from error
+    except Exception as error:  # of many classes
+        raise ImageError(path, f"{problem}: {one_line(error)}") from error
 
 
 def check_level(path: Path, level: int, levels: int) -> None:

@@ -57,9 +57,13 @@ class Fitting:
             ``resize`` for a model that takes images of any size.
         """
         with open_image(path) as file:
-            top, bottom, left, right = self._box(path, file.height, file.width)
             if file.dtype != np.uint8:
-                raise ImageError(path, f"expected 8 bits per channel, found {file.dtype}")
+                raise ImageError(
+                    path,
+                    "16 bits a channel, the model takes 8: scale the image as those were that the "
+                    "model was trained on, and save it with 8",
+                )
+            top, bottom, left, right = self._box(path, file.height, file.width)
             found = (bottom - top, right - left)
             if not self.resize and None not in size and found != size:
                 raise ImageError(

@@ -1,4 +1,4 @@
-"""PNG, JPEG and GIF through libvips, BMP through OpenCV.
+"""PNG, JPEG and GIF through libvips.
 
 libvips is strict about damage that OpenCV passes over, and decodes large files in order with little
 memory; both give the same pixels.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import struct
 import tempfile
+from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,7 +19,11 @@ import numpy as np
 
 from ..errors import ImageError
 from ..outputs import require
+from .bmp import BmpImage
 from .file import ImageFile, Pixels, check_bomb, check_level, read_at
+from .gif import opaque
+from .jpeg import is_ended, mended
+from .vips import STRICTLY, reason
 
 if TYPE_CHECKING:
     import pyvips
@@ -36,7 +41,6 @@ SIGNATURES = {
 KINDS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3}  # interpretations of libvips: channels
 # Pixels; an image of more is decoded to a file and read from it.
 IN_MEMORY = 1 << 24
-BMP_PLAIN = (0, 3)  # compressions without run lengths
 
 
 def raster_format(head: bytes) -> str | None:
@@ -65,15 +69,14 @@ class VipsImage(ImageFile):
         self._error: type[Exception] = pyvips.Error
         self._kind = kind
         self._in_memory = in_memory
-        load = getattr(pyvips.Image, f"{kind.lower()}load_source")
+        self.path = path
+        self._source: pyvips.Source | None = None  # has a descriptor of its own
+        self._mendable = kind == "JPEG"
         try:
-            with path.open("rb") as file:
-                source = pyvips.Source.new_from_descriptor(file.fileno())
-            image = load(source, access="sequential", fail_on="warning")
+            image = self._loaded()
         except pyvips.Error as error:
-            raise self._damage(path, error) from error
+            image = self._mended(error)
         self._image: pyvips.Image | None = image
-        self._source: pyvips.Source | None = source  # has a descriptor of its own
         self._check(path, image)
         channels = KINDS[image.interpretation]
         dtype = np.dtype(np.uint16 if image.format == "ushort" else np.uint8)
@@ -85,10 +88,32 @@ class VipsImage(ImageFile):
         self._file: BinaryIO | None = None
         self._lock = Lock()
 
-    def _damage(self, path: Path, error: Exception) -> ImageError:
-        reasons = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-        reason = f" ({reasons[-1]})" if reasons else ""
-        return ImageError(path, f"a truncated or damaged {self._kind}{reason}")
+    def _loaded(self) -> pyvips.Image:
+        import pyvips
+
+        if self._kind == "GIF":
+            return pyvips.Image.gifload_buffer(opaque(self.path.read_bytes()), **STRICTLY)
+        load = pyvips.Image.pngload_source if self._kind == "PNG" else pyvips.Image.jpegload_source
+        with self.path.open("rb") as file:
+            if self._kind == "JPEG":
+                with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                    if not is_ended(data):
+                        raise ImageError(
+                            self.path, "a truncated or damaged JPEG (no mark of its end)"
+                        )
+            self._source = pyvips.Source.new_from_descriptor(file.fileno())
+        return load(self._source, **STRICTLY)
+
+    def _mended(self, error: Exception) -> pyvips.Image:
+        """A JPEG written anew, which is tried once; of what else fails, why."""
+        import pyvips
+
+        if self._mendable:
+            self._mendable = False
+            with suppress(pyvips.Error):
+                return pyvips.Image.jpegload_buffer(mended(self.path.read_bytes()), **STRICTLY)
+        message = f"a truncated or damaged {self._kind} ({reason(error)})"
+        raise ImageError(self.path, message) from error
 
     def _check(self, path: Path, image: pyvips.Image) -> None:
         if image.interpretation not in KINDS:
@@ -117,20 +142,29 @@ class VipsImage(ImageFile):
     def _decode(self) -> None:
         image = self._image
         if image is None:
-            raise ValueError(f"{self.path}: the image is closed")
+            raise ImageError(self.path, "the image is closed")
+        try:
+            self._keep(image)
+        except self._error as error:
+            image = self._mended(error)
+            self._check(self.path, image)
+            try:
+                self._keep(image)
+            except self._error:
+                self._mended(error)
+        self._image = self._source = None
+
+    def _keep(self, image: pyvips.Image) -> None:
+        """Decode the pixels to where they are read from."""
         if image.bands not in (1, 3):
             image = image[0] if self.channels == 1 else image[0:3]
-        try:
-            if self.height * self.width <= self._in_memory:
-                data = image.write_to_memory()
-                pixels: Pixels = np.frombuffer(data, self.dtype).reshape(self.shape)
-                pixels.flags.writeable = False
-                self._pixels = pixels
-            else:
-                self._file = self._decode_to_file(image)
-        except self._error as error:
-            raise self._damage(self.path, error) from error
-        self._image = self._source = None
+        if self.height * self.width > self._in_memory:
+            self._file = self._decode_to_file(image)
+            return
+        data = image.write_to_memory()
+        pixels: Pixels = np.frombuffer(data, self.dtype).reshape(self.shape)
+        pixels.flags.writeable = False
+        self._pixels = pixels
 
     def _decode_to_file(self, image: pyvips.Image) -> BinaryIO:
         import pyvips
@@ -165,55 +199,3 @@ class VipsImage(ImageFile):
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-class BmpImage(ImageFile):
-    """A BMP without run lengths, decoded whole when it is opened."""
-
-    def __init__(self, path: Path) -> None:
-        require("cv2", "reading BMP images", package="opencv-python-headless")
-        import cv2
-
-        data = path.read_bytes()
-        _check_bmp(path, data)
-        log = cv2.utils.logging
-        level = log.setLogLevel(log.LOG_LEVEL_SILENT)  # or else it prints what is wrong
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-        except cv2.error as error:
-            raise ImageError(path, f"a damaged BMP ({error.err})") from error
-        finally:
-            log.setLogLevel(level)
-        if pixels is None:
-            raise ImageError(path, "a damaged BMP")
-        if pixels.ndim == 3:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
-        pixels.flags.writeable = False
-        self._pixels: Pixels = pixels
-        super().__init__(path, pixels.shape[:2], 1 if pixels.ndim == 2 else 3, pixels.dtype)
-
-    def _rows(self, begin: int, stop: int) -> Pixels:
-        return self._pixels[begin:stop]
-
-    def close(self) -> None:
-        self._pixels = self._pixels[:0]
-
-
-def _check_bmp(path: Path, data: bytes) -> None:
-    """Compare the sizes in the header with the file: OpenCV fills what is missing."""
-    try:
-        offset, header = struct.unpack_from("<II", data, 10)
-        if header == 12:
-            width, height, _, bits = struct.unpack_from("<HHHH", data, 18)
-            compression = 0
-        else:
-            width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    except struct.error as error:
-        raise ImageError(path, "truncated: a BMP that ends in its header") from error
-    if width < 1 or height == 0 or bits not in (1, 4, 8, 16, 24, 32):
-        raise ImageError(path, f"a damaged BMP: {height} x {width} pixels of {bits} bits")
-    if compression not in BMP_PLAIN:
-        raise ImageError(path, "a BMP with run lengths, expected one without: save it as PNG")
-    needed = offset + abs(height) * ((width * bits + 31) // 32 * 4)
-    if needed > len(data):
-        raise ImageError(path, f"truncated: {len(data):,} bytes, its header says {needed:,}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import ImageError, ShapeError
 from ..outputs import require
-from .file import ImageFile, Pixels
+from .file import ImageFile, Pixels, blame
 from .raster import IN_MEMORY, open_raster, raster_format
 from .tiff import is_tiff, open_tiff
 
@@ -43,10 +43,10 @@ def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
     ----------
     sources
         Files; folders, of which the files with an image's suffix (in any case) are taken, sorted by
-        name, without subfolders and without names that begin with a dot, but with links that lead
-        nowhere, so that opening them says so; patterns with ``*``, ``?``, ``[...]`` and ``**``, of
-        which the files are taken that match, sorted. What exists under its name is never taken as
-        a pattern.
+        name, without subfolders and without names that begin with a dot, but with what cannot be
+        looked at, as a link that leads nowhere, so that opening it says so; patterns with ``*``,
+        ``?``, ``[...]`` and ``**``, of which the files are taken that match, sorted. What exists
+        under its name is never taken as a pattern.
 
     Returns
     -------
@@ -66,16 +66,16 @@ def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
 
 def _found(source: str) -> Iterator[Path]:
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - False, whatever the error
         files = [
             file
             for file in sorted(path.iterdir())
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-            if file.is_file() or not file.exists()
+            if _may_be_file(file)
         ]
         if not files:
             raise ImageError(path, f"a folder without images ({' '.join(sorted(SUFFIXES))})")
-    elif path.exists():
+    elif os.path.lexists(path):
         files = [path]
     else:
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
@@ -83,6 +83,14 @@ def _found(source: str) -> Iterator[Path]:
         if not files:
             raise ImageError(path, "no such file or folder, and no file matches it as a pattern")
     yield from files
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether it is a file, or cannot be looked at, which opening it tells."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def open_image(
@@ -107,13 +115,19 @@ def open_image(
     FileNotFoundError, IsADirectoryError, PermissionError
         A file that cannot be opened.
     ImageError
-        What is no file (a pipe), or a file that is empty, no image, truncated, of a kind of pixels
-        that is not supported (float, CMYK, several pages, channels other than 1, 3 and 4), or
-        without this level.
+        A file that cannot be opened for another reason, as a link to itself; what is no file (a
+        pipe), or a file that is empty, no image, truncated, of a kind of pixels that is not
+        supported (float, CMYK, several pages, channels other than 1, 3 and 4), or without this
+        level.
     ImportError
         A library of the extra ``images`` is missing.
     """
     path = Path(path)
+    with blame(path, "an image that cannot be opened"):
+        return _opened(path, level, in_memory)
+
+
+def _opened(path: Path, level: int, in_memory: int) -> ImageFile:
     kind = path.stat().st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # opening a pipe may wait for ever
         raise ImageError(path, "expected a file, found a pipe or a device")

@@ -53,8 +53,7 @@ class LabelledImage(Closing):
     @property
     def pixel_size(self) -> tuple[float, float] | None:
         """Height and width of a pixel in micrometres, None where unknown."""
-        side = self.image.pixel_size
-        return None if side is None else (side, side)
+        return self.image.pixel_sides
 
     def close(self) -> None:
         """Close the image and remove the file of labels."""
