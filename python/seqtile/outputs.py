@@ -207,18 +207,16 @@ def refuse_overwrite(
 ) -> None:
     """Raise `ValueError` if an output is an input, whatever they are called.
 
-    An input ``"-"`` is standard input, an output ``"-"`` standard output; either may be a file. An
-    index beside an input (``.fai``, ``.gzi``) is one, too.
+    An input ``"-"`` is standard input, an output ``"-"`` standard output; either may be a file.
     """
     files: dict[tuple[int, int], str] = {}
     for name in (os.fspath(given) for given in inputs):
-        for path in (name, f"{name}.fai", f"{name}.gzi"):
-            if (identity := _identity(0 if path == "-" else path)) is not None:
-                files.setdefault(identity, path)
+        if (identity := _identity(0 if name == "-" else name)) is not None:
+            files.setdefault(identity, name)
     for name in (os.fspath(given) for given in outputs):
         if (identity := _identity(1 if name == "-" else name)) in files:
             same = files[identity]
-            other = "" if same == name else f" {same}"
+            other = "" if same == name else " standard input" if same == "-" else f" {same}"
             shown = "standard output: it" if name == "-" else f"{name}: the output"
             raise ValueError(f"{shown} would overwrite the input{other}")
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import _core, interrupts
 from ..errors import AlphabetError
+from ..fasta.fai import with_indices
 from ..fasta.reader import Record, read_fasta
 from ..machine.threads import thread_count
 from ..outputs import (
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from .progress import progress
 
-    refuse_overwrite(options.fasta, options.output)
+    refuse_overwrite(with_indices(*options.fasta), options.output)
     for output in options.output:
         check_suffix(output, _FORMATS, stream=".tsv")
         check_target(output)

@@ -64,12 +64,15 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
         A model, device, record or file that does not work.
     """
     from ..execution.profile import Profile
+    from ..fasta.fai import with_indices
     from ..models.zoo import model_files
     from .progress import progress
     from .tables import read_inputs, write_predictions
 
     files = [argument.partition("=")[2] for argument in options.input]
-    refuse_overwrite([*options.sources, *files, *model_files(options.model)], [options.output])
+    refuse_overwrite(
+        [*with_indices(*options.sources), *files, *model_files(options.model)], [options.output]
+    )
     check_target(options.output)
     inputs = read_inputs(options.input)
     predictor = load_model(options)

@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> None:
     SeqtileError, ValueError, OSError, ImportError
         A model, device, sequence, region or file that does not work, an option out of its range.
     """
+    from ..fasta.fai import with_indices
     from ..manifest import Checksum, manifest_beside
     from ..models.zoo import model_files
     from ..scanning.report import write_scan
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     outputs = [*options.output, *([options.plot] if options.plot else [])]
     refuse_overwrite(
         [
-            options.fasta,
+            *with_indices(options.fasta),
             *([options.regions] if options.regions else []),
             *model_files(options.model),
         ],

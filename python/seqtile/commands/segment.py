@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..outputs import refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
 from .printing import print_json, print_lines
 
@@ -99,6 +100,8 @@ def _segment(
     profile: Profile,
 ) -> list[SegmentReport]:
     from ..images.reading import find_images
+    from ..manifest import check_manifest
+    from ..models.zoo import model_files
     from ..segmenting.files import segment_files
     from ..segmenting.options import SegmentOptions
     from ..segmenting.report import earlier_images, write_segment_manifest
@@ -107,6 +110,9 @@ def _segment(
     images = find_images(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
+    manifest = [] if targets.manifest is None else [targets.manifest]
+    outputs = (target for image in images for target in targets(image))
+    refuse_overwrite([*images, *model_files(options.model)], [*outputs, *manifest])
     chosen = SegmentOptions(
         tile=options.tile,
         overlap=options.overlap,
@@ -125,6 +131,8 @@ def _segment(
             raise ValueError("--skip-done goes with a folder (-d)")
         earlier = earlier_images(targets.manifest, predictor, chosen)
         images = [image for image in images if not all(t.exists() for t in targets(image))]
+    for path in manifest:
+        check_manifest(path)
     reports: list[SegmentReport] = []
     try:
         for report in segment_files(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import OutputError
 from ..manifest import manifest_beside
-from ..outputs import check_target
+from ..outputs import check_target, is_stream
 from ..segmenting.files import FORMATS, check_format
 
 __all__ = ["Targets"]
@@ -95,6 +95,5 @@ class Targets:
         """The file that says how the others were made, None where there are none."""
         if self._folder is not None:
             return self._folder / "segment.manifest.json"
-        if not self._outputs:
-            return None
-        return manifest_beside(self._outputs[0])
+        files = [output for output in self._outputs if not is_stream(output)]
+        return manifest_beside(files[0]) if files else None

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from ..outputs import Outputs
 from .limits import LIMITS, Limits
 
 __all__ = ["BatchSize", "Batches", "Tuner", "check_batch_size", "tuner_for"]
@@ -211,10 +212,9 @@ def _read_cache() -> dict[str, Any]:
 def _remember(name: str, size: int) -> None:
     try:
         path = cache_file()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _read_cache() | {name: size}
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
-        temporary.replace(path)
+        with Outputs() as files:
+            files.open(path).write(json.dumps(content, indent=1, sort_keys=True).encode())
     except (OSError, RuntimeError) as error:
         log.info("batch size auto: not remembered: %s", error)

@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import ModelIntegrityError, ModelNotFoundError
 
-__all__ = ["MOST_BYTES", "GraphFile", "read_file", "read_graph", "refuse_outside"]
+__all__ = ["MOST_BYTES", "GraphFile", "graph_files", "read_file", "read_graph", "refuse_outside"]
 
 MOST_BYTES = (1 << 31) - 1  # of a message of Protocol Buffers
 _DEEPEST = 100  # messages in messages, as Protocol Buffers has it
@@ -130,6 +130,21 @@ def _may_have_outside(model: bytes) -> bool:
     return b"location" in model and model[4:8] != b"ORTM"
 
 
+def graph_files(path: Path) -> list[Path]:
+    """The files that `read_graph` would read, whether those of the weights are there or not.
+
+    A file that is no graph, or that cannot be read, is that file alone.
+    """
+    names = _Names(path, 0)
+    try:
+        model = read_file(path)
+        if _may_have_outside(model):
+            _rewritten(memoryview(model), "model", names, str(path), 0)
+    except (OSError, ModelIntegrityError):
+        pass
+    return [path, *(path.parent / name for name in names.files)]
+
+
 class _Weights:
     """The files beside a graph that hold its weights, each read once."""
 
@@ -140,12 +155,7 @@ class _Weights:
 
     def numbers(self, tensor: memoryview) -> memoryview:
         """The bytes that a tensor's entries name."""
-        source = str(self._path)
-        entries = dict(
-            _entry(field.value, source)
-            for field in _fields(tensor, source)
-            if field.number == _OUTSIDE and not isinstance(field.value, int)
-        )
+        entries = _entries(tensor, str(self._path))
         location = entries.get("location", "")
         content = self._content(location)
         try:
@@ -189,6 +199,14 @@ class _Weights:
             raise ModelIntegrityError(f"{here}, which cannot be read: {error.strerror}") from None
 
 
+class _Names(_Weights):
+    """Their names alone."""
+
+    def numbers(self, tensor: memoryview) -> memoryview:
+        self.files[_entries(tensor, str(self._path)).get("location", "")] = b""
+        return memoryview(b"")
+
+
 def _rewritten(
     message: memoryview, kind: str, weights: _Weights | None, source: str, depth: int
 ) -> tuple[_Parts, bool]:
@@ -229,6 +247,15 @@ def _tensor(message: memoryview, weights: _Weights | None, source: str) -> tuple
         if field.number not in (_RAW, _OUTSIDE, _LOCATION)
     ]
     return parts + _delimited(_RAW, [weights.numbers(message)]), True
+
+
+def _entries(tensor: memoryview, source: str) -> dict[str, str]:
+    """Where a tensor's numbers are."""
+    return dict(
+        _entry(field.value, source)
+        for field in _fields(tensor, source)
+        if field.number == _OUTSIDE and not isinstance(field.value, int)
+    )
 
 
 def _entry(entry: memoryview, source: str) -> tuple[str, str]:

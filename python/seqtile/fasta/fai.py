@@ -27,6 +27,7 @@ __all__ = [
     "refuse_stream",
     "stale",
     "survey",
+    "with_indices",
     "write_fai",
 ]
 
@@ -50,6 +51,11 @@ class Contig(NamedTuple):
     offset: int
     line_bases: int
     line_width: int
+
+
+def with_indices(*paths: str) -> list[str]:
+    """Files, and where indices may stand beside them."""
+    return [f"{path}{suffix}" for path in paths for suffix in ("", ".fai", ".gzi")]
 
 
 def refuse_stream(path: str | os.PathLike[str]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import glob
 from pathlib import Path
 
 from ..errors import ModelNotFoundError
-from ..execution.graph_file import read_file
+from ..execution.graph_file import graph_files, read_file
 from . import card as cards
 from . import contract
 from .card import ModelCard
@@ -17,8 +16,7 @@ __all__ = ["card", "list_models", "model_files", "model_folder"]
 
 _MOST_TEXT = 1 << 26  # bytes of a contract or card
 
-
-_FILES = ("*.onnx*", contract.FILE, cards.FILE, "parity.json", "golden.npz", "motifs.meme")
+_FILES = (contract.FILE, cards.FILE, "parity.json", "golden.npz", "motifs.meme")
 
 
 def _folders() -> dict[str, Path]:
@@ -56,15 +54,16 @@ def model_folder(name: str) -> Path:
 def model_files(name_or_path: str) -> list[Path]:
     """The files that `seqtile.load` would read, or a reader of the model's folder; none without.
 
-    They are those of the names that a model's folder has, and weights beside a graph.
+    They are its graphs, the weights beside them, and what else a model's folder is made of.
     """
     path = Path(name_or_path)
     if path.suffix == ".onnx":
-        return [path, *path.parent.glob(f"{glob.escape(path.name)}[._]*")]
+        return graph_files(path)
     folder = path if path.is_dir() else _folders().get(name_or_path)
     if folder is None:
         return []
-    return [file for pattern in _FILES for file in folder.glob(pattern)]
+    graphs = (file for graph in folder.glob("*.onnx") for file in graph_files(graph))
+    return [*graphs, *(folder / name for name in _FILES)]
 
 
 def read_card(folder: Path) -> ModelCard:
