@@ -5,7 +5,7 @@ from .example import example_path as example_path
 from .fasta.faidx import Fasta as Fasta
 from .fasta.reader import Record as Record
 from .fasta.reader import read_fasta as read_fasta
-from .images.reading import find_images as find_images
+from .images.finding import find_images as find_images
 from .images.reading import open_image as open_image
 from .images.reading import read_image as read_image
 from .images.scaling import scale as scale

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import struct
@@ -17,7 +16,7 @@ import pytest
 from PIL import Image
 
 from seqtile.errors import ImageError, IntervalError, SeqtileError, ShapeError
-from seqtile.images.reading import find_images, open_image, read_image, to_channels, to_grey
+from seqtile.images.reading import open_image, read_image, to_channels, to_grey
 from tests.python.pictures import Array, encoded, picture
 
 cv2 = pytest.importorskip("cv2")
@@ -247,63 +246,6 @@ def test_the_same_name_with_a_new_image(tmp_path: Path) -> None:
     for pixels in (GREY, COLOUR, GREY[::-1]):
         path.write_bytes(encoded(np.ascontiguousarray(pixels), "PNG"))
         np.testing.assert_array_equal(read_image(path), pixels)
-
-
-class TestFindImages:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        for name in [
-            "b.png",
-            "a.TIF",
-            "c.ome.tif",
-            "d.txt",
-            ".hidden.png",
-            "sub/e.jpg",
-            "f[1].png",
-        ]:
-            path = tmp_path / name
-            path.parent.mkdir(exist_ok=True)
-            path.touch()
-        return tmp_path
-
-    def names(self, folder: Path, *sources: str) -> list[str]:
-        found = find_images([folder / source for source in sources])
-        return [path.relative_to(folder).as_posix() for path in found]
-
-    def test_folder(self, folder: Path) -> None:
-        assert self.names(folder, ".") == ["a.TIF", "b.png", "c.ome.tif", "f[1].png"]
-        assert self.names(folder, "sub", "d.txt") == ["sub/e.jpg", "d.txt"]
-
-    def test_links_that_lead_nowhere_are_found(self, folder: Path) -> None:
-        (folder / "sub" / "a.png").symlink_to("none.png")
-        (folder / "sub" / "d.png").symlink_to("d.png")
-        (folder / "sub" / "b.png").mkdir()
-        os.mkfifo(folder / "sub" / "c.png")
-        assert self.names(folder, "sub") == ["sub/a.png", "sub/d.png", "sub/e.jpg"]
-        assert self.names(folder, "sub/d.png") == ["sub/d.png"]
-
-    def test_patterns(self, folder: Path) -> None:
-        assert self.names(folder, "*.png") == ["b.png", "f[1].png"]
-        assert self.names(folder, "**/*.[jt]*") == ["a.TIF", "c.ome.tif", "d.txt", "sub/e.jpg"][1:]
-        assert self.names(folder, "f[1].png") == ["f[1].png"]  # exists, so it is no pattern
-
-    def test_no_file_twice(self, folder: Path) -> None:
-        (folder / "link.png").symlink_to(folder / "b.png")
-        assert self.names(folder, "b.png", "*.png", "sub/../b.png") == ["b.png", "f[1].png"]
-
-    @pytest.mark.parametrize(
-        ("source", "message"),
-        [
-            ("none.png", "no such file or folder"),
-            ("*.jpg", "no file matches it as a pattern"),
-            ("empty", "a folder without images"),
-        ],
-    )
-    def test_nothing_found(self, source: str, message: str, folder: Path) -> None:
-        (folder / "empty").mkdir()
-        with pytest.raises(ImageError, match=message) as caught:
-            self.names(folder, "b.png", source)
-        assert caught.value.path == str(folder / source)
 
 
 class TestChannels:

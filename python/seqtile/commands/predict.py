@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import one_line
 from ..outputs import check_target, refuse_overwrite
+from .image_sources import images_of
 from .model_options import add_model_options, batch_size, load_model, print_profile
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
@@ -131,9 +132,7 @@ def _image_blocks(
     failed: Callable[[Exception], object],
     profile: Profile,
 ) -> Iterator[PredictionBlock]:
-    from ..images.reading import find_images
-
-    paths = find_images(options.sources)
+    paths = images_of(options.sources)
     refuse_overwrite(paths, [options.output])
     return predictor.image_blocks(
         paths,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..outputs import refuse_overwrite
+from .image_sources import images_of
 from .model_options import add_model_options, batch_size, load_model, print_profile
 from .printing import print_json, print_lines
 
@@ -99,7 +100,6 @@ def _segment(
     advance: Callable[[int], object],
     profile: Profile,
 ) -> list[SegmentReport]:
-    from ..images.reading import find_images
     from ..manifest import check_manifest
     from ..models.zoo import model_files
     from ..segmenting.files import segment_files
@@ -107,7 +107,7 @@ def _segment(
     from ..segmenting.report import earlier_images, write_segment_manifest
     from .segment_targets import Targets
 
-    images = find_images(options.images)
+    images = images_of(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
     manifest = [] if targets.manifest is None else [targets.manifest]

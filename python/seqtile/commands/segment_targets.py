@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OutputError
+from ..images.finding import OUTPUT_ENDINGS, SUFFIXES
 from ..manifest import manifest_beside
 from ..outputs import check_target, is_stream
 from ..segmenting.files import FORMATS, check_format
 
 __all__ = ["Targets"]
 
-_NAMES = {"labels": "labels", "outlines": "outlines", "table": "objects", "overlay": "overlay"}
-
 
 class Targets:
     """The files to write for each image.
+
+    In a folder they are called as the image, without its suffix; with it where it is no usual one
+    and another image has the same name without.
 
     Parameters
     ----------
@@ -52,6 +55,12 @@ class Targets:
             )
         self._outputs = [Path(output) for output in outputs]
         self._folder = folder
+        stems = Counter(image.stem for image in images)
+        self._names = {
+            image: image.name
+            for image in images
+            if stems[image.stem] > 1 and image.suffix.lower() not in SUFFIXES
+        }
         names = [name.strip().removeprefix(".").lower() for name in formats.split(",")]
         self._suffixes = [f".{name}" for name in names] if folder else []
         kinds: set[str] = set()
@@ -85,10 +94,8 @@ class Targets:
         """The files of one image."""
         if self._folder is None:
             return self._outputs
-        return [
-            self._folder / f"{image.stem}.{_NAMES[FORMATS[suffix]]}{suffix}"
-            for suffix in self._suffixes
-        ]
+        name = self._names.get(image, image.stem)
+        return [self._folder / f"{name}{OUTPUT_ENDINGS[suffix]}" for suffix in self._suffixes]
 
     @property
     def manifest(self) -> Path | None:

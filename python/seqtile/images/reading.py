@@ -1,4 +1,4 @@
-"""Images of any size: found, opened by rows, brought to grey or to three channels.
+"""Images of any size: opened by rows, brought to grey or to three channels.
 
 PNG, JPEG, GIF and BMP, and TIFF of 8 or 16 bits with tiles, strips and pyramids (``.svs``). Needs
 the extra ``images``.
@@ -6,10 +6,8 @@ the extra ``images``.
 
 from __future__ import annotations
 
-import glob
 import os
 import stat
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,76 +19,12 @@ from .raster import IN_MEMORY, open_raster, raster_format
 from .tiff import is_tiff, open_tiff
 
 __all__ = [
-    "SUFFIXES",
     "ImageFile",
-    "find_images",
     "open_image",
     "read_image",
     "to_channels",
     "to_grey",
 ]
-
-# What is an image in a folder. A file that is named itself may be called anything.
-SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .btf .tf8 .svs".split()  # noqa: SIM905
-)
-
-
-def find_images(sources: Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Find the images that files, folders and patterns name.
-
-    Parameters
-    ----------
-    sources
-        Files; folders, of which the files with an image's suffix (in any case) are taken, sorted by
-        name, without subfolders and without names that begin with a dot, but with what cannot be
-        looked at, as a link that leads nowhere, so that opening it says so; patterns with ``*``,
-        ``?``, ``[...]`` and ``**``, of which the files are taken that match, sorted. What exists
-        under its name is never taken as a pattern.
-
-    Returns
-    -------
-    the files in the order of the sources; one that was found before is not repeated.
-
-    Raises
-    ------
-    ImageError
-        A source that names no file, or a folder without images.
-    """
-    found: dict[str, Path] = {}
-    for source in sources:
-        for path in _found(os.fspath(source)):
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
-
-
-def _found(source: str) -> Iterator[Path]:
-    path = Path(source)
-    if os.path.isdir(path):  # noqa: PTH112 - False, whatever the error
-        files = [
-            file
-            for file in sorted(path.iterdir())
-            if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
-            if _may_be_file(file)
-        ]
-        if not files:
-            raise ImageError(path, f"a folder without images ({' '.join(sorted(SUFFIXES))})")
-    elif os.path.lexists(path):
-        files = [path]
-    else:
-        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
-        files = [file for file in map(Path, names) if file.is_file()]
-        if not files:
-            raise ImageError(path, "no such file or folder, and no file matches it as a pattern")
-    yield from files
-
-
-def _may_be_file(path: Path) -> bool:
-    """Whether it is a file, or cannot be looked at, which opening it tells."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return True
 
 
 def open_image(

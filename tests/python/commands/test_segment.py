@@ -201,6 +201,35 @@ def test_formats_may_have_dots_and_capitals(model: Path, images: Path, tmp_path:
     assert names == {"a.labels.tif", "a.objects.csv", "segment.manifest.json"}
 
 
+def test_outputs_among_the_images_are_no_images(model: Path, images: Path) -> None:
+    for formats in ("tif,png", "csv", "tif,geojson,csv,png"):
+        result = run("segment", model, images, "-d", images, "--formats", formats)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "3 images" in result.stdout
+    named = [path for path in sorted(images.iterdir()) if path.suffix in (".png", ".tif", ".jpg")]
+    assert len(named) == 9
+    result = run("segment", model, *named, "-d", images)
+    assert result.stderr == "seqtile: passed over 6 outputs of seqtile segment among the images\n"
+    assert (result.returncode, "3 images" in result.stdout) == (0, True)
+
+
+def test_images_of_other_suffixes_are_called_by_them(model: Path, tmp_path: Path) -> None:
+    for name in ("a.png.tif", "s.qptiff", "s.scn", "t.scn"):
+        tifffile.imwrite(tmp_path / name, blobs(33, 20, 2))
+    (tmp_path / "u.czi").write_bytes(b"ZISRAWFILE")
+    result = run("segment", model, tmp_path, "-d", tmp_path / "out", "--formats", "csv")
+    assert (
+        result.stderr
+        == f"seqtile: {tmp_path}: passed over 1 file that cannot be read as images: 1 .czi\n"
+    )
+    assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {
+        "a.png.objects.csv",
+        "s.qptiff.objects.csv",
+        "s.scn.objects.csv",
+        "t.objects.csv",
+    }
+
+
 def test_outputs_are_refused_before_work(images: Path, tmp_path: Path) -> None:
     for output in ("no/x.tif", "images/x.tif/y.csv"):
         with pytest.raises(seqtile.OutputError, match="does not exist"):
