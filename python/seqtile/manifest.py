@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import stat
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,12 +14,13 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from .errors import OutputError
+from .errors import FastaParseError, OutputError
 from .versions import installed
 
 __all__ = [
     "Checksum",
     "Ran",
+    "Unchanged",
     "check_manifest",
     "manifest",
     "manifest_beside",
@@ -141,6 +143,31 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Unchanged:
+    """Tells whether a file is what it was when this was made; of a stream nothing is known."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._before = self._state()
+
+    def _state(self) -> tuple[int, ...] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116
+        except (OSError, ValueError):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def check(self) -> None:
+        """Raise `FastaParseError` if it has changed, or another file has its name."""
+        now = self._state()
+        if self._before is not None and now is not None and now != self._before:
+            raise FastaParseError(
+                self._path, "the file was changed while it was read: nothing is written, run again"
+            )
+
+
 class Checksum:
     """SHA-256 of a long input: of a file beside the work on it, of a stream while it is read.
 
@@ -151,6 +178,7 @@ class Checksum:
     """
 
     def __init__(self, source: str) -> None:
+        self._unchanged = Unchanged(source)
         self._digest = hashlib.sha256()
         self._thread: threading.Thread | None = None
         self._file = ""
@@ -168,8 +196,15 @@ class Checksum:
             self._file = ""
 
     def hexdigest(self) -> str:
-        """The checksum; waits for it."""
+        """The checksum; waits for it.
+
+        Raises
+        ------
+        FastaParseError
+            The file was changed meanwhile: what was read is not what was hashed.
+        """
         if self._thread is not None:
             self._thread.join()
+            self._unchanged.check()
             return self._file
         return self._digest.hexdigest()

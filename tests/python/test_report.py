@@ -21,14 +21,14 @@ from matplotlib.image import imread
 
 import seqtile
 from seqtile import Predictor, outputs, scan
-from seqtile.errors import OutputError
+from seqtile.errors import FastaParseError, OutputError
 from seqtile.execution.limits import Limits
 from seqtile.manifest import Checksum
 from seqtile.scanning.report import write_scan
 from seqtile.versions import installed
 from tests.python.command import SEQTILE, check_refused, names
 from tests.python.command import seqtile as run
-from tests.python.models import model_folder, sha256
+from tests.python.models import model_folder, motif_model, sha256
 from tests.python.oracle import write_fasta
 
 SUFFIXES = ["bw", "bed", "narrowPeak", "parquet", "npz"]
@@ -283,6 +283,8 @@ def test_manifest(motif: Predictor, model: Path, genome: Path, folder: Path) -> 
     assert manifest == {
         "seqtile": seqtile.__version__,
         "model": {"name": "tiny", "sha256": sha256(model / "model.onnx")},
+        "input": {"name": "sequence", "layout": "bytes", "alphabet": "dna", "unknown": "zero"},
+        "output": {"name": "probability", "target": 0},
         "genome": {
             "name": str(genome),
             "sha256": sha256(genome),
@@ -339,6 +341,43 @@ def test_checksum_of_the_input(
     assert found["sha256"] == expected
     assert found["name"] == ("<stdin>" if stdin else str(source))
     assert found["bases"] == 30_700
+
+
+@pytest.mark.parametrize("how", ["in place", "another file", "longer"])
+@pytest.mark.parametrize("hashed", [True, False])
+def test_a_genome_that_changes_is_an_error(
+    model: Path, tmp_path: Path, folder: Path, how: str, hashed: bool
+) -> None:
+    """Scores of two genomes would stand under the checksum of one."""
+    genome = write_fasta(tmp_path / "x.fa", {"chr1": letters(60_000)})
+    checksum = Checksum(str(genome)) if hashed else None
+    predictor = seqtile.load(model, device="cpu", limits=Limits(scan_windows=500))
+    calls = itertools.count()
+
+    def change(windows: int) -> None:
+        if next(calls) == 2:
+            content = genome.read_bytes().replace(b"A", b"N")
+            if how == "another file":
+                (tmp_path / "new.fa").write_bytes(content)
+                (tmp_path / "new.fa").replace(genome)
+            else:
+                with genome.open("r+b") as file:
+                    file.write(content + (b"A\n" if how == "longer" else b""))
+
+    with pytest.raises(FastaParseError, match=r"x.fa: the file was changed while it was read"):
+        write_scan(scan(predictor, genome), [folder / "a.bw"], checksum=checksum, progress=change)
+    assert names(folder) == set()
+
+
+def test_the_manifest_names_how_letters_were_taken(
+    genome: Path, tmp_path: Path, folder: Path
+) -> None:
+    """By a third party's model, of which only the call says it."""
+    spec = seqtile.InputSpec(layout="bytes", alphabet="rna", unknown="raise")
+    foreign = seqtile.load(motif_model(tmp_path / "m.onnx", length=12), input=spec)
+    write_scan(scan(foreign, genome, stride=50), [folder / "b.bw"])
+    found = read_manifest(folder / "b.bw")["input"]
+    assert (found["alphabet"], found["unknown"]) == ("rna", "raise")
 
 
 # the figure

@@ -231,15 +231,23 @@ class _Best:
 def _manifest(
     scan: Scan, report: ScanReport, merge_gap: int, checksum: Checksum | None
 ) -> dict[str, Any]:
+    first = scan.predictor.contract.first
     return manifest(
         scan.predictor,
         source={
+            "input": {
+                "name": first.name,
+                "layout": first.layout,
+                "alphabet": first.alphabet,
+                "unknown": first.unknown,
+            },
+            "output": {"name": scan.predictor.outputs[0], "target": 0},
             "genome": {
                 "name": scan.fasta.name,
                 "sha256": checksum.hexdigest() if checksum else None,
                 "sequences": len(scan.fasta),
                 "bases": sum(scan.fasta.lengths.values()),
-            }
+            },
         },
         parameters={
             "window": scan.window,

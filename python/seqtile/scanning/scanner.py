@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from os import PathLike
+from os import PathLike, fsdecode
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -25,6 +25,7 @@ from ..execution.rows import Outputs, Rows
 from ..fasta.contigs import open_contigs
 from ..fasta.faidx import Fasta
 from ..fasta.reader import FastaSource
+from ..manifest import Unchanged
 from ..models.predictor import Predictor
 from ..regions.bed import read_bed
 from ..regions.intervals import Interval, joined
@@ -91,6 +92,7 @@ class Scan:
         regions: str | None,
         intervals: list[Interval],
         profile: Profile,
+        unchanged: Unchanged,
     ) -> None:
         self.predictor = predictor
         self.fasta = fasta
@@ -100,6 +102,7 @@ class Scan:
         self.reduce = reduce
         self.max_n = max_n
         self.profile = profile
+        self._unchanged = unchanged
         self._batches = predictor.batches(batch_size)
         self.regions = regions
         self._intervals = intervals
@@ -127,6 +130,7 @@ class Scan:
                     yield from self._reduced(interval, chunks)
                 else:
                     yield from self._plain(chunks)
+        self._unchanged.check()
 
     @property
     def batch_size(self) -> BatchSize:
@@ -310,6 +314,8 @@ def scan(
         An interval that is not (str, int, int).
     AlphabetError
         While iterating: a byte that is no nucleotide letter; names record and position.
+    FastaParseError
+        After the last block: the file was changed while it was read.
     """
     window = _check_window(predictor, window)
     if stride is None:
@@ -327,6 +333,7 @@ def scan(
     if isinstance(regions, (str, PathLike)):
         bed = read_bed(regions)
         source, place, regions = bed.path, bed.place, bed.intervals
+    unchanged = Unchanged(_path_of(fasta))
     contigs = fasta if isinstance(fasta, Fasta) else open_contigs(fasta, observe)
     if regions is None:
         intervals = [Interval(name, 0, length) for name, length in contigs.lengths.items()]
@@ -344,7 +351,15 @@ def scan(
         regions=None if regions is None else f"{len(intervals)} from {source}",
         intervals=intervals,
         profile=Profile() if profile is None else profile,
+        unchanged=unchanged,
     )
+
+
+def _path_of(fasta: Fasta | FastaSource) -> str:
+    """The file that is read, empty for a stream."""
+    if isinstance(fasta, Fasta):
+        return fasta.name
+    return fsdecode(fasta) if isinstance(fasta, (str, bytes, PathLike)) else ""
 
 
 def _check_window(predictor: Predictor, window: int | None) -> int:
