@@ -42,11 +42,36 @@ def test_tiles_are_those_of_the_scaled_image(kind: type, rows: int) -> None:
 def test_contrast_and_channels_are_those_that_are_asked_for() -> None:
     colour = np.stack([blobs(20, 20, i) for i in range(3)], axis=2)
     options = SegmentOptions(percentiles=(5, 90), invert=True)
-    grey = seqtile.scale(255 - to_grey(colour), (5, 90))
+    weights = np.array([9798, 19235, 3735]) / 2**15
+    fine = np.rint(colour @ weights * 256).astype(np.uint16)  # luminance, not rounded to 8 bits
     with source_of(colour, options) as source:
-        np.testing.assert_array_equal(next(source.strips())[0], grey)
+        got = next(source.strips())[0].astype(int)
+        assert np.abs(got - seqtile.scale(65535 - fine, (5, 90))).max() <= 1
+        assert source.levels == pytest.approx(np.percentile(fine, (5, 90)) / 256, abs=0.01)
+    grey = seqtile.scale(255 - to_grey(colour), (5, 90))
     with source_of(to_grey(colour), options, channels=3) as source:
         np.testing.assert_array_equal(next(source.strips())[0], np.dstack([grey] * 3))
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_stain_of_one_colour_keeps_its_shades(channel: int) -> None:
+    """Blue has 29 levels of luminance in 8 bits, stretched as one of 256."""
+    image = blobs(45, 30)
+    colour = np.zeros((*image.shape, 3), np.uint8)
+    colour[..., channel] = image
+    with source_of(colour) as stained, source_of(image) as grey:
+        for got, expected in zip(stained.strips(), grey.strips(), strict=True):
+            assert np.abs(got.astype(int) - expected).max() <= 1
+
+
+def test_grey_levels_in_three_channels_are_those_of_one() -> None:
+    image = blobs(45, 30)
+    options = SegmentOptions(percentiles=(3, 97), noise_floor=8)
+    with source_of(np.dstack([image] * 3), options) as three, source_of(image, options) as one:
+        assert three.levels == one.levels
+        np.testing.assert_array_equal(
+            np.concatenate(list(three.strips())), np.concatenate(list(one.strips()))
+        )
 
 
 def test_an_array_may_have_any_strides() -> None:

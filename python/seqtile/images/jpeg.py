@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from .vips import decoded_by_vips
 
-__all__ = ["adobe", "decode_jpeg", "is_ended", "is_lossless", "joined", "mended"]
+__all__ = [
+    "adobe",
+    "decode_jpeg",
+    "is_ended",
+    "is_lossless",
+    "joined",
+    "looks_whole",
+    "mended",
+]
 
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN, APP0, ADOBE = 0xDA, 0xE0, 0xEE
+BASELINE = 0xC0
 SEQUENTIAL = {0xC0, 0xC1}  # frames of which a scan has all 64 coefficients
 LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF}
 # Tables, frames, scans, restart interval; what else there is does not change a pixel.
@@ -63,6 +72,16 @@ def adobe(data: bytes, transform: int) -> bytes:
 def is_ended(data: bytes | mmap) -> bool:
     """Whether a stream has the mark of its end; libjpeg may decode the zeros of a full disk."""
     return data[-2:] == EOI or any(kind == EOI[1] for kind, _, _ in _parts(data))
+
+
+def looks_whole(data: bytes) -> bool:
+    """Whether a stream is one baseline scan to its mark, without a run of zeros.
+
+    What a decoder without warnings made of such a stream is complete if its last pixel is not the
+    mean level, with which libjpeg fills what it misses.
+    """
+    kinds = [kind for kind, _, _ in _parts(data)]
+    return BASELINE in kinds and kinds[-2:] == [START_OF_SCAN, EOI[1]] and bytes(32) not in data
 
 
 def is_lossless(data: bytes) -> bool:

@@ -19,12 +19,16 @@ from .raster import IN_MEMORY, open_raster, raster_format
 from .tiff import is_tiff, open_tiff
 
 __all__ = [
+    "FINE",
     "ImageFile",
     "open_image",
     "read_image",
     "to_channels",
+    "to_fine_grey",
     "to_grey",
 ]
+
+FINE = 256  # steps of `to_fine_grey` in a level of `to_grey`
 
 
 def open_image(
@@ -110,6 +114,30 @@ def to_grey(pixels: Pixels) -> Pixels:
 
     grey: Pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return grey
+
+
+def to_fine_grey(pixels: Pixels) -> Pixels:
+    """Luminance with eight bits more, where an image has three colours of eight.
+
+    One colour alone has few levels of luminance, blue 29, which stretching would show apart.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) or (H, W, 3) in the order R, G, B; uint8 or uint16.
+
+    Returns
+    -------
+    array of shape (H, W): of RGB of uint8 ``FINE`` times the luminance, uint16; else as `to_grey`.
+
+    Raises
+    ------
+    ShapeError
+        Another shape or dtype.
+    """
+    if pixels.ndim == 3 and pixels.dtype == np.uint8:
+        pixels = np.multiply(pixels, FINE, dtype=np.uint16)
+    return to_grey(pixels)
 
 
 def to_channels(pixels: Pixels, channels: int) -> Pixels:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import ImageError
 from .decoder import decode_apart
 from .file import check_bomb, read_at
-from .jpeg import SOI, adobe, decode_jpeg, is_ended, is_lossless, joined
+from .jpeg import SOI, adobe, decode_jpeg, is_ended, is_lossless, joined, looks_whole
 from .tiff_pixels import RGB, YCBCR
 from .vips import decoded_by_vips
 
@@ -34,6 +34,7 @@ APART = {
     34887: "lerc_decode",
 }
 GDAL_NODATA = 42113
+MEAN = 128  # the level that libjpeg fills with
 Decode: TypeAlias = Callable[[bytes, int], NDArray[Any]]
 
 
@@ -209,7 +210,10 @@ class Segments:
         return pixels
 
     def _jpeg(self, data: bytes, index: int) -> NDArray[Any]:
-        """By libvips, or those of more than 8 bits, lossless or with alpha by imagecodecs."""
+        """By imagecodecs; what may lack pixels, which it does not tell, by libvips, slower.
+
+        Apart are those of more than 8 bits, lossless or with alpha.
+        """
         from tifffile.tifffile import jpeg_decode_colorspace
 
         page = self._page
@@ -219,10 +223,15 @@ class Segments:
                 if int(page.compression) == OLD_JPEG
                 else f"{self._kind} {index} is no JPEG"
             )
-        data = joined(page.jpegtables, data)
+        whole = joined(page.jpegtables, data)
         coloured = page.photometric == RGB and not page.extrasamples and not page.is_jfif
-        if page.bitspersample == 8 and self.samples in (1, 3) and not is_lossless(data):
-            return decode_jpeg(adobe(data, 0) if coloured else data)
+        if page.bitspersample == 8 and self.samples in (1, 3) and not is_lossless(whole):
+            if looks_whole(data):
+                pixels = self._by_tifffile(data, index)
+                if (pixels[-1, -1] != MEAN).any():
+                    return pixels
+            return decode_jpeg(adobe(whole, 0) if coloured else whole)
+        data = whole
         if not is_ended(data):
             raise ValueError("JPEG data that end early")
         stored, wanted = jpeg_decode_colorspace(

@@ -13,7 +13,7 @@ from ..closing import Closing
 from ..execution.limits import LIMITS, Limits
 from ..images.array import ArrayImage
 from ..images.file import ImageFile
-from ..images.reading import open_image, to_channels, to_grey
+from ..images.reading import FINE, open_image, to_channels, to_fine_grey, to_grey
 from ..images.scaling import GreyLevels
 from ..images.tiling import Strip
 from ..models.contract import Contract
@@ -83,13 +83,16 @@ class TileSource(Closing):
         try:
             self.plan = options.plan(contract, self.image.height, self.image.width)
             settings = options.settings(contract)
-            counted = GreyLevels(self.image.dtype)
+            fine = channels == 1 and self.image.channels == 3 and self.image.dtype == np.uint8
+            self._grey = to_fine_grey if fine else to_grey
+            counted = GreyLevels(np.dtype(np.uint16) if fine else self.image.dtype)
             step = limits.contrast_rows
-            for begin in range(0, self.image.height, step):
-                stop = min(begin + step, self.image.height)
-                counted.add(to_grey(self.image.rows(begin, stop)))
+            for first in range(0, self.image.height, step):
+                stop = min(first + step, self.image.height)
+                counted.add(self._grey(self.image.rows(first, stop)))
             noise_floor = 0.0 if options.invert else settings.noise_floor
-            self.levels = counted.contrast(*settings.percentiles, noise_floor)
+            begin, end = counted.contrast(*settings.percentiles, noise_floor)
+            self.levels = (begin / FINE, end / FINE) if fine else (begin, end)
             self._table = counted.table(
                 *settings.percentiles, settings.noise_floor, invert=options.invert
             )
@@ -108,7 +111,8 @@ class TileSource(Closing):
         return map(self._cut, self.plan.strips())
 
     def _cut(self, strip: Strip) -> NDArray[np.uint8]:
-        rows = to_channels(self.image.rows(*strip.read), self._channels)
+        rows = self.image.rows(*strip.read)
+        rows = self._grey(rows) if self._channels == 1 else to_channels(rows, self._channels)
         scaled = np.empty(rows.shape, np.uint8)
         for begin in range(0, len(rows), self._scaled_rows):
             part = slice(begin, begin + self._scaled_rows)
