@@ -10,7 +10,7 @@ import pytest
 
 import seqtile
 from seqtile import TableError
-from seqtile.commands.tables import read_inputs
+from seqtile.commands.input_tables import read_inputs
 from seqtile.errors import AlphabetError, ModelIntegrityError, ShapeError
 from tests.python.command import check_refused, names
 from tests.python.command import seqtile as run
@@ -171,7 +171,16 @@ def test_arrays_need_one_shape(folder: Path, fasta: Path, table: Path, tmp_path:
     ("text", "message"),
     [
         ("a\t1\nb\n", "line 2: expected a record name, a tab and a number, found 'b'"),
-        ("a\t1\nb\tx\n", "line 2: expected a record name"),
+        ("a\t1\nb\tx\n", "line 2: expected a record name, a tab and a number, found 'x'"),
+        ("a\t0,5\nb\t1\n", "line 1: .* found '0,5': write a point, not a comma"),
+        ("a\tNA\n", "line 1: .* found 'NA': give 'a' a finite number, or take it out"),
+        ("name\tvalue\na\tnan\n", "line 2: .* found 'nan': give 'a' a finite number"),
+        ("a\t-inf\n", "line 1: .* found '-inf'"),
+        ("name\t\n", "line 1: .* found ''"),
+        ("a\thigh\n", "line 1: .* found 'high'"),
+        ("a\t1_0\n", "line 1: .* found '1_0'"),
+        ("a\t\u0661\n", "line 1: .* found '\u0661'"),
+        ("a\t1e39\n", "line 1: 1e39 is no finite number of 32 bits"),
         ("a\t1\nb\t2\t3\n", "line 2: expected 2 columns, found 3"),
         ("a\t1\n\na\t2\n", "line 3: record 'a' stands there twice"),
         ("nothing here\n", "line 1: expected a record name"),
@@ -182,6 +191,17 @@ def test_bad_tables(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(TableError, match=message):
         read_inputs([f"accessibility={path}"])
+
+
+@pytest.mark.parametrize(
+    "header", ["", "name\tvalue\n", "#peak\tdepth\n", "Record\tx\r\n", "site 1\tAccessibility\n"]
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_headers_and_a_byte_order_mark(tmp_path: Path, header: str, mark: str) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text(f"{mark}{header}a\t.5\r\n\nb\t-1e-3\n", encoding="utf-8")
+    found = read_inputs([f"accessibility={path}"])
+    assert found == {"accessibility": {"a": 0.5, "b": -0.001}}
 
 
 def test_a_table_that_is_none(tmp_path: Path) -> None:

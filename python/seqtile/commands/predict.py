@@ -67,8 +67,9 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
     from ..execution.profile import Profile
     from ..fasta.fai import with_indices
     from ..models.zoo import model_files
+    from .input_tables import read_inputs
     from .progress import progress
-    from .tables import read_inputs, write_predictions
+    from .tables import write_predictions
 
     files = [argument.partition("=")[2] for argument in options.input]
     refuse_overwrite(

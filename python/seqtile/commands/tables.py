@@ -1,78 +1,19 @@
-"""What the command line reads and writes beside sequences and images: tables with rows for them."""
+"""What ``predict`` and ``embed`` write: a table, JSON lines or arrays, with a row for each item."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TableError
 from ..models.contract import Contract
 from ..models.prediction import PredictionBlock
 from ..models.rows import Rows
 from ..outputs import Outputs, output_errors
 
-__all__ = ["read_inputs", "write_predictions"]
-
-
-def read_inputs(arguments: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Further inputs of a model from ``NAME=FILE`` arguments.
-
-    A file holds a record's name and its value on each line, separated by a tab; a first line whose
-    value is no number is a header.
-
-    Returns
-    -------
-    dict from input name to a dict from record name to value.
-
-    Raises
-    ------
-    ValueError
-        An argument without ``=``, an input twice.
-    TableError
-        A line of another form, a record twice, a binary file.
-    OSError
-        A file that cannot be read.
-    """
-    found = {}
-    for argument in arguments:
-        name, sign, path = argument.partition("=")
-        if not (name and sign and path):
-            raise ValueError(f"--input takes NAME=FILE, not {argument!r}")
-        if name in found:
-            raise ValueError(f"--input {name}=FILE is given twice")
-        try:
-            found[name] = _read_column(Path(path))
-        except UnicodeDecodeError:
-            raise TableError(f"{path}: expected a table in UTF-8, found a binary file") from None
-    return found
-
-
-def _read_column(path: Path) -> dict[str, float]:
-    values: dict[str, float] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            cells = line.rstrip("\r\n").split("\t")
-            if cells == [""]:
-                continue
-            try:
-                record, value = cells[0], float(cells[1])
-            except (IndexError, ValueError):
-                if number == 1 and len(cells) == 2:
-                    continue
-                raise TableError(
-                    f"{path}: line {number}: expected a record name, a tab and a number, "
-                    f"found {line.rstrip()!r:.60}"
-                ) from None
-            if len(cells) > 2:
-                raise TableError(f"{path}: line {number}: expected 2 columns, found {len(cells)}")
-            if record in values:
-                raise TableError(f"{path}: line {number}: record {record!r} stands there twice")
-            values[record] = value
-    return values
+__all__ = ["write_predictions"]
 
 
 def write_predictions(
