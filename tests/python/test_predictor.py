@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,14 @@ import seqtile
 from seqtile import InputSpec, Predictor
 from seqtile.errors import AlphabetError, ShapeError
 from seqtile.execution.profile import Profile
-from tests.python.models import SHORTEST, counts_model, model_folder, motif_model, motif_score
+from tests.python.models import (
+    SHORTEST,
+    counts_model,
+    model_folder,
+    motif_model,
+    motif_score,
+    rich_folder,
+)
 from tests.python.oracle import write_fasta
 
 SIZES = [1, 2, 7, 64, "auto"]
@@ -28,6 +36,12 @@ SIZES = [1, 2, 7, 64, "auto"]
 def motif(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     """A model of any length from 3."""
     return seqtile.load(model_folder(tmp_path_factory.mktemp("models") / "tiny"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    """A model with a further input and an embedding."""
+    return seqtile.load(rich_folder(tmp_path_factory.mktemp("models") / "rich"), device="cpu")
 
 
 SEQUENCE_MODELS = [n for n in seqtile.list_models() if seqtile.card(n).takes == "sequences"]
@@ -159,6 +173,80 @@ def test_no_sequences(motif: Predictor, empty: list[str] | NDArray[np.uint8]) ->
     result = motif.predict(empty)
     assert {name: value.shape for name, value in result.items()} == {"probability": (0,)}
     assert result["probability"].dtype == np.float32
+
+
+KEPT: dict[str, Callable[[list[str]], Any]] = {
+    "tuple": tuple,
+    "generator": iter,
+    "map": lambda letters: map(str, letters),
+    "values of a dict": lambda letters: dict(enumerate(letters)).values(),
+    "numpy str": np.array,
+    "numpy str of any length": lambda letters: np.array(letters, np.dtypes.StringDType()),
+    "numpy bytes": lambda letters: np.array(letters, "S"),
+    "numpy objects": lambda letters: np.array(letters, object),
+    "letters as str": lambda letters: np.array([list(s) for s in letters]),
+    "letters as bytes": lambda letters: np.array([list(s) for s in letters], "S1"),
+    "pandas": lambda letters: pandas().Series(letters, index=range(9, 9 - len(letters), -1)),
+    "pandas index": lambda letters: pandas().Index(letters),
+    "pandas categories": lambda letters: pandas().Series(letters).astype("category"),
+    "arrow": lambda letters: pyarrow().array(letters),
+    "arrow bytes": lambda letters: pyarrow().array([s.encode() for s in letters]),
+    "arrow in chunks": lambda letters: pyarrow().chunked_array([letters[:2], letters[2:]]),
+    "arrow, numbered": lambda letters: pyarrow().array(letters).dictionary_encode(),
+}
+
+
+def pandas() -> Any:
+    return pytest.importorskip("pandas")
+
+
+def pyarrow() -> Any:
+    return pytest.importorskip("pyarrow")
+
+
+@pytest.mark.parametrize("kind", KEPT)
+def test_sequences_as_other_libraries_keep_them(
+    motif: Predictor, rich: Predictor, kind: str
+) -> None:
+    letters = [s.replace("N", "A") for s in random_letters(6, 9)]
+    expected = list(map(motif_score, letters))
+    found = motif.predict(KEPT[kind](letters))["probability"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    if not kind.startswith("letters"):
+        rows = list(motif.predict_iter(KEPT[kind](letters)))
+        np.testing.assert_allclose([row["probability"] for row in rows], expected, atol=1e-6)
+    counts = [[s.upper().count(letter) for letter in "ACGT"] for s in letters]
+    values = KEPT["generator" if kind == "generator" else "tuple"]([0.0] * 6)
+    assert rich.embed(KEPT[kind](letters), accessibility=values).tolist() == counts
+
+
+@pytest.mark.parametrize("kind", ["pandas", "arrow"])
+def test_further_inputs_as_other_libraries_keep_them(rich: Predictor, kind: str) -> None:
+    values = pandas().Series([1.0, 2.5]) if kind == "pandas" else pyarrow().array([1.0, 2.5])
+    found = rich.predict(["ACGTAC", "GGTTTT"], accessibility=values)
+    assert found["totals"].tolist() == [[6, 7], [6, 8.5]]
+    with pytest.raises(ShapeError, match="accessibility: expected an array of numbers: "):
+        rich.predict(["ACG"], accessibility=["high"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"ACGT": 1}, "expected sequences in their order, not a dict"),
+        ({"ACGT", "GGGG"}, "in their order, not a set: give a list"),
+        (Path("x.fa"), "not the path x.fa: use predict_fasta"),
+        (["ACGT", None], "sequence 1: expected str, bytes or a 1-D uint8 array, not NoneType"),
+        (5, "expected str, bytes, a uint8 array or a list of them, not int"),
+    ],
+)
+def test_no_sequences_in_their_order(motif: Predictor, given: object, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        motif.predict(given)
+
+
+def test_a_table_is_no_column(motif: Predictor) -> None:
+    with pytest.raises(TypeError, match="not a DataFrame: give a list of them, or a column"):
+        motif.predict(pandas().DataFrame({"A": ["ACGT"]}))
 
 
 # what is refused

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike, fspath
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -14,7 +15,15 @@ from ..sequences.batch import Alphabet, Layout, SequenceBatch
 from ..sequences.sequence import one_hot
 from .contract import Contract, Input
 
-__all__ = ["ImageInput", "InputSpec", "Labels", "ModelInput", "SequenceInput", "input_of"]
+__all__ = [
+    "ImageInput",
+    "InputSpec",
+    "Labels",
+    "ModelInput",
+    "SequenceInput",
+    "input_of",
+    "listed",
+]
 
 # Items of one shape: their places in what was given, and an array.
 Part: TypeAlias = "tuple[NDArray[np.int64], NDArray[np.uint8]]"
@@ -116,8 +125,8 @@ class SequenceInput:
         self.multiple = tensor.length_multiple
 
     def batch_of(self, items: Any) -> SequenceBatch:
-        """One sequence or several as a batch."""
-        return items if isinstance(items, SequenceBatch) else SequenceBatch(items)
+        """One sequence or several as a batch; see `listed`."""
+        return items if isinstance(items, SequenceBatch) else SequenceBatch(listed(items))
 
     def parts(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Part]:
         """Letters of one length, uint8, shape (n, L); see `ModelInput`."""
@@ -172,6 +181,38 @@ class SequenceInput:
             layout=tensor.layout,
             unknown=tensor.unknown or "zero",
         )
+
+
+def listed(items: Any) -> Any:
+    """Sequences that other libraries keep, as those that `SequenceBatch` reads: others as they are.
+
+    Parameters
+    ----------
+    items
+        A numpy array of str, bytes or objects, or of single letters, shape (N, L); an Arrow array;
+        a column of a table; any other iterable.
+
+    Raises
+    ------
+    TypeError
+        What has no order, or no sequences: a set, a dict, a table, a path.
+    """
+    if isinstance(items, np.ndarray):
+        if items.ndim == 2 and items.dtype.str[1:] in ("S1", "U1"):
+            return ["".join(row) for row in items.astype("U1").tolist()]
+        return items if items.dtype.kind in "uifbc" else items.tolist()
+    if isinstance(items, (str, bytes, bytearray, list, tuple)):
+        return items
+    if isinstance(items, PathLike):
+        raise TypeError(f"expected sequences, not the path {fspath(items)}: use predict_fasta")
+    if isinstance(items, (Mapping, set, frozenset)) or getattr(items, "ndim", 1) != 1:
+        raise TypeError(
+            f"expected sequences in their order, not a {type(items).__name__}: give a list of "
+            "them, or a column"
+        )
+    if hasattr(items, "to_pylist"):  # Arrow's, which gives scalars of its own one by one
+        return items.to_pylist()
+    return list(items) if isinstance(items, Iterable) else items
 
 
 class ImageInput:

@@ -151,9 +151,10 @@ class Predictor:
         Parameters
         ----------
         x
-            N sequences: a list of str, bytes or uint8 arrays, or a uint8 array of shape (N, L); or
-            N images: a uint8 array of shape (N, H, W), grey, or (N, H, W, 3), RGB, or a list of
-            arrays without that first axis. A single one counts as a batch of one.
+            N sequences: str, bytes or uint8 arrays in a list or any other iterable, as a column
+            of pandas, an Arrow array, a numpy array of str; or a uint8 array of shape (N, L). Or
+            N images: a uint8 array of shape (N, H, W), grey, or (N, H, W, 3), RGB, or an iterable
+            of arrays without that first axis. A single one counts as a batch of one.
         batch_size
             Items per call of a session; the result does not depend on it. ``"auto"``: the fastest
             of a few, measured on the first thousands of items and then remembered in the user's
@@ -177,10 +178,13 @@ class Predictor:
         AlphabetError
             A byte outside the model's alphabet.
         TypeError
-            A further input missing or unknown.
+            A further input missing or unknown; sequences without order, as in a set or dict.
+        ValueError
+            A further input that is not finite; names its row.
         """
         batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
+        _refuse_not_finite(extra)
         return self._predict(batch, self.batches(batch_size), extra, self.outputs, profile)
 
     def embed(
@@ -206,12 +210,13 @@ class Predictor:
         ------
         TypeError
             The model has no embedding; and as `predict`.
-        ShapeError, AlphabetError
+        ShapeError, AlphabetError, ValueError
             As `predict`.
         """
         self.refuse_no_embedding()
         batch = self._input.batch_of(x)
         extra = self._check_extra(inputs, len(batch))
+        _refuse_not_finite(extra)
         found = self._predict(batch, self.batches(batch_size), extra, self._embedding, profile)
         return found[self._embedding[0]]
 
@@ -299,6 +304,8 @@ class Predictor:
         """
         self.refuse_extra()
         stream = self._stream(batch_size, {}, profile, embed=False)
+        if hasattr(items, "to_pylist"):  # Arrow's, which gives scalars of its own
+            items = items.to_pylist()
         chunks = item_chunks(items, stream.chunk, stream.extent)
         for block in stream.answers(chunks, lambda chunk: chunk):
             yield from block.rows()
@@ -336,7 +343,7 @@ class Predictor:
         TypeError
             A further input missing or unknown; no embedding to give.
         ValueError
-            A record that a further input has no value for.
+            A record that a further input has no value for, or none that is finite.
         FastaParseError
             As `seqtile.read_fasta`.
         """
@@ -480,7 +487,7 @@ class Predictor:
         self._check_names(inputs)
         checked = {}
         for name, values in inputs.items():
-            array = np.ascontiguousarray(values, dtype=np.float32)
+            array = _numbers(name, values)
             wanted = [n, *self.engine.inputs[name][1][1:]]
             if array.ndim == len(wanted) - 1:
                 array = array[..., None]
@@ -548,3 +555,19 @@ class Predictor:
                     f"{self.name}: self-test failed on {self.device}: {name!r} differs from the "
                     f"golden output by {error:.3g}, more than {limit:g}"
                 )
+
+
+def _numbers(name: str, values: Any) -> NDArray[np.float32]:
+    given = list(values) if isinstance(values, Iterator) else values
+    try:
+        with np.errstate(over="ignore"):  # infinite then, which is refused
+            return np.ascontiguousarray(given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{name}: expected an array of numbers: {error}") from None
+
+
+def _refuse_not_finite(inputs: Arrays) -> None:
+    for name, values in inputs.items():
+        if len(wrong := np.argwhere(~np.isfinite(values))):
+            row, found = int(wrong[0, 0]), values[tuple(wrong[0])]
+            raise ValueError(f"{name}: expected finite numbers, row {row} has {found}")
