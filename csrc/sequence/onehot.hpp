@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,7 +40,7 @@ Place one_hot(Sequences batch, Alphabet const& alphabet, Layout layout, Unknown 
 }
 
 /// The letter of the largest channel at each of `length` positions of one (n, length) or
-/// (length, n) array; `unknown` where all channels are equal (all zero, or uniform).
+/// (length, n) array; `unknown` where all channels are equal (all zero, or uniform), or one is NaN.
 template <class T>
 void decode(T const* scores, std::span<char const> letters, Layout layout, std::size_t length,
             char unknown, MutableBytes out) noexcept {
@@ -50,12 +51,14 @@ void decode(T const* scores, std::span<char const> letters, Layout layout, std::
         T const* const column = scores + i * position_step;
         std::size_t best = 0;
         bool equal = true;
+        bool nan = std::isnan(static_cast<double>(column[0]));
         for (std::size_t channel = 1; channel < n; ++channel) {
             T const score = column[channel * channel_step];
+            nan = nan || std::isnan(static_cast<double>(score));
             equal = equal && score == column[0];
             if (score > column[best * channel_step]) best = channel;
         }
-        out[i] = static_cast<std::uint8_t>(equal && n > 1 ? unknown : letters[best]);
+        out[i] = static_cast<std::uint8_t>(nan || (equal && n > 1) ? unknown : letters[best]);
     }
 }
 

@@ -1,4 +1,4 @@
-// Numbers as text, exactly as Python writes them.
+// Numbers as text, as Python writes them.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <string_view>
 #include <system_error>
 
@@ -106,12 +105,12 @@ inline char* write_general(char* out, float value) noexcept {
 }
 
 /// As Python's json.dumps(value): the fewest digits that give the same number again, with a point
-/// or an exponent; `NaN`, `Infinity`. Returns the end; kReprBytes are there.
+/// or an exponent; `null` for what is not finite, which JSON has no number for. Returns the end;
+/// kReprBytes are there.
 inline char* write_repr(char* out, double value) noexcept {
-    if (std::isnan(value)) return detail::put(out, "NaN");
+    if (!std::isfinite(value)) return detail::put(out, "null");
     if (std::signbit(value)) *out++ = '-';
     value = std::abs(value);
-    if (value > std::numeric_limits<double>::max()) return detail::put(out, "Infinity");
     std::array<char, kReprBytes> scientific;
     auto const* const end = std::to_chars(scientific.data(), scientific.data() + scientific.size(),
                                           value, std::chars_format::scientific)

@@ -176,6 +176,22 @@ def over_the_batch_model(path: Path, axes: Sequence[int]) -> Path:
     return _save(path, nodes, inputs, outputs, constants)
 
 
+def ratio_model(path: Path) -> Path:
+    """A third-party model (batch, 4, length): the number of A by that of C, so inf and NaN too."""
+    constants = {
+        "along": np.array([2]),
+        "a": np.array(0),
+        "c": np.array(1),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["onehot", "along"], ["counts"], keepdims=0),
+        helper.make_node("Gather", ["counts", "a"], ["as"], axis=1),
+        helper.make_node("Gather", ["counts", "c"], ["cs"], axis=1),
+        helper.make_node("Div", ["as", "cs"], ["y"]),
+    ]
+    return _save(path, nodes, *_one_number(), constants)
+
+
 def endless_model(path: Path) -> Path:
     """A third-party model (batch, 4, length) whose loop adds 1 for ever."""
     body = helper.make_graph(

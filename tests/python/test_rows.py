@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import sys
 import unicodedata
@@ -44,11 +45,25 @@ def letters_of(value: NDArray[np.float32], spec: Output | None) -> str | None:
     return str(decode(value, alphabet=spec.alphabet)) if spec and spec.kind == "letters" else None
 
 
-def class_of(outputs: Outputs, contract: Contract) -> dict[str, str]:
+def class_of(outputs: Outputs, contract: Contract) -> dict[str, str | None]:
     first = contract.outputs[0]
     if first.kind != "classes" or first.name not in outputs:
         return {}
-    return {"class": first.labels[int(outputs[first.name].argmax())]}
+    scores = outputs[first.name]
+    return {"class": None if np.isnan(scores).any() else first.labels[int(scores.argmax())]}
+
+
+def json_text(content: Any) -> str:
+    """JSON as every parser reads it: null for what is not finite."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(content), allow_nan=False)
 
 
 def specs_of(contract: Contract) -> dict[str, Output]:
@@ -65,11 +80,13 @@ def json_line(name: str, outputs: Outputs, contract: Contract) -> str:
         content[key] = dict(zip(labels, numbers, strict=True)) if named else numbers
         if (letters := letters_of(value, specs.get(key))) is not None:
             content[f"{key}_letters"] = letters
-    return json.dumps(content) + "\n"
+    return json_text(content) + "\n"
 
 
 def cells(name: str, outputs: Outputs, contract: Contract) -> dict[str, str]:
-    found = {"name": name, **class_of(outputs, contract)}
+    found = {"name": name}
+    for key, label in class_of(outputs, contract).items():
+        found[key] = label or "nan"
     specs = specs_of(contract)
     for key, value in outputs.items():
         spec = specs.get(key)
@@ -166,7 +183,7 @@ def numbers_text(values: NDArray[np.float32], kind: _core.RowField) -> list[str]
 def test_any_number(floats: list[float]) -> None:
     values = np.array(floats, np.float32)
     assert numbers_text(values, CELLS) == [f"{v:.6g}" for v in values.tolist()]
-    assert numbers_text(values, JSON) == [json.dumps(v) for v in values.tolist()]
+    assert numbers_text(values, JSON) == [json_text(v) for v in values.tolist()]
 
 
 def test_numbers_of_all_magnitudes() -> None:
@@ -181,7 +198,7 @@ def test_numbers_of_all_magnitudes() -> None:
     values = np.concatenate([some, sigmoid, usual, edges, *near, -edges, short, short * 16])
     listed = values.tolist()
     assert numbers_text(values, CELLS) == [f"{v:.6g}" for v in listed]
-    assert numbers_text(values, JSON) == [json.dumps(v) for v in listed]
+    assert numbers_text(values, JSON) == [json_text(v) for v in listed]
 
 
 # names

@@ -309,6 +309,14 @@ def test_decode() -> None:
     assert decode(np.zeros((4, 2), np.uint8)) == "NN"
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_decode_of_what_is_no_number(dtype: type[np.floating]) -> None:
+    scores = np.eye(4, dtype=dtype)
+    for channel, position in ((0, 0), (2, 1), (3, 3)):
+        scores[channel, position] = np.nan
+    assert decode(scores) == "NNGN"
+
+
 def test_decode_of_the_other_alphabets() -> None:
     assert decode(np.eye(21), alphabet="protein") == AMINO
     assert decode(np.zeros((2, 1)), alphabet="HP") == "N"

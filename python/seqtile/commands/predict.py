@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import one_line
+from ..errors import one_line, shown
 from ..outputs import check_target, refuse_overwrite
 from .image_sources import images_of
 from .model_options import add_model_options, batch_size, load_model, print_profile
@@ -94,16 +95,42 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
         blocks = _image_blocks(predictor, options, embed=embed, failed=fail, profile=profile)
     else:
         blocks = _record_blocks(predictor, options, inputs, embed=embed, profile=profile)
+    counts = _Counts()
     with progress("images" if images else "records", None, quiet=options.quiet) as advance:
         write_predictions(
-            blocks,
+            counts.of(blocks),
             options.output,
             contract=predictor.contract,
             as_json=options.jsonl,
             advance=advance,
         )
+    if counts.not_finite:
+        print(
+            f"seqtile: {counts.not_finite:,} of {counts.rows:,} rows have a number that is not "
+            f"finite (nan or inf), the first {shown(counts.first)}",
+            file=sys.stderr,
+        )
     print_profile(options, profile)
     return 1 if failed else 0
+
+
+@dataclass
+class _Counts:
+    """Rows that were written, and those of them whose numbers are not all finite."""
+
+    rows: int = 0
+    not_finite: int = 0
+    first: str = ""
+
+    def of(self, blocks: Iterable[PredictionBlock]) -> Iterator[PredictionBlock]:
+        """The blocks, counted."""
+        for block in blocks:
+            self.rows += len(block.names)
+            finite = block.finite()
+            if not finite.all():
+                self.first = self.first or block.names[int(finite.argmin())]
+                self.not_finite += int((~finite).sum())
+            yield block
 
 
 def _record_blocks(

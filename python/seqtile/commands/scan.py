@@ -132,6 +132,8 @@ def _lines(report: ScanReport, work: Scan) -> Iterator[str]:
             f"no score  {report.unknown_windows:,} windows with more than {work.max_n} "
             "non-ACGT letters"
         )
+    if report.not_finite:
+        yield f"no score  {report.not_finite:,} windows whose answer is not finite (nan or inf)"
     for name, length in list(report.short.items())[:_LISTED]:
         yield f"no score  {name}: {length} bases, shorter than the window"
     if len(report.short) > _LISTED:

@@ -41,6 +41,11 @@ class PredictionBlock:
         for i in range(len(next(iter(self.outputs.values())))):
             yield {name: values[i] for name, values in self.outputs.items()}
 
+    def finite(self) -> NDArray[np.bool_]:
+        """Whether the numbers of each are finite, neither NaN nor infinite; shape (n,)."""
+        tables = (values.reshape(len(values), -1) for values in self.outputs.values())
+        return np.logical_and.reduce([np.isfinite(table).all(1) for table in tables])
+
     def __iter__(self) -> Iterator[Prediction]:
         return map(Prediction, self.names, self.rows())
 

@@ -32,7 +32,7 @@ class Rows:
     contract
         Of the model: names classes, labels and letters.
     as_json
-        JSON lines instead of tab-separated cells.
+        JSON lines instead of tab-separated cells. A number that is not finite is ``null`` there.
     """
 
     def __init__(self, contract: Contract, *, as_json: bool) -> None:
@@ -61,8 +61,7 @@ class Rows:
         count = len(block.names)
         texts = [self._texts(block.names)]
         if (classes := self._class_of(block)) is not None:
-            scores = block.outputs[classes.name].reshape(count, -1)
-            texts.append(self._texts([classes.labels[i] for i in scores.argmax(1).tolist()]))
+            texts.append(self._texts(self._likeliest(block.outputs[classes.name], classes.labels)))
         arrays = []
         for name, values in block.outputs.items():
             arrays.append(np.ascontiguousarray(values.reshape(count, -1), np.float32))
@@ -85,6 +84,13 @@ class Rows:
         if isinstance(names, Names):
             return names.core
         return _core.Texts(list(names) if self._as_json else [escaped(name) for name in names])
+
+    def _likeliest(self, scores: NDArray[Any], labels: Sequence[str]) -> list[str]:
+        """The likeliest class of each row; none where a score is not a number."""
+        scores = scores.reshape(len(scores), -1)
+        names = [*map(json.dumps, labels), "null"] if self._as_json else [*labels, "nan"]
+        best = np.where(np.isnan(scores).any(1), len(labels), scores.argmax(1))
+        return [names[i] for i in best.tolist()]
 
     def _class_of(self, block: PredictionBlock) -> Output | None:
         """The output whose likeliest class is named; none without classes, as for an embedding."""
@@ -112,7 +118,7 @@ class Rows:
         yield b'{"name": ', RowField.QUOTED, 0, 0, []
         text = 1
         if self._class_of(block) is not None:
-            yield b', "class": ', RowField.QUOTED, text, 0, []
+            yield b', "class": ', RowField.TEXT, text, 0, []
             text += 1
         before = ""  # what closes the field before
         for number, (name, values) in enumerate(block.outputs.items()):

@@ -194,4 +194,10 @@ def _column(name: str, values: Mapping[str, float], records: Sequence[str]) -> N
     """A further input's values of these records, shape (n, 1)."""
     if missing := [record for record in records if record not in values]:
         raise ValueError(f"input {name!r} has no value for record {missing[0]!r}")
-    return np.array([[values[record]] for record in records], np.float32)
+    column = np.array([[values[record]] for record in records], np.float32)
+    if len(wrong := np.flatnonzero(~np.isfinite(column))):
+        raise ValueError(
+            f"input {name!r} of record {records[wrong[0]]!r} is {column[wrong[0], 0]}: "
+            "expected a finite number"
+        )
+    return column

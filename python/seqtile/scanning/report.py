@@ -34,6 +34,8 @@ class ScanReport:
         Bases of the scanned sequences or regions.
     windows, unknown_windows
         Windows looked at, and those of them without a score for their non-ACGT letters.
+    not_finite
+        Windows without a score since the model's answer is NaN or infinite.
     short
         Name and length of sequences shorter than the window.
     threshold
@@ -51,6 +53,7 @@ class ScanReport:
     bases: int
     windows: int
     unknown_windows: int
+    not_finite: int
     short: dict[str, int]
     threshold: float | None
     peaks: int
@@ -165,6 +168,7 @@ def write_scan(
             bases=scan.total_bases,
             windows=scan.done_windows,
             unknown_windows=scan.unknown_windows,
+            not_finite=scan.not_finite,
             short=scan.short,
             threshold=threshold,
             peaks=best.count,

@@ -48,13 +48,14 @@ class _Chunk(NamedTuple):
 
 
 class _Scored(NamedTuple):
-    """Scores and strands of a chunk's windows, and how many of them have none."""
+    """Scores and strands of a chunk's windows, and how many of them have none and why."""
 
     interval: Interval
     windows: range
     scores: NDArray[np.float32]
     strands: NDArray[np.int8]
     unknown: int
+    not_finite: int
 
 
 class Scan:
@@ -68,8 +69,9 @@ class Scan:
         The sequences.
     total_windows, total_bases
         Windows the scan will look at, and bases it covers.
-    done_windows, unknown_windows
-        Windows looked at so far, and those of them left out for their non-ACGT letters.
+    done_windows, unknown_windows, not_finite
+        Windows looked at so far, those of them left out for their non-ACGT letters, and those
+        without a score since the model's answer is NaN or infinite, on either strand.
     profile
         Time spent on each stage so far.
     names
@@ -110,7 +112,7 @@ class Scan:
         self._output = predictor.outputs[0]
         self.total_windows = sum(len(self._window_range(interval)) for interval in intervals)
         self.total_bases = sum(end - start for _, start, end in intervals)
-        self.done_windows = self.unknown_windows = 0
+        self.done_windows = self.unknown_windows = self.not_finite = 0
         self.names = tuple(dict.fromkeys(chrom for chrom, _, _ in intervals))
         lengths = {name: fasta.lengths[name] for name in self.names}
         self.short = {name: length for name, length in lengths.items() if length < window}
@@ -196,18 +198,23 @@ class Scan:
         (interval, windows, _), chosen = kept
         scores = np.full(len(windows), np.nan, np.float32)
         strands = np.full(len(windows), -1 if self.strand == "-" else 1, np.int8)
+        not_finite = 0
         if found:
             best, *minus = (outputs[self._output].reshape(len(chosen)) for outputs in found)
+            finite = np.isfinite(best)
             if minus:
+                finite &= np.isfinite(minus[0])
                 better = minus[0] > best
                 strands[chosen[better]] = -1
                 best = np.where(better, minus[0], best)
-            scores[chosen] = best
-        return _Scored(interval, windows, scores, strands, len(windows) - len(chosen))
+            scores[chosen] = np.where(finite, best, np.nan)
+            not_finite = len(chosen) - int(np.count_nonzero(finite))
+        return _Scored(interval, windows, scores, strands, len(windows) - len(chosen), not_finite)
 
     def _count(self, chunk: _Scored) -> None:
         self.done_windows += len(chunk.windows)
         self.unknown_windows += chunk.unknown
+        self.not_finite += chunk.not_finite
 
     def _plain(self, chunks: Iterable[_Scored]) -> Iterator[ScanBlock]:
         for chunk in chunks:

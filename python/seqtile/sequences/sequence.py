@@ -175,8 +175,8 @@ def decode(
 
     Returns
     -------
-    str, or a list of N strings. A column whose channels are all equal (all zero, or uniform) gives
-    ``N`` (protein: ``X``); padding therefore decodes to ``N``.
+    str, or a list of N strings. A column whose channels are all equal (all zero, or uniform), or
+    one of which is NaN, gives ``N`` (protein: ``X``); padding therefore decodes to ``N``.
 
     Raises
     ------

@@ -208,6 +208,11 @@ void unit_decode() {
     CHECK_EQUAL(decoded(Scores{0.25, 0.25, 0.25, 0.25}, "ACGT", Layout::nlc), "N");
     CHECK_EQUAL(decoded(Scores{0, 5, 5, 0}, "ACGT", Layout::nlc), "C");  // the first of equals
     CHECK_EQUAL(decoded(Scores{1, 0, 0, 0, 2, 0}, "AB", Layout::ncl, '?'), "AB?");
+    for (std::size_t i = 0; i < 4; ++i) {
+        Scores scores{1, 2, 3, 4};
+        scores[i] = std::numeric_limits<double>::quiet_NaN();
+        CHECK_EQUAL(decoded(scores, "ACGT", Layout::nlc), "N");
+    }
 }
 
 void property_decode_undoes_one_hot() {

@@ -61,10 +61,10 @@ void unit_neither_finite_nor_positive() {
     CHECK_EQUAL(general(std::copysign(nan, -1.0F)), "nan");
     CHECK_EQUAL(general(infinity), "inf");
     CHECK_EQUAL(general(-infinity), "-inf");
-    CHECK_EQUAL(repr(nan), "NaN");
-    CHECK_EQUAL(repr(std::copysign(nan, -1.0F)), "NaN");
-    CHECK_EQUAL(repr(infinity), "Infinity");
-    CHECK_EQUAL(repr(-infinity), "-Infinity");
+    CHECK_EQUAL(repr(nan), "null");
+    CHECK_EQUAL(repr(std::copysign(nan, -1.0F)), "null");
+    CHECK_EQUAL(repr(infinity), "null");
+    CHECK_EQUAL(repr(-infinity), "null");
 }
 
 void unit_repr() {
