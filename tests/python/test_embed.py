@@ -123,7 +123,7 @@ def test_further_inputs_of_a_file(rich: seqtile.Predictor, fasta: Path) -> None:
     with pytest.raises(TypeError, match="rich has no input 'height'"):
         next(rich.predict_fasta(fasta, inputs={"accessibility": {}, "height": {}}))
     with pytest.raises(ValueError, match="input 'accessibility' has no value for record 'b'"):
-        next(rich.predict_fasta(fasta, inputs={"accessibility": {"a": 1.0}}))
+        list(rich.predict_fasta(fasta, inputs={"accessibility": {"a": 1.0}}))
 
 
 # the command line

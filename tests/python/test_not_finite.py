@@ -50,7 +50,8 @@ def test_json_lines_say_null(ratio: Path, records: Path) -> None:
 def test_arrays_are_counted(ratio: Path, records: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.npz"
     result = run("predict", ratio, records, "--input-layout", "NCL", "-o", target)
-    assert (result.returncode, result.stderr[:19]) == (0, "seqtile: 2 of 4 rows")
+    assert result.returncode == 0
+    assert result.stderr.startswith("seqtile: 2 of 4 rows have a number that is not finite")
     with np.load(target) as arrays:
         np.testing.assert_array_equal(arrays["y"], np.float32([2, np.nan, np.inf, 0]))
 
@@ -72,7 +73,7 @@ def test_a_scan_counts_windows(ratio: Path, tmp_path: Path, strand: str) -> None
     work = scan(predictor, genome, window=6, strand=strand)
     np.testing.assert_allclose(np.concatenate([b.scores for b in work]), scores, rtol=1e-6)
     assert work.not_finite == np.isnan(scores).sum()
-    options = ["--input-layout", "NCL", "--window", 6, "--strand", strand]
+    options = ["--input-layout", "NCL", "--window", 6, "--strand", strand, "--threshold", 1]
     result = run("scan", ratio, genome, *options, "-o", tmp_path / "a.bed")
     assert f"no score  {work.not_finite} windows whose answer is not finite" in result.stdout
     assert json.loads(run("scan", ratio, genome, *options, "--json").stdout)["not_finite"] > 0

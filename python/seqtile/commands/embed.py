@@ -10,5 +10,5 @@ __all__ = ["add_arguments", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Embed what a FASTA file or images hold; the exit status is 1 if an image failed."""
+    """Embed what a FASTA file or images hold; the exit status is 1 if any was left out."""
     return write_answers(options, embed=True)

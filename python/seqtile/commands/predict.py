@@ -41,20 +41,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=FILE",
         help="a further input of the model: record name, tab, value; repeatable",
     )
+    parser.add_argument(
+        "--skip-bad",
+        action="store_true",
+        help="leave out records that the model does not take, as images always: list them, exit 1",
+    )
     images = parser.add_argument_group("images")
     images.add_argument("--crop", type=int, metavar="N", help="keep N x N pixels in the middle")
     images.add_argument("--resize", action="store_true", help="to the size that the model takes")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predict what a FASTA file or images hold; the exit status is 1 if an image failed."""
+    """Predict what a FASTA file or images hold; the exit status is 1 if any was left out."""
     return write_answers(options, embed=False)
 
 
 def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
     """Write a row for each record or image: predictions, or embeddings.
 
-    Images that cannot be read are reported, the others go on, and the exit status is 1.
+    Images that cannot be read, and with ``--skip-bad`` records that the model does not take, are
+    reported, the others go on, and the exit status is 1.
 
     Raises
     ------
@@ -82,20 +88,17 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
     if predictor.contract.segmentation is not None:
         raise TypeError(f"{predictor.name} answers for every pixel: use seqtile segment")
     profile = Profile()
-    failed: list[Exception] = []
-
-    def fail(error: Exception) -> None:
-        failed.append(error)
-        print(f"seqtile: error: {one_line(error)}", file=sys.stderr)
-
+    counts = _Counts()
     images = predictor.takes == "images"
     if images:
         if inputs:
             raise ValueError(f"{predictor.name} takes images alone, no --input")
-        blocks = _image_blocks(predictor, options, embed=embed, failed=fail, profile=profile)
+        blocks = _image_blocks(predictor, options, embed=embed, failed=counts.fail, profile=profile)
     else:
-        blocks = _record_blocks(predictor, options, inputs, embed=embed, profile=profile)
-    counts = _Counts()
+        skip = counts.fail if options.skip_bad else None
+        blocks = _record_blocks(
+            predictor, options, inputs, embed=embed, failed=skip, profile=profile
+        )
     with progress("images" if images else "records", None, quiet=options.quiet) as advance:
         write_predictions(
             counts.of(blocks),
@@ -104,6 +107,11 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
             as_json=options.jsonl,
             advance=advance,
         )
+    if counts.failed and not images:
+        print(
+            f"seqtile: left out {counts.failed:,} of {counts.failed + counts.rows:,} records",
+            file=sys.stderr,
+        )
     if counts.not_finite:
         print(
             f"seqtile: {counts.not_finite:,} of {counts.rows:,} rows have a number that is not "
@@ -111,16 +119,22 @@ def write_answers(options: argparse.Namespace, *, embed: bool) -> int:
             file=sys.stderr,
         )
     print_profile(options, profile)
-    return 1 if failed else 0
+    return 1 if counts.failed else 0
 
 
 @dataclass
 class _Counts:
-    """Rows that were written, and those of them whose numbers are not all finite."""
+    """Rows that were written, those of them whose numbers are not all finite, items left out."""
 
     rows: int = 0
+    failed: int = 0
     not_finite: int = 0
     first: str = ""
+
+    def fail(self, error: Exception) -> None:
+        """Report an item that is left out."""
+        self.failed += 1
+        print(f"seqtile: error: {one_line(error)}", file=sys.stderr)
 
     def of(self, blocks: Iterable[PredictionBlock]) -> Iterator[PredictionBlock]:
         """The blocks, counted."""
@@ -139,6 +153,7 @@ def _record_blocks(
     inputs: Mapping[str, Mapping[str, float]],
     *,
     embed: bool,
+    failed: Callable[[Exception], object] | None,
     profile: Profile,
 ) -> Iterator[PredictionBlock]:
     if len(options.sources) > 1 or options.crop is not None or options.resize:
@@ -148,6 +163,7 @@ def _record_blocks(
         batch_size=batch_size(options),
         inputs=inputs,
         embed=embed,
+        failed=failed,
         profile=profile,
     )
 

@@ -76,6 +76,20 @@ class Labels:
             return f"{kind} {self.first + index}"
         return f"record {self.names[index]!r}" if kind == "sequence" else self.names[index]
 
+    def at(self, index: int) -> Labels:
+        """Of a batch that holds this item alone."""
+        return Labels(self.first + index, self.names[index : index + 1])
+
+    def of(self, error: AlphabetError) -> AlphabetError:
+        """The error of a batch, which counts from its first item, with what its item is called."""
+        return AlphabetError(
+            error.position,
+            error.byte,
+            expected=error.expected,
+            index=self.first + error.index,
+            record=self.names[error.index] if self.names else "",
+        )
+
 
 class ModelInput(Protocol):
     """The first input of a graph: checks what it is given, and cuts it into arrays of one shape."""
@@ -87,14 +101,14 @@ class ModelInput(Protocol):
     def batch_of(self, items: Any) -> Any:
         """What was given as a batch that has a length."""
 
-    def parts(self, batch: Any, limit: Limit, labels: Labels) -> Iterator[Part]:
-        """Arrays of one shape, of at most as many items as ``limit`` says.
+    def check(self, batch: Any, labels: Labels) -> None:
+        """Raise `ShapeError` or `AlphabetError` for an item that the model does not take."""
 
-        Raises
-        ------
-        ShapeError, AlphabetError
-            Something the model does not take; raised before the first part.
-        """
+    def refused(self, batch: Any, labels: Labels) -> Iterator[tuple[int, Exception]]:
+        """Places of the items that `check` refuses, in order, and the error of each."""
+
+    def parts(self, batch: Any, limit: Limit, labels: Labels) -> Iterator[Part]:
+        """Arrays of one shape, of at most as many items as ``limit`` says; after `check`."""
 
     def feed(self, items: NDArray[np.uint8]) -> NDArray[Any]:
         """The graph's input for an array of items."""
@@ -130,37 +144,49 @@ class SequenceInput:
 
     def parts(self, batch: SequenceBatch, limit: Limit, labels: Labels) -> Iterator[Part]:
         """Letters of one length, uint8, shape (n, L); see `ModelInput`."""
-        self.check_lengths(batch.lengths, labels)
-        self.check_letters(batch, labels)
+        self.check(batch, labels)
         for length in np.unique(batch.lengths).tolist():
             rows = np.flatnonzero(batch.lengths == length)
             letters, size = batch.letters(rows, length), limit((length,))
             for begin in range(0, len(rows), size):
                 yield rows[begin : begin + size], letters[begin : begin + size]
 
+    def check(self, batch: SequenceBatch, labels: Labels) -> None:
+        """Raise `ShapeError` for a length, `AlphabetError` for a letter it does not take."""
+        self.check_lengths(batch.lengths, labels)
+        self.check_letters(batch, labels)
+
+    def refused(self, batch: SequenceBatch, labels: Labels) -> Iterator[tuple[int, Exception]]:
+        """Places and errors of those that `check` refuses."""
+        suspect = self._wrong(batch.lengths)
+        if (place := self._refused_letter(batch)) is not None:
+            suspect[place[0] :] = True
+        for i in np.flatnonzero(suspect).tolist():
+            try:
+                self.check(SequenceBatch([batch[i]]), labels.at(i))
+            except (ShapeError, AlphabetError) as error:
+                yield i, error.with_traceback(None)  # which would hold the batch
+
+    def _refused_letter(self, batch: SequenceBatch) -> tuple[int, int, int] | None:
+        return batch.core.find_above(self.alphabet.core, self.tensor.unknown == "raise")
+
     def check_letters(self, batch: SequenceBatch, labels: Labels) -> None:
         """Raise `AlphabetError` for a letter the model does not know."""
-        strict = self.tensor.unknown == "raise"
-        refused = batch.core.find_above(self.alphabet.core, strict)
-        if refused is not None:
-            error = batch.error(refused, self.alphabet, raised_unknown=strict)
-            raise AlphabetError(
-                error.position,
-                error.byte,
-                expected=error.expected,
-                index=labels.first + error.index,
-                record=labels.names[error.index] if labels.names else "",
-            )
+        if (place := self._refused_letter(batch)) is not None:
+            strict = self.tensor.unknown == "raise"
+            raise labels.of(batch.error(place, self.alphabet, raised_unknown=strict))
+
+    def _wrong(self, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if self.length is not None:
+            return np.asarray(lengths != self.length)
+        most = self.tensor.max_length or np.iinfo(lengths.dtype).max
+        steps = lengths % self.multiple != 0
+        return np.asarray((lengths < self.min_length) | (lengths > most) | steps)
 
     def check_lengths(self, lengths: NDArray[np.int64], labels: Labels) -> None:
         """Raise `ShapeError` for a length the model does not take."""
-        if self.length is None:
-            most = self.tensor.max_length or np.iinfo(lengths.dtype).max
-            wrong = (lengths < self.min_length) | (lengths > most) | (lengths % self.multiple != 0)
-        else:
-            wrong = lengths != self.length
-        if wrong.any():
-            index = int(np.flatnonzero(wrong)[0])
+        if len(wrong := np.flatnonzero(self._wrong(lengths))):
+            index = int(wrong[0])
             wanted = str(self.length or f"at least {self.min_length}")
             if self.length is None and self.tensor.max_length:
                 wanted = f"{self.min_length} to {self.tensor.max_length}"
@@ -256,9 +282,8 @@ class ImageInput:
         self, batch: list[NDArray[np.uint8]] | NDArray[np.uint8], limit: Limit, labels: Labels
     ) -> Iterator[Part]:
         """Images of one size, uint8, shape (n, H, W) or (n, H, W, 3); see `ModelInput`."""
+        self.check(batch, labels)
         whole = isinstance(batch, np.ndarray)
-        for i in range(min(len(batch), 1) if whole else len(batch)):
-            self._check(batch[i], i, labels)
         shapes = np.array([image.shape[:2] for image in batch]).reshape(-1, 2)
         for shape in np.unique(shapes, axis=0):
             rows = np.flatnonzero((shapes == shape).all(1))
@@ -269,6 +294,22 @@ class ImageInput:
                     yield chosen, batch[begin : begin + size]  # type: ignore[misc]
                 else:
                     yield chosen, np.stack([batch[i] for i in chosen.tolist()])
+
+    def check(self, batch: list[NDArray[np.uint8]] | NDArray[np.uint8], labels: Labels) -> None:
+        """Raise `ShapeError` for an image of a kind or size that it does not take."""
+        whole = isinstance(batch, np.ndarray)
+        for i in range(min(len(batch), 1) if whole else len(batch)):
+            self._check(batch[i], i, labels)
+
+    def refused(
+        self, batch: list[NDArray[np.uint8]] | NDArray[np.uint8], labels: Labels
+    ) -> Iterator[tuple[int, Exception]]:
+        """Places and errors of those that `check` refuses."""
+        for i, image in enumerate(batch):
+            try:
+                self._check(image, i, labels)
+            except ShapeError as error:
+                yield i, error.with_traceback(None)
 
     def _check(self, image: Any, index: int, labels: Labels) -> None:
         what = labels(index, "image")

@@ -43,8 +43,9 @@ class PredictionBlock:
 
     def finite(self) -> NDArray[np.bool_]:
         """Whether the numbers of each are finite, neither NaN nor infinite; shape (n,)."""
-        tables = (values.reshape(len(values), -1) for values in self.outputs.values())
-        return np.logical_and.reduce([np.isfinite(table).all(1) for table in tables])
+        tables = [values.reshape(len(values), -1) for values in self.outputs.values()]
+        finite = [np.isfinite(table).all(1) for table in tables]
+        return np.asarray(np.all(finite, axis=0))
 
     def __iter__(self) -> Iterator[Prediction]:
         return map(Prediction, self.names, self.rows())

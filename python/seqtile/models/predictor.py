@@ -317,6 +317,7 @@ class Predictor:
         batch_size: BatchSize = "auto",
         inputs: Mapping[str, Mapping[str, float]] | None = None,
         embed: bool = False,
+        failed: Callable[[Exception], object] | None = None,
         profile: Profile | None = None,
     ) -> Iterator[Prediction]:
         """Predict every record of a FASTA file, with the memory of a few batches.
@@ -331,6 +332,9 @@ class Predictor:
             Further inputs of the model: for each its value by the record's name.
         embed
             Give the embedding instead of the answers.
+        failed
+            Called with the error of a record that the model does not take, which is left out;
+            without it that is raised, after the predictions of the records before.
 
         Yields
         ------
@@ -348,7 +352,12 @@ class Predictor:
             As `seqtile.read_fasta`.
         """
         for block in self.fasta_blocks(
-            source, batch_size=batch_size, inputs=inputs, embed=embed, profile=profile
+            source,
+            batch_size=batch_size,
+            inputs=inputs,
+            embed=embed,
+            failed=failed,
+            profile=profile,
         ):
             yield from block
 
@@ -359,6 +368,7 @@ class Predictor:
         batch_size: BatchSize = "auto",
         inputs: Mapping[str, Mapping[str, float]] | None = None,
         embed: bool = False,
+        failed: Callable[[Exception], object] | None = None,
         profile: Profile | None = None,
     ) -> Iterator[PredictionBlock]:
         """As `predict_fasta`, many records at a time."""
@@ -366,7 +376,8 @@ class Predictor:
         values = inputs or {}
         self._check_names(values)
         stream = self._stream(batch_size, values, profile, embed=embed)
-        yield from stream.answers(fasta_chunks(source, stream.chunk), lambda chunk: chunk)
+        chunks = fasta_chunks(source, stream.chunk)
+        yield from stream.answers(chunks, lambda chunk: chunk, failed)
 
     def predict_images(
         self,
@@ -438,7 +449,7 @@ class Predictor:
         self.refuse_extra()
         stream = self._stream(batch_size, {}, profile, embed=embed)
         found = chunks_of(paths, stream.chunk)
-        yield from stream.answers(found, read, failed or (lambda error: None))
+        yield from stream.answers(found, read, failed)
 
     def _stream(
         self,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IMAGE_FAILURES
+from ..errors import IMAGE_FAILURES, AlphabetError
 from ..execution.batching import Batches
 from ..execution.executor import Executor
 from ..execution.limits import Limits
@@ -45,12 +45,15 @@ class Chunk:
         Number of the first of them, where they have no names.
     failures
         Errors of those that were left out.
+    error
+        What ends the stream after these.
     """
 
     items: Any
     names: Sequence[str] = ()
     first: int = 0
     failures: list[Exception] = field(default_factory=list)
+    error: Exception | None = None
 
 
 def chunks_of(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -157,37 +160,77 @@ class Stream:
         self,
         chunks: Iterable[T],
         read: Callable[[T], Chunk],
-        failed: Callable[[Exception], object] = lambda error: None,
+        failed: Callable[[Exception], object] | None = None,
     ) -> Iterator[PredictionBlock]:
-        """Answers in the order of the items; ``failed`` gets the errors of those left out."""
+        """Answers in the order of the items.
+
+        ``failed`` gets the errors of those that the model does not take, which are left out.
+        Without it the first such error is raised, after the answers before it.
+        """
 
         def prepare(given: T) -> tuple[list[Rows], tuple[Chunk, int, list[NDArray[np.int64]]]]:
             chunk = read(given)
-            batch = self.takes.batch_of(chunk.items)
-            extra = {n: _column(n, values, chunk.names) for n, values in self.values.items()}
-            labels = Labels(first=chunk.first, names=chunk.names)
-            parts = list(self.takes.parts(batch, lambda _: len(batch), labels))
-            rows = [
-                Rows(items, {name: values[places] for name, values in extra.items()})
-                for places, items in parts
-            ]
-            return rows, (chunk, len(batch), [places for places, _ in parts])
+            try:
+                return self._rows(chunk)
+            except ValueError:  # some item is to blame
+                return self._rows(self._sound(chunk, leave_out=failed is not None))
 
         def finish(
             kept: tuple[Chunk, int, list[NDArray[np.int64]]], found: list[Outputs]
-        ) -> tuple[list[PredictionBlock], list[Exception]]:
+        ) -> tuple[list[PredictionBlock], Chunk]:
             chunk, count, places = kept
-            parts = zip(places, found, strict=True)
-            return list(joined(chunk.names, count, parts)), chunk.failures
+            return list(joined(chunk.names, count, zip(places, found, strict=True))), chunk
 
         answers = self.executor.map(
             chunks, prepare, finish, self.wanted, batches=self.batches, profile=self.profile
         )
         with closing(answers):
-            for blocks, failures in answers:
-                for error in failures:
-                    failed(error)
+            for blocks, chunk in answers:
+                for failure in chunk.failures:
+                    if failed is not None:
+                        failed(failure)
                 yield from blocks
+                if chunk.error is not None:
+                    raise chunk.error
+
+    def _rows(self, chunk: Chunk) -> tuple[list[Rows], tuple[Chunk, int, list[NDArray[np.int64]]]]:
+        """A chunk's rows of one shape each, and their places in it."""
+        batch = self.takes.batch_of(chunk.items)
+        extra = {n: _column(n, values, chunk.names) for n, values in self.values.items()}
+        labels = Labels(first=chunk.first, names=chunk.names)
+        parts = list(self.takes.parts(batch, lambda _: len(batch), labels))
+        rows = [
+            Rows(items, {name: values[places] for name, values in extra.items()})
+            for places, items in parts
+        ]
+        return rows, (chunk, len(batch), [places for places, _ in parts])
+
+    def _sound(self, chunk: Chunk, *, leave_out: bool) -> Chunk:
+        """A chunk without the items that the model does not take, or up to the first of them."""
+        labels = Labels(first=chunk.first, names=chunk.names)
+        last: Exception | None = None
+        try:
+            batch = self.takes.batch_of(chunk.items)
+        except AlphabetError as error:  # no letters at all, which ends the gathering
+            last = labels.of(error)
+            batch = self.takes.batch_of(chunk.items[: error.index])
+        refused, kept = dict(self.takes.refused(batch, labels)), list[int]()
+        for i in range(len(batch)):
+            if i in refused and leave_out:
+                continue
+            try:
+                if i in refused:
+                    raise refused[i]
+                for name, values in self.values.items():
+                    _column(name, values, chunk.names[i : i + 1])
+            except ValueError as error:
+                last = error
+                break
+            kept.append(i)
+        items = [batch[i] for i in kept]
+        names = [chunk.names[i] for i in kept] if chunk.names else ()
+        failures = [*chunk.failures, *refused.values()] if leave_out else chunk.failures
+        return Chunk(items, names, chunk.first, failures, last)
 
 
 def _column(name: str, values: Mapping[str, float], records: Sequence[str]) -> NDArray[np.float32]:

@@ -110,6 +110,11 @@ class SequenceBatch:
     def __len__(self) -> int:
         return len(self.core)
 
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        """A copy of the letters of a sequence."""
+        letters = self.letters(np.array([index]), int(self.lengths[index]))
+        return letters.reshape(-1)
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Length of each sequence."""
