@@ -33,6 +33,7 @@ FILES: dict[str, tuple[Array, dict[str, Any]]] = {
     "jpeg-xl": (COLOUR, {"compression": "jpegxl"}),
     "webp": (COLOUR, {"compression": "webp", "compressionargs": {"level": -1}}),
     "png": (GREY, {"compression": "png"}),
+    "png-16": (picture(64, 48, 3, np.uint16), {"compression": "png", **TILES}),
     "lerc": (GREY, {"compression": "lerc"}),
     "deflate": (GREY, {"compression": "zlib"}),
     "lzw": (GREY, {"compression": "lzw"}),
@@ -97,7 +98,9 @@ def test_data_that_end_early(
 
 
 @EARLY
-@pytest.mark.parametrize("name", ["jpeg", "jpeg-tiles", "jpeg-12", "jpeg-2000", "jpeg-xl", *FAX])
+@pytest.mark.parametrize(
+    "name", ["jpeg", "jpeg-tiles", "jpeg-12", "jpeg-2000", "jpeg-xl", "png", *FAX]
+)
 def test_zeros_of_a_full_disk(name: str, kept: float, tmp_path: Path) -> None:
     """Where a format has a mark of its end, or no zeros."""
     path = tmp_path / "a.tif"
@@ -227,6 +230,18 @@ def test_aperio_ycbcr_gives_rgb(photometric: int, fewer: tuple[int, int], tmp_pa
     )
     set_tag(path, 262, photometric)
     assert np.abs(read_image(path).astype(int) - blocks).max() <= 3
+
+
+def test_ycbcr_that_no_decoder_turns_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    planes = np.moveaxis(COLOUR, 2, 0)
+    options: dict[str, Any] = {"photometric": "rgb", "planarconfig": "separate", "metadata": None}
+    for compression in ("jpeg", None):
+        tifffile.imwrite(path, planes, compression=compression, **options)
+        assert read_image(path).shape == COLOUR.shape
+        set_tag(path, 262, 6)
+        with pytest.raises(ImageError, match="YCbCr pixels in planes, .*convert the image to RGB"):
+            open_image(path)
 
 
 def test_aperio_rgb_stays(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class TiffPixels:
             _bits(path, page),
             photometric == MIN_IS_WHITE,
             [int(kind) for kind in page.extrasamples] == [ASSOCIATED],
-            _palette(page) if photometric == PALETTE else None,
+            _palette(path, page) if photometric == PALETTE else None,
         )
 
     @property
@@ -109,11 +109,16 @@ def _samples(path: Path, page: TiffPage) -> int:
     alpha = len(page.extrasamples) == 1 and int(page.extrasamples[0]) in kinds
     if photometric == CMYK:
         raise ImageError(path, "CMYK pixels, expected grey or RGB: convert the image to RGB")
-    if photometric in (RGB, YCBCR) and samples in (3, 4):
-        if photometric == YCBCR and int(page.compression) not in YCBCR_INSIDE:
+    if photometric == YCBCR:
+        turned = int(page.compression) in YCBCR_INSIDE and page.planarconfig == 1
+        if samples != 3 or not turned:
             raise ImageError(
-                path, "YCbCr pixels without JPEG compression: convert the image to RGB"
+                path,
+                "YCbCr pixels in planes, with alpha or without JPEG compression, expected RGB: "
+                "convert the image to RGB",
             )
+        return 3
+    if photometric == RGB and samples in (3, 4):
         return 3
     if photometric == PALETTE and samples == 1:
         return 1
@@ -148,10 +153,11 @@ def _bits(path: Path, page: TiffPage) -> int:
     return bits
 
 
-def _palette(page: TiffPage) -> NDArray[np.uint8]:
+def _palette(path: Path, page: TiffPage) -> NDArray[np.uint8]:
     """The colours of a palette: (entries, 3), from 16 bits to 8 as libtiff does."""
-    if page.colormap is None:
-        raise ValueError("a palette image without its palette")
+    entries = 1 << int(page.bitspersample)
+    if page.colormap is None or page.colormap.shape != (3, entries):
+        raise ImageError(path, f"damaged: a palette that is not of {entries} colours")
     colours: NDArray[Any] = np.asarray(page.colormap).T
     if colours.max(initial=0) > 255:  # some programs write 8-bit colours
         colours = colours >> 8

@@ -24,7 +24,7 @@ __all__ = ["Segments"]
 
 OLD_JPEG, JPEG = 6, {6, 7, 33007, 34892}
 FAX = {2, 3, 4}
-APERIO_YCBCR = 33003
+APERIO_YCBCR, PNG = 33003, 34933
 JPEG_2000, JPEG_XR = {33003, 33004, 33005, 34712}, {22610, 34934}
 # Those whose libraries have crashed, or may: the function of imagecodecs that decodes them.
 APART = {
@@ -185,6 +185,8 @@ class Segments:
             return self._jpeg
         if kind in FAX:
             return self._fax
+        if kind == PNG:
+            return lambda data, index: decoded_by_vips("pngload_buffer", data)
         if kind in APART:
             return self._apart
         return self._by_tifffile
@@ -271,7 +273,8 @@ class Segments:
             for tag, value in entries
         )
         file = struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + table + bytes(4) + data
-        return decoded_by_vips("tiffload_buffer", file) > 0
+        pixels: NDArray[Any] = decoded_by_vips("tiffload_buffer", file) > 0
+        return pixels
 
 
 def _check_jpeg_xr(data: bytes) -> None:

@@ -12,8 +12,8 @@ __all__ = ["STRICTLY", "decoded_by_vips", "reason"]
 STRICTLY: dict[str, Any] = {"access": "sequential", "fail_on": "warning"}
 
 
-def decoded_by_vips(loader: str, data: bytes) -> NDArray[np.uint8]:
-    """Decode a whole image of 8 bits: (H, W), or (H, W, bands).
+def decoded_by_vips(loader: str, data: bytes) -> NDArray[Any]:
+    """Decode a whole image: uint8 or uint16, (H, W), or (H, W, bands).
 
     Raises
     ------
@@ -24,7 +24,8 @@ def decoded_by_vips(loader: str, data: bytes) -> NDArray[np.uint8]:
 
     try:
         image = getattr(pyvips.Image, loader)(data, **STRICTLY)
-        pixels = np.frombuffer(image.write_to_memory(), np.uint8)
+        dtype = np.uint16 if image.format == "ushort" else np.uint8
+        pixels = np.frombuffer(image.write_to_memory(), dtype)
     except pyvips.Error as error:
         raise ValueError(reason(error)) from error
     return pixels.reshape(image.height, image.width, *[image.bands] * (image.bands > 1))
