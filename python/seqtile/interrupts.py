@@ -2,9 +2,10 @@
 
 A handler that raises would do so anywhere: while a library is imported, which then says that it is
 missing; in a callback of C, which prints the exception and goes on; while files are removed. So the
-handler only notes the signal. Work heeds it at safe points, by `check`; what waits or computes is
-stopped by a function of its own, by `stopping`. A thread that hears of the signal by a pipe, even
-while the main thread is in C code, ends the process when the work has not ended by then.
+handler only notes the signal, but while input is waited for (`reading`). Work heeds it at safe
+points, by `check`; what waits or computes is stopped by a function of its own, by `stopping`. A
+thread that hears of the signal by a pipe, even while the main thread is in C code, ends the process
+when the work has not ended by then.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "check",
     "heeding",
     "holding",
+    "reading",
     "stopping",
     "unbroken",
 ]
@@ -35,6 +37,7 @@ PATIENCE_S = 0.6  # in which the work may end by itself, so that the process end
 _RENAMES_S = 0.1  # in which files are renamed
 
 _noted = 0  # number of the first signal that came
+_raising = False  # in a block of `reading`
 _stops: dict[object, Callable[[], object]] = {}
 _ends: dict[object, Callable[[], object]] = {}
 
@@ -87,6 +90,24 @@ def stopping(stop: Callable[[], object]) -> Iterator[None]:
     check()
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Wait for input in a ``with`` block: here, and nowhere else, the handler itself raises.
+
+    So that what waits for ever, as for standard input, ends at once.
+    """
+    global _raising
+    check()
+    if threading.current_thread() is not threading.main_thread():  # where handlers run
+        yield
+        return
+    _raising = True
+    try:
+        yield
+    finally:
+        _raising = False
+
+
 def at_end(remove: Callable[[], object]) -> object:
     """Call a function, in any thread, before a signal ends the process; returned as `at_signal`."""
     key = object()
@@ -127,7 +148,7 @@ def heeding(work: Callable[[], int], *, ends: bool) -> int:
     _noted = 0
     watch = _Watch(ends=ends)
     for number in heard:
-        signal.signal(number, _note)
+        signal.signal(number, _handle)
     status = 0
     try:
         with suppress(Interrupted):
@@ -147,7 +168,15 @@ def heeding(work: Callable[[], int], *, ends: bool) -> int:
     return status
 
 
-def _note(number: int, _: object) -> None:
+def _handle(number: int, _: object) -> None:
+    global _raising
+    _note(number)
+    if _raising:
+        _raising = False  # once
+        check()
+
+
+def _note(number: int) -> None:
     global _noted
     _noted = _noted or number
 
@@ -170,7 +199,7 @@ class _Watch:
                 break
         else:
             return
-        _note(received[0], None)
+        _note(received[0])
         threading.Thread(target=_stop, name="seqtile stop", daemon=True).start()
         if not self._closed.wait(PATIENCE_S) and self._ends:
             _end(received[0])

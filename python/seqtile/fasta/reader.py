@@ -100,7 +100,8 @@ class FastaInput:
             self.name = os.fspath(source)
             if Path(source).is_dir():
                 raise FastaParseError(self.name, "expected a FASTA file, found a folder")
-            self._raw: BinaryIO = open(source, "rb")  # noqa: SIM115, PTH123
+            with interrupts.reading():  # a pipe waits for who writes to it
+                self._raw: BinaryIO = open(source, "rb")  # noqa: SIM115, PTH123
             self._owned = True
         elif isinstance(source, (str, os.PathLike)):
             self.name = "<stdin>"
@@ -113,7 +114,8 @@ class FastaInput:
         if self._wrapped:
             self._raw = cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, self._raw)))
         try:
-            start = cast(io.BufferedReader, self._raw).peek(512)[:512]
+            with interrupts.reading():
+                start = cast(io.BufferedReader, self._raw).peek(512)[:512]
             refuse_archive(start, self.name, FastaParseError)
             self.compression = compression_of(start)
         except BaseException:
@@ -218,9 +220,12 @@ class FastaInput:
                 )
             else:
                 reader = _core.RecordReader(blocks, core, expected, form, pieces)
-            while found := take(reader):
+            while True:
+                with interrupts.reading():
+                    found = take(reader)
+                if not found:
+                    break
                 yield found
-                interrupts.check()
         except _core.ParseError as error:
             message, line, record = error.args
             raise FastaParseError(self.name, message, line=line, record=record) from None

@@ -61,6 +61,16 @@ def await_processor(process: subprocess.Popen[bytes], seconds: float) -> None:
         time.sleep(0.02)
 
 
+def await_reading(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process waits for its standard input, by the system call that it is in."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up and process.poll() is None:
+        call, *arguments = Path(f"/proc/{process.pid}/syscall").read_text().split()
+        if call in ("0", "63") and arguments[0] == "0x0":  # read, of x86-64 and of aarch64
+            return
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("verb", ["predict", "scan"])
 @pytest.mark.parametrize("number", ENDS)
 def test_an_endless_model(number: signal.Signals, verb: str, tmp_path: Path, folder: Path) -> None:
@@ -108,6 +118,20 @@ def test_a_node_that_holds_the_main_thread(
     assert process.communicate(timeout=20) == (b"", b"")
     assert process.returncode == -number
     assert names(folder) == set()
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("words", [["scan", "MODEL", "-"], ["kmers", "-", "-k", "3"]])
+def test_standard_input_that_does_not_come(
+    number: signal.Signals, words: list[str], motif_folder: Path, folder: Path
+) -> None:
+    words = [str(motif_folder) if word == "MODEL" else word for word in words]
+    process = started([*SEQTILE, *words], folder)
+    await_reading(process)
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 128 + number
+    said = b"seqtile: interrupted\n" if number == signal.SIGINT else b""
+    assert process.communicate() == (b"", said)
 
 
 def test_a_callback_of_c_loses_no_signal(folder: Path) -> None:
