@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to write to the folder (default: tif,geojson,csv,png)",
     )
     parser.add_argument(
-        "--skip-done", action="store_true", help="leave out images whose files are in the folder"
+        "--skip-done",
+        action="store_true",
+        help="leave out images whose files in the folder are made of them in the same way",
     )
     parser.add_argument("--tile", type=int, default=1024, help="side in pixels (default: 1024)")
     parser.add_argument("--overlap", type=int, help="in pixels (default: what makes it exact)")
@@ -84,13 +87,13 @@ def run(options: argparse.Namespace) -> int:
     predictor = load_model(options)
     profile = Profile()
     with progress("pixels", None, quiet=options.quiet) as advance:
-        reports = _segment(predictor, options, advance, profile)
+        reports, done = _segment(predictor, options, advance, profile)
     print_profile(options, profile)
     if options.json:
         content: dict[str, Any] = {"model": predictor.name, "device": predictor.device}
         print_json(content | {"images": [report.to_dict() for report in reports]})
     else:
-        print_lines(*_lines(predictor, reports))
+        print_lines(*_lines(predictor, reports, done))
     return 1 if any(report.error for report in reports) else 0
 
 
@@ -99,20 +102,23 @@ def _segment(
     options: argparse.Namespace,
     advance: Callable[[int], object],
     profile: Profile,
-) -> list[SegmentReport]:
+) -> tuple[list[SegmentReport], int]:
+    """Segment and write; a report of each image, and the number of those that were done before."""
     from ..manifest import check_manifest
     from ..models.zoo import model_files
     from ..segmenting.files import segment_files
     from ..segmenting.options import SegmentOptions
-    from ..segmenting.report import earlier_images, write_segment_manifest
+    from ..segmenting.report import SegmentReport
+    from ..segmenting.segment_manifest import SegmentManifest
     from .segment_targets import Targets
 
     images = images_of(options.images)
     folder = None if options.folder is None else Path(options.folder)
     targets = Targets(images, options.output, folder, options.formats)
-    manifest = [] if targets.manifest is None else [targets.manifest]
-    outputs = (target for image in images for target in targets(image))
-    refuse_overwrite([*images, *model_files(options.model)], [*outputs, *manifest])
+    outputs = [target for image in images for target in targets(image)]
+    if targets.manifest is not None:
+        outputs.append(targets.manifest)
+    refuse_overwrite([*images, *model_files(options.model)], outputs)
     chosen = SegmentOptions(
         tile=options.tile,
         overlap=options.overlap,
@@ -125,29 +131,48 @@ def _segment(
         min_area=options.min_area,
         batch_size=batch_size(options),
     )
-    earlier: list[dict[str, Any]] = []
-    if options.skip_done:
-        if folder is None or targets.manifest is None:
-            raise ValueError("--skip-done goes with a folder (-d)")
-        earlier = earlier_images(targets.manifest, predictor, chosen)
-        images = [image for image in images if not all(t.exists() for t in targets(image))]
-    for path in manifest:
-        check_manifest(path)
+    if options.skip_done and folder is None:
+        raise ValueError("--skip-done goes with a folder (-d)")
+    manifest = None
+    if targets.manifest is not None:
+        if not options.skip_done:
+            check_manifest(targets.manifest)
+        manifest = SegmentManifest(
+            targets.manifest, predictor, chosen, is_shared=folder is not None, profile=profile
+        )
     reports: list[SegmentReport] = []
-    try:
-        for report in segment_files(
-            predictor, images, targets, chosen, progress=advance, profile=profile
-        ):
-            reports.append(report)
-            if report.error:
-                print_lines(f"seqtile: error: {report.error}", file=sys.stderr)
-    finally:  # what is done is done, if the rest is not
-        if targets.manifest is not None and reports:
-            write_segment_manifest(targets.manifest, predictor, chosen, reports, earlier, profile)
-    return reports
+
+    def add(report: SegmentReport) -> None:
+        reports.append(report)
+        if report.error:
+            print_lines(f"seqtile: error: {report.error}", file=sys.stderr)
+        if manifest is not None:
+            manifest.add(report)
+
+    count = len(images)
+    if options.skip_done and manifest is not None:
+        manifest.refuse_other()
+        images = [image for image in images if not manifest.is_done(image, targets(image))]
+    done = count - len(images)
+    refused = {image: refusal for image in images if (refusal := targets.refusal(image))}
+    images = [image for image in images if image not in refused]
+    with closing(
+        segment_files(predictor, images, targets, chosen, progress=advance, profile=profile)
+    ) as segmented:
+        if manifest is not None and (images or refused):
+            manifest.begin(target for image in images for target in targets(image))
+        try:
+            for image, refusal in refused.items():
+                add(SegmentReport(str(image), error=refusal))
+            for report in segmented:
+                add(report)
+        finally:  # what is done is done, if the rest is not
+            if manifest is not None and reports:
+                manifest.close()
+    return reports, done
 
 
-def _lines(predictor: Predictor, reports: Sequence[SegmentReport]) -> Iterator[str]:
+def _lines(predictor: Predictor, reports: Sequence[SegmentReport], done: int) -> Iterator[str]:
     """The summary: an image a line."""
     threads = f" ({predictor.threads} threads)" if predictor.device == "cpu" else ""
     yield f"{predictor.name} on {predictor.device}{threads}"
@@ -165,7 +190,9 @@ def _lines(predictor: Predictor, reports: Sequence[SegmentReport]) -> Iterator[s
     failed = sum(bool(r.error) for r in reports)
     yield (
         f"{_count(len(reports) - failed, 'image')}, {sum(r.objects for r in reports):,} objects "
-        f"in {seconds:.1f} s{rate}" + (f"; {failed} failed" if failed else "")
+        f"in {seconds:.1f} s{rate}"
+        + (f"; {failed} failed" if failed else "")
+        + (f"; {done:,} done before" if done else "")
     )
 
 

@@ -97,6 +97,20 @@ class Targets:
         name = self._names.get(image, image.stem)
         return [self._folder / f"{name}{OUTPUT_ENDINGS[suffix]}" for suffix in self._suffixes]
 
+    def refusal(self, image: Path) -> str:
+        """Why the files of an image cannot be written, which ends no other; empty if nothing is."""
+        if self._folder is None:
+            return ""
+        longest = os.pathconf(self._folder, "PC_NAME_MAX")
+        for target in self(image):
+            length = len(os.fsencode(target.name))
+            if length > longest:
+                return (
+                    f"{image}: the name of its file {OUTPUT_ENDINGS[target.suffix]} would have "
+                    f"{length} bytes, {longest} are allowed there: give the image a shorter name"
+                )
+        return ""
+
     @property
     def manifest(self) -> Path | None:
         """The file that says how the others were made, None where there are none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 import stat
 from collections import Counter
@@ -125,13 +126,18 @@ def _is_image(path: Path) -> bool:
     """Whether a file in a folder is called as images are, or can be opened as one."""
     if path.suffix.lower() in SUFFIXES:
         return True
+    if not _may_be_image(path):
+        return False
+    log = logging.getLogger("tifffile")  # it tells of what is but tried here
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
     try:
-        if _may_be_image(path):
-            open_image(path).close()
-            return True
+        open_image(path).close()
     except (ImageError, OSError):
-        pass
-    return False
+        return False
+    finally:
+        log.setLevel(level)
+    return True
 
 
 def _may_be_image(path: Path) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IMAGE_FAILURES, ImageError
+from ..errors import IMAGE_FAILURES, ImageError, OutputError, one_line
 from ..execution.profile import Profile
 from ..manifest import sha256_of
 from ..models.predictor import Predictor
@@ -25,6 +28,9 @@ from .report import SegmentReport
 from .segmentation import contract_of, segmented
 
 __all__ = ["FORMATS", "check_format", "segment_files"]
+
+_FAILURES = (*IMAGE_FAILURES, OutputError)
+_State: TypeAlias = "tuple[int, int] | None"
 
 # Suffix of an output file, and what is written.
 FORMATS = {
@@ -62,7 +68,7 @@ def segment_files(
     *,
     progress: Callable[[int], object] = lambda pixels: None,
     profile: Profile | None = None,
-) -> Iterator[SegmentReport]:
+) -> Generator[SegmentReport, None, None]:
     """Segment images one after another, tiles of several together; memory is that of some strips.
 
     Parameters
@@ -79,9 +85,10 @@ def segment_files(
     profile
         Where to count the time of each stage.
 
-    Yields
-    ------
-    A report of each image, in order; of one that cannot be read its error, and the others go on.
+    Returns
+    -------
+    A report of each image, in order, when its turn comes; of one that cannot be read or whose
+    files cannot be written its error, and the others go on.
 
     Raises
     ------
@@ -89,8 +96,6 @@ def segment_files(
         A model that does not segment.
     ValueError
         An option out of its range, an unknown suffix.
-    OutputError
-        A file that cannot be written.
     """
     contract = contract_of(predictor)
     options.settings(contract)
@@ -98,28 +103,63 @@ def segment_files(
     for image in images:
         for target in targets(image):
             check_format(target)
-    started = time.perf_counter()
-    for found in segmented(
-        predictor, images, options, failures=IMAGE_FAILURES, progress=progress, profile=profile
-    ):
-        if isinstance(found, FailedImage):
-            report = SegmentReport(found.name, error=_line(found.error))
-        else:
-            with found:
-                try:
-                    report = _written(found, targets(Path(found.name)), predictor)
-                except IMAGE_FAILURES as error:
-                    report = SegmentReport(found.name, error=_line(error))
-        now = time.perf_counter()
-        yield replace(report, seconds=now - started)
-        started = now
+    states: dict[str, _State] = {}
+
+    def opened() -> Iterator[Path]:
+        for image in images:
+            states[str(image)] = _state(image)
+            yield image
+
+    def reports() -> Generator[SegmentReport, None, None]:
+        started = time.perf_counter()
+        for found in segmented(
+            predictor, opened(), options, failures=_FAILURES, progress=progress, profile=profile
+        ):
+            state = states[found.name]
+            if isinstance(found, FailedImage):
+                report = SegmentReport(found.name, error=one_line(found.error))
+            else:
+                with found:
+                    report = _reported(found, targets(Path(found.name)), state, predictor)
+            now = time.perf_counter()
+            yield replace(report, seconds=now - started)
+            started = now
+
+    return reports()
 
 
-def _written(found: LabelledImage, targets: Sequence[Path], predictor: Predictor) -> SegmentReport:
+def _state(image: Path) -> _State:
+    """Size and time of the last change; None of what cannot be looked at."""
+    try:
+        status = image.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _reported(
+    found: LabelledImage, targets: Sequence[Path], state: _State, predictor: Predictor
+) -> SegmentReport:
+    """Write the files of one image, and say what is in them or why they cannot be written."""
+    try:
+        return _written(found, targets, state, predictor)
+    except BrokenPipeError:  # nobody reads on
+        raise
+    except _FAILURES as error:
+        return SegmentReport(found.name, error=one_line(error))
+
+
+def _written(
+    found: LabelledImage, targets: Sequence[Path], state: _State, predictor: Predictor
+) -> SegmentReport:
     """Write the files of one image, all or none."""
     image, labels = found.image, found.labels
     kinds = [check_format(target) for target in targets]
     columns, overlay = _measured(found, drawn="overlay" in kinds)
+    checksum = sha256_of(found.name)
+    if _state(image.path) != state:
+        raise ImageError(found.name, "was changed while it was read")
+    checksums = []
     with Outputs() as files:
         for kind, target in zip(kinds, targets, strict=True):
             with output_errors(target):
@@ -138,6 +178,7 @@ def _written(found: LabelledImage, targets: Sequence[Path], predictor: Predictor
                     write_objects(file, target.suffix.lower(), columns, limits=predictor.limits)
                 elif overlay is not None:
                     overlay.write(file)
+                checksums.append(_checksum(file))
     areas = columns["area"]
     return SegmentReport(
         found.name,
@@ -147,8 +188,19 @@ def _written(found: LabelledImage, targets: Sequence[Path], predictor: Predictor
         float(np.median(areas)) if len(areas) else 0.0,
         float(areas.sum()) / (image.height * image.width),
         outputs=tuple(map(str, targets)),
-        sha256=sha256_of(found.name),
+        output_sha256=tuple(checksums),
+        sha256=checksum,
     )
+
+
+def _checksum(file: BinaryIO) -> str:
+    """SHA-256 of what was written to a file; empty for a pipe."""
+    file.flush()
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return ""
+    with os.fdopen(os.dup(file.fileno()), "rb") as written:
+        written.seek(0)
+        return hashlib.file_digest(written, "sha256").hexdigest()
 
 
 def _measured(
@@ -164,9 +216,3 @@ def _measured(
         if overlay is not None:
             overlay.add(rows, runs.pixels())
     return table.columns(), overlay
-
-
-def _line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror and not isinstance(error, ImageError):
-        return f"{error.filename}: {error.strerror}"
-    return str(error)

@@ -169,7 +169,7 @@ def segmented(
             interruptible=True,
         )
         ends.callback(answered.close)
-        yield from _assembled(answered, underway, assemble, progress)
+        yield from _assembled(answered, underway, assemble, failures, progress)
 
 
 def _close(sources: set[TileSource]) -> None:
@@ -222,20 +222,34 @@ def _finish(chunk: _Chunk, found: list[Outputs]) -> _Answers:
     return answers
 
 
+def _is_of(part: _Part | FailedImage, source: TileSource) -> bool:
+    if isinstance(part, FailedImage):
+        return part.name == str(source.image.path)
+    return part.source is source
+
+
 def _assembled(
     answered: Iterable[_Answers],
     underway: set[TileSource],
     assemble: Callable[[TilePlan], Assembler],
+    failures: tuple[type[Exception], ...],
     progress: Callable[[int], object],
 ) -> Iterator[LabelledImage | FailedImage]:
     """What is found, in order; takes the images from those under way."""
     done = 0
     assembler: Assembler | None = None
+    given_up: TileSource | None = None  # its labels failed, and a lane may still read it
     try:
         for answers in answered:
             done += sum(part.tiles.size for part, _ in answers if isinstance(part, _Part))
             progress(done)
             for part, outputs in answers:
+                if given_up is not None and _is_of(part, given_up):
+                    continue
+                if given_up is not None:
+                    underway.discard(given_up)
+                    given_up.close()
+                    given_up = None
                 if isinstance(part, FailedImage):
                     if assembler is not None:
                         assembler.close()
@@ -243,14 +257,23 @@ def _assembled(
                     yield part
                     continue
                 source = part.source
-                if assembler is None:
-                    assembler = assemble(source.plan)
-                assembler.add(outputs)
-                if assembler.is_whole:
+                try:
+                    if assembler is None:
+                        assembler = assemble(source.plan)
+                    assembler.add(outputs)
+                    if not assembler.is_whole:
+                        continue
                     labels, kept = assembler.finish(), assembler.probabilities
-                    assembler = None
-                    underway.discard(source)
-                    yield LabelledImage(source.image, labels, source.levels, kept)
+                except failures as error:
+                    if assembler is not None:
+                        assembler.close()
+                        assembler = None
+                    given_up = source
+                    yield FailedImage(str(source.image.path), error)
+                    continue
+                assembler = None
+                underway.discard(source)
+                yield LabelledImage(source.image, labels, source.levels, kept)
     finally:
         if assembler is not None:
             assembler.close()
