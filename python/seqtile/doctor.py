@@ -285,16 +285,16 @@ def _examine(device: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, An
     command = [sys.executable, "-P", "-c", code]
     status: int | None = None
     pipe = subprocess.PIPE
-    with (
-        subprocess.Popen(command, stdout=pipe, stderr=pipe) as process,
-        interrupts.stopping(process.kill),
-    ):
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as process:
         try:
-            output, errors = process.communicate(timeout=_PATIENCE)
-            status = process.returncode
+            with interrupts.stopping(process.kill):
+                output, errors = process.communicate(timeout=_PATIENCE)
+                status = process.returncode
         except subprocess.TimeoutExpired:
             process.kill()
             output, errors = process.communicate()
+        finally:
+            process.kill()  # if it is still there
     text = errors.decode(errors="replace")
     logged = _logged(text)
     state: dict[str, Any] | None = None

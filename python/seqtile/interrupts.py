@@ -11,14 +11,16 @@ when the work has not ended by then.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Python's own handlers count while modules are imported: these are few
+    from pathlib import Path
 
 __all__ = [
     "Interrupted",
@@ -118,6 +120,8 @@ def at_end(remove: Callable[[], object]) -> object:
 @contextmanager
 def holding(folder: Path) -> Iterator[None]:
     """A folder that is temporary: it is removed if the process must end inside the block."""
+    import shutil
+
     key = at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
     try:
         yield
@@ -146,12 +150,13 @@ def heeding(work: Callable[[], int], *, ends: bool) -> int:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heard = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]  # as nohup has
     _noted = 0
-    watch = _Watch(ends=ends)
     for number in heard:
         signal.signal(number, _handle)
+    watch = _Watch(ends=ends)
     status = 0
     try:
         with suppress(Interrupted):
+            check()
             status = work()
     finally:
         if not (ends and _noted):
@@ -192,6 +197,8 @@ class _Watch:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="seqtile signals", daemon=True)
         self._thread.start()
+        if _noted:  # before the pipe was there
+            os.write(self._writer, bytes([_noted]))
 
     def _listen(self) -> None:
         while received := os.read(self._reader, 1):
