@@ -136,6 +136,22 @@ def test_a_strip_of_no_bytes(strip: int, tmp_path: Path) -> None:
         open_image(path)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib", "packbits", "lzw", "jpeg"])
+@pytest.mark.parametrize("rows", [16, 64])
+def test_strips_whose_sizes_were_left_out(
+    rows: int, compression: str | None, tmp_path: Path
+) -> None:
+    """They end where the next begins; Pillow takes that of one strip, and of plain ones."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, GREY, rowsperstrip=rows, compression=compression, metadata=None)
+    expected = tifffile.imread(path)
+    set_tag(path, 279, [0] * (64 // rows))
+    np.testing.assert_array_equal(read_image(path), expected)
+    if rows == 64 or compression is None:
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), expected)
+
+
 def test_a_tile_without_a_place(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, GREY, tile=(32, 32), compression="zlib", metadata=None)

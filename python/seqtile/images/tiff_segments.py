@@ -64,6 +64,8 @@ class Segments:
         self._across = -(-self._size[1] // self.width)
         self._offsets = np.asarray(page.dataoffsets, np.int64)
         self._counts = np.asarray(page.databytecounts, np.int64)
+        if not page.is_tiled and not self._counts.any() and self._offsets.all():
+            self._counts = _up_to_the_next(self._offsets, path.stat().st_size)
         self.plain = bool(page.is_final)
         self._check()
         self._decoder = TiffDecoder(page, self.samples, self._bytes)
@@ -161,3 +163,11 @@ class Segments:
         if colours and GDAL_NODATA not in self._page.tags:
             return (1 << int(self._page.bitspersample)) - 1
         return self._page.nodata
+
+
+def _up_to_the_next(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Sizes of strips where a program left out all of them: to the next, as in libtiff."""
+    order = np.argsort(offsets)
+    counts = np.empty_like(offsets)
+    counts[order] = np.diff(offsets[order], append=size)
+    return np.maximum(counts, 0)
