@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from . import interrupts, streams
+from .commands.wording import in_options, near
 from .errors import one_line
 from .escaping import escaped
 
@@ -69,7 +70,8 @@ def _run(arguments: Sequence[str]) -> int:
         interrupts.check()  # which may be what made it fail
         if options.debug:
             raise
-        print(f"seqtile: error: {one_line(error)}", file=sys.stderr)
+        message = in_options(one_line(error), options.option_names)
+        print(f"seqtile: error: {message}", file=sys.stderr)
         return 1
     return status or 0
 
@@ -85,14 +87,21 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     verbs = parser.add_subparsers(
         title="commands", required=True, metavar="COMMAND", parser_class=_Verb
     )
-    called = next((word for word in arguments if word in VERBS), None)
+    called = arguments[0] if arguments else ""
+    if arguments and called not in VERBS and not called.startswith("-"):
+        parser.refuse(f"no command {called!r}" + (near(called, VERBS) or f": {', '.join(VERBS)}"))
     for name, text in VERBS.items():
         verb = verbs.add_parser(name, help=text)
         if name == called:
             module = import_module(f".commands.{name}", __package__)
             module.add_arguments(verb)
-            verb.set_defaults(run=module.run)
-    return parser.parse_args(arguments)
+            verb.set_defaults(run=module.run, verb=name, option_names=verb.option_names())
+    options, left = parser.parse_known_args(arguments)
+    if left and called not in VERBS:
+        parser.refuse(f"no option {called}: the command comes first")
+    if left:
+        verbs.choices[called].refuse_left(left)
+    return options
 
 
 class _Message(logging.Formatter):
@@ -108,6 +117,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         super().error(escaped(message))
 
+    def refuse(self, message: str) -> NoReturn:
+        """End with one line that says the mend, for which the usage would be too much."""
+        self.exit(2, f"{self.prog}: error: {escaped(message)} (see {self.prog} --help)\n")
+
 
 class _Verb(_Parser):
     """A verb's arguments; options are spelled out."""
@@ -120,6 +133,25 @@ class _Verb(_Parser):
             default=argparse.SUPPRESS,
             help="messages, and tracebacks of errors",
         )
+
+    def option_names(self) -> dict[str, str]:
+        """By what Python calls an argument its option."""
+        return {
+            action.dest: max(action.option_strings, key=len)
+            for action in self._actions
+            if action.option_strings
+        }
+
+    def refuse_left(self, left: Sequence[str]) -> NoReturn:
+        """End for words that are no arguments."""
+        odd = next((word for word in left if word.startswith("-") and word != "-"), None)
+        if odd is not None:
+            name = odd.partition("=")[0]
+            self.refuse(f"no option {name}{near(name, self._option_string_actions)}")
+        if any(action.nargs == "+" for action in self._actions if not action.option_strings):
+            self.refuse(f"{left[0]!r} stands apart from the others: put all of them together")
+        mend = ": one file at a time, or join them with cat and give -" if "." in left[0] else ""
+        self.refuse(f"{left[0]!r} is one too many{mend}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "arguments",
     [
         [],
-        ["fly"],
         ["scan"],
         ["scan", "tiny"],
         ["scan", "tiny", "x.fa", "--stride", "few"],

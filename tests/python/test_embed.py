@@ -226,4 +226,4 @@ def test_bad_arguments(argument: str) -> None:
 def test_a_table_that_is_not_there(folder: Path, fasta: Path) -> None:
     result = run("predict", folder, fasta, "--input", "accessibility=gone.tsv")
     check_refused(result, "gone.tsv: No such file")
-    check_refused(run("predict", folder, fasta), "on the command line --input accessibility=FILE")
+    check_refused(run("predict", folder, fasta), "(--input accessibility=FILE)")

@@ -24,6 +24,7 @@ from ..outputs import (
 )
 from .model_options import add_foreign_options, input_spec
 from .printing import print_lines
+from .wording import in_options
 
 if TYPE_CHECKING:  # the command line starts without them
     from rich.console import Console
@@ -128,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         plan, bar = _plan(options), _bar(options)
     except ValueError as error:
-        options.wrong(str(error))
+        options.wrong(in_options(str(error), options.option_names))
         raise
     targets = [target for target in (options.json, options.plot) if target]
     for target in targets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # they import onnxruntime, which the arguments do without
@@ -61,9 +62,16 @@ def input_spec(options: argparse.Namespace) -> InputSpec | None:
 
 
 def load_model(options: argparse.Namespace) -> Predictor:
-    """The model, verified, on its device."""
+    """The model, verified, on its device.
+
+    Raises
+    ------
+    ValueError
+        A model and a file in the wrong order; and as `seqtile.load`.
+    """
     from ..models.loading import load
 
+    _refuse_swapped(options)
     return load(
         options.model,
         device=options.device,
@@ -71,6 +79,25 @@ def load_model(options: argparse.Namespace) -> Predictor:
         precision=options.precision,
         input=input_spec(options),
     )
+
+
+def _refuse_swapped(options: argparse.Namespace) -> None:
+    """Raise `ValueError` where a file stands in the place of the model, and a model in its."""
+    from ..models.zoo import list_models
+
+    names = list_models()
+
+    def is_model(word: str) -> bool:
+        path = Path(word)
+        return word in names or path.suffix == ".onnx" or (path / "contract.json").is_file()
+
+    given = vars(options)
+    sources = given.get("sources") or given.get("images") or [given.get("fasta", "")]
+    if not is_model(options.model) and (models := [*filter(is_model, sources)]):
+        raise ValueError(
+            f"{options.model} is no model, {models[0]} is: the model comes first "
+            f"(seqtile {options.verb} {models[0]} {options.model})"
+        )
 
 
 def batch_size(options: argparse.Namespace) -> BatchSize:

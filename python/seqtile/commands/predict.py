@@ -156,8 +156,13 @@ def _record_blocks(
     failed: Callable[[Exception], object] | None,
     profile: Profile,
 ) -> Iterator[PredictionBlock]:
-    if len(options.sources) > 1 or options.crop is not None or options.resize:
-        raise ValueError(f"{predictor.name} takes one FASTA file, no crop and no resize")
+    if options.crop is not None or options.resize:
+        raise ValueError(f"{predictor.name} takes sequences: --crop and --resize are for images")
+    if len(options.sources) > 1:
+        raise ValueError(
+            f"{predictor.name} takes one FASTA file, not {len(options.sources)}: join them (cat "
+            f"{' '.join(options.sources[:2])} | seqtile {options.verb} {options.model} -)"
+        )
     return predictor.fasta_blocks(
         options.sources[0],
         batch_size=batch_size(options),

@@ -110,11 +110,11 @@ def run(options: argparse.Namespace) -> None:
         content = {"model": predictor.name, "device": predictor.device, **report.to_dict()}
         print_json(content, file)
     else:
-        print_lines(*_lines(report, work), file=file)
+        print_lines(*_lines(report, work, written=bool(outputs)), file=file)
     print_profile(options, work.profile)
 
 
-def _lines(report: ScanReport, work: Scan) -> Iterator[str]:
+def _lines(report: ScanReport, work: Scan, *, written: bool) -> Iterator[str]:
     """The summary of a scan."""
     predictor = work.predictor
     threads = f" ({predictor.threads} threads)" if predictor.device == "cpu" else ""
@@ -151,3 +151,5 @@ def _lines(report: ScanReport, work: Scan) -> Iterator[str]:
             yield f"  {p.chrom:<{width}}  {places}  {p.strand}  {p.score:.4f}"
     for output in report.outputs:
         yield f"wrote     {output}"
+    if not written:
+        yield "wrote     no file: name some with -o (.bw, .bed, .narrowPeak, .parquet, .npz)"

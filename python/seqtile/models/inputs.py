@@ -192,8 +192,12 @@ class SequenceInput:
                 wanted = f"{self.min_length} to {self.tensor.max_length}"
             if self.multiple > 1:
                 wanted += f" and a multiple of {self.multiple}"
+            longest = self.length or self.tensor.max_length
+            long = longest and lengths[index] >= 2 * longest
+            scans = long and self.alphabet.letters in ("ACGT", "ACGU")
             raise ShapeError(
                 f"{labels(index)} has {lengths[index]} letters, the model takes {wanted}"
+                + (": use scan, which scores each window of longer ones" if scans else "")
             )
 
     def feed(self, letters: NDArray[np.uint8]) -> NDArray[Any]:
@@ -334,7 +338,7 @@ class ImageInput:
                 sizes = f"from {self.least} " + (f"to {self.most}" if self.most else "on")
                 raise ShapeError(
                     f"{what} is {size} pixels {axis}, the model takes multiples of "
-                    f"{self.multiple} {sizes} (seqtile.segment takes any size)"
+                    f"{self.multiple} {sizes} (segment takes any size)"
                 )
 
     def feed(self, items: NDArray[np.uint8]) -> NDArray[Any]:

@@ -27,6 +27,7 @@ from .card import ModelCard
 from .certificate import PRECISION_KEY, Certificate, tolerances
 from .contract import METADATA_KEY, Contract, Input, Output
 from .inputs import InputSpec
+from .misfits import refuse_misfit, refuse_pointer
 from .predictor import Predictor
 from .zoo import model_folder, read_card
 
@@ -83,7 +84,8 @@ def load(
     ModelNotFoundError
         No such name or path; suggests the nearest name.
     ModelIntegrityError
-        A wrong checksum, a file that is no ONNX model, golden outputs that differ.
+        A wrong checksum, a file that is no ONNX model (says what it is), golden outputs that
+        differ.
     ModelCardError
         A malformed contract or card, or one that does not fit its model; a lone file without
         contract or ``input``.
@@ -164,12 +166,18 @@ def _verified(folder: Path, contract: Contract, precision: str) -> GraphFile:
             raise PrecisionError(
                 f"{contract.name}: {certificate.source} names no file of {precision}"
             )
-    found = read_graph(folder / name)
+    found = _graph(folder / name)
     if found.sha256 != wanted:
         raise ModelIntegrityError(
             f"{folder / name}: sha256 is {found.sha256[:12]}…, {witness} says "
             f"{wanted[:12]}…: the file is corrupt or another model's; install seqtile again"
         )
+    return found
+
+
+def _graph(path: Path) -> GraphFile:
+    found = read_graph(path)
+    refuse_misfit(found.model, path)
     return found
 
 
@@ -182,8 +190,12 @@ def read_golden(path: Path) -> dict[str, NDArray[Any]]:
         Missing or damaged.
     """
     try:
-        with np.load(io.BytesIO(read_file(path))) as golden:
+        content = read_file(path)
+        refuse_pointer(content, path)
+        with np.load(io.BytesIO(content)) as golden:
             return dict(golden)
+    except ModelIntegrityError:
+        raise
     except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise ModelIntegrityError(f"{path}: no golden outputs to test: {error}") from None
 
@@ -228,7 +240,7 @@ def _check_tensor(
 
 
 def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
-    found = read_graph(path)
+    found = _graph(path)
     metadata = Session(found.model, threads=1, source=str(path)).metadata
     if PRECISION_KEY in metadata:
         raise PrecisionError(
@@ -248,7 +260,7 @@ def _load_file(path: Path, open_engine: Callable[..., Engine]) -> Predictor:
 
 
 def _load_foreign(path: Path, open_engine: Callable[..., Engine], spec: InputSpec) -> Predictor:
-    found = read_graph(path)
+    found = _graph(path)
     engine = open_engine(found.model, source=str(path))
     return Predictor(engine, _foreign(path, engine, spec), sha256=found.sha256)
 

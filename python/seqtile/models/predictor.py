@@ -486,13 +486,14 @@ class Predictor:
 
     def _check_names(self, inputs: Iterable[str]) -> None:
         given = set(inputs)
+        if odd := sorted(given.difference(self._extra)):
+            there = f"it has {self._extra}" if self._extra else f"it takes {self.takes} alone"
+            raise TypeError(f"{self.name} has no input {odd[0]!r}; {there}")
         if missing := [name for name in self._extra if name not in given]:
             raise TypeError(
                 f"{self.name} also needs the input {missing[0]!r} "
                 f"(on the command line --input {missing[0]}=FILE)"
             )
-        if odd := sorted(given.difference(self._extra)):
-            raise TypeError(f"{self.name} has no input {odd[0]!r}; it has {self._extra}")
 
     def _check_extra(self, inputs: Arrays, n: int) -> dict[str, NDArray[Any]]:
         self._check_names(inputs)

@@ -11,6 +11,7 @@ from . import card as cards
 from . import contract
 from .card import ModelCard
 from .contract import Contract
+from .misfits import refuse_no_model, refuse_pointer
 
 __all__ = ["card", "list_models", "model_files", "model_folder"]
 
@@ -41,12 +42,19 @@ def model_folder(name: str) -> Path:
     ------
     ModelNotFoundError
         No such model; suggests the nearest name.
+    ModelIntegrityError
+        A file: says what it is.
     """
     folders = _folders()
     if name not in folders:
-        near = difflib.get_close_matches(name.lower(), folders, n=1, cutoff=0.4)
+        refuse_no_model(Path(name))
+        is_path = Path(name).name != name or Path(name).suffix != ""
+        cutoff = 0.8 if is_path else 0.4
+        near = difflib.get_close_matches(name.lower(), folders, n=1, cutoff=cutoff)
         there = ", ".join(sorted(folders)) or "none"
         hint = f"did you mean {near[0]!r}?" if near else f"there is {there}"
+        if is_path and not near:
+            hint = "there is no such file or folder"
         raise ModelNotFoundError(f"no model {name!r}; {hint}")
     return folders[name]
 
@@ -77,6 +85,8 @@ def read_card(folder: Path) -> ModelCard:
         The folder has neither.
     ModelCardError
         One of them is malformed.
+    ModelIntegrityError
+        One of them is a Git LFS pointer.
     """
     path = folder / cards.FILE
     try:
@@ -87,8 +97,13 @@ def read_card(folder: Path) -> ModelCard:
         text = read_file(folder / contract.FILE, _MOST_TEXT)
     except FileNotFoundError:
         if words is None:
-            raise ModelNotFoundError(f"{folder}: a model folder needs {contract.FILE}") from None
+            graph = next(iter(sorted(folder.glob("*.onnx"))), None)
+            raise ModelNotFoundError(
+                f"{folder}: a model folder needs {contract.FILE}"
+                + (f"; give the file {graph} itself" if graph else "")
+            ) from None
         return ModelCard.from_json(words, source=str(path))
+    refuse_pointer(text, folder / contract.FILE)
     found = Contract.from_json(text, source=str(folder / contract.FILE))
     if words is None:
         return ModelCard.of(found)

@@ -134,7 +134,11 @@ def test_a_model_without_a_threshold_has_no_peaks(genome: Path, tmp_path: Path) 
 
 
 def test_without_outputs(motif_folder: Path, genome: Path) -> None:
-    assert "peaks     " in succeed("scan", motif_folder, genome)
+    text = succeed("scan", motif_folder, genome)
+    assert "peaks     " in text
+    assert text.endswith(
+        "\nwrote     no file: name some with -o (.bw, .bed, .narrowPeak, .parquet, .npz)\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import tifffile
 
 import seqtile
 from seqtile.commands.segment_targets import Targets
-from tests.python.command import SEQTILE
+from tests.python.command import SEQTILE, check_refused
 from tests.python.command import seqtile as run
 from tests.python.models import colour_folder, image_folder
 from tests.python.test_segmentation import blobs
@@ -422,7 +422,6 @@ def test_predictions_refused(
 
 def test_options_of_images_are_not_for_sequences() -> None:
     fasta = seqtile.example_path("chr22")
-    for arguments in ([fasta, fasta], [fasta, "--resize"]):
-        result = run("predict", "jund-cnn-seq", *arguments)
-        assert result.returncode == 1
-        assert "jund-cnn-seq takes one FASTA file, no crop and no resize" in result.stderr
+    words = "jund-cnn-seq takes sequences: --crop and --resize are for images"
+    for option in (["--resize"], ["--crop", 3]):
+        check_refused(run("predict", "jund-cnn-seq", fasta, *option), words)
