@@ -226,11 +226,11 @@ def _stop() -> None:
 
 
 def _say(number: int) -> None:
-    with suppress(OSError, ValueError):  # closed, or nobody reads it
-        if number == signal.SIGINT:
-            sys.stderr.write("seqtile: interrupted\n")
-        sys.stderr.flush()
-        sys.stdout.flush()
+    for stream, text in ((sys.stderr, "seqtile: interrupted\n"), (sys.stdout, "")):
+        with suppress(OSError, ValueError):  # nobody reads it
+            if stream is not None:  # closed
+                stream.write(text if number == signal.SIGINT else "")
+                stream.flush()
 
 
 def _remove() -> None:

@@ -326,6 +326,7 @@ def test_a_folder_of_pipes(name: str, kind: str, motif_folder: Path, tmp_path: P
     [
         ({"sequence": np.zeros((0, 12), np.uint8)}, "the golden arrays of 'sequence' are empty"),
         ({"probability": np.zeros(0, np.float32)}, "the golden arrays of 'probability' are empty"),
+        ({"probability": np.zeros((9, 0))}, "the golden arrays of 'probability' are empty"),
         ({"probability": np.zeros(1, np.float32)}, "its golden array the shape (1,)"),
         ({"probability": np.full(1, "x")}, "its golden array the shape (1,) of <U1"),
     ],

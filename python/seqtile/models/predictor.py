@@ -542,7 +542,7 @@ class Predictor:
         if missing := sorted(wanted - golden.keys()):
             raise ModelIntegrityError(f"{self.name}: the golden arrays lack {missing[0]!r}")
         for name in sorted(wanted):
-            if not len(np.atleast_1d(golden[name])):
+            if not np.size(golden[name]):
                 raise ModelIntegrityError(f"{self.name}: the golden arrays of {name!r} are empty")
         batch = self._input.batch_of(golden[self._input.name])
         extra = self._check_extra({name: golden[name] for name in self._extra}, len(batch))
