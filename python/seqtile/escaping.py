@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escaped", "has_controls"]
+__all__ = ["escaped", "has_controls", "in_utf8"]
 
 # Controls; what separates lines, or turns the direction of the text that follows.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -24,6 +24,11 @@ def escaped(text: str) -> str:
 def _escape(found: re.Match[str]) -> str:
     sign = found[0]
     return _NAMED.get(sign) or (f"\\x{ord(sign):02x}" if sign < "\xff" else f"\\u{ord(sign):04x}")
+
+
+def in_utf8(name: str) -> str:
+    r"""A name for a format that takes UTF-8 alone: a byte that is none is written ``\xe9``."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def has_controls(table: bytes) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from Bio.Seq import Seq
 
 import seqtile
-from seqtile import Predictor, scan
+from seqtile import OutputError, Predictor, scan
 from seqtile.scanning.report import ScanReport, write_scan
 from tests.python.models import motif_score
 from tests.python.oracle import (
@@ -305,3 +305,75 @@ def test_small_regions_share_a_row_group(motif: Predictor, genome: Path, tmp_pat
     for chrom, start, end in regions:
         expected[chrom][start:end] = whole[chrom][start:end]
     check_tracks(per_base(GENOME, read_parquet(path)), expected)
+
+
+# names
+
+LATIN, ODD = "caf\udce9", "$x_{1$\x1b[31m\N{SNOWMAN}"
+NAMED = {LATIN: _letters(80), ODD: _letters(70), "": _letters(60)}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("named") / "genome.fa"
+    text = "".join(f">{name}\n{letters}\n" for name, letters in NAMED.items())
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+def test_names_keep_their_bytes_in_text(motif: Predictor, named: Path, tmp_path: Path) -> None:
+    for suffix in ("bed", "narrowPeak"):
+        path = tmp_path / f"a.{suffix}"
+        write_scan(scan(motif, named), [path], threshold=0)
+        names = [line.split(b"\t")[0] for line in path.read_bytes().splitlines()]
+        assert names == [b"caf\xe9", ODD.encode(), b""]
+    write_scan(scan(motif, named), [tmp_path / "a.bw"], threshold=0)
+    assert b"caf\xe9" in (tmp_path / "a.bw").read_bytes()
+    with pyBigWig.open(str(tmp_path / "a.bw")) as file:
+        assert file.chroms(ODD) == 70
+
+
+def test_names_where_text_is_utf_8(motif: Predictor, named: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / "a.parquet", tmp_path / "a.npz"]
+    write_scan(scan(motif, named), paths, threshold=0, plot=tmp_path / "a.png")
+    names = ["caf\\xe9", ODD, ""]
+    assert list(dict.fromkeys(row.chrom for row in read_parquet(paths[0]))) == names
+    assert list(dict.fromkeys(row.chrom for row in read_npz(paths[1]))) == names
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_only_name_may_be_none(motif: Predictor, tmp_path: Path) -> None:
+    genome = tmp_path / "x.fa"
+    genome.write_text(f">\n{_letters(60)}\n")
+    write_scan(scan(motif, genome), [tmp_path / "a.bw"], threshold=0)
+    with pyBigWig.open(str(tmp_path / "a.bw")) as file:
+        assert list(file.chroms().values()) == [60]
+
+
+def test_a_name_longer_than_65_535_bytes(motif: Predictor, tmp_path: Path) -> None:
+    name = "n" * 70_000
+    genome = write_fasta(tmp_path / "x.fa", {"a": _letters(60), name: _letters(60)})
+    paths = [tmp_path / f"a.{suffix}" for suffix in ("bw", "bed", "parquet")]
+    write_scan(scan(motif, genome), paths, threshold=0, plot=tmp_path / "a.png")
+    assert [line.split("\t")[0] for line in paths[1].read_text().splitlines()] == ["a", name]
+    assert {row.chrom for row in read_parquet(paths[2])} == {"a", name}
+    with pyBigWig.open(str(paths[0])) as file:
+        assert file.chroms(name) == 60
+    done: list[int] = []
+    target = tmp_path / "a.npz"
+    with pytest.raises(OutputError, match=r"a\.npz: cannot write: the name of record 'nnn.*70,000"):
+        write_scan(scan(motif, genome), [target], progress=done.append)
+    assert done == []
+    assert not target.exists()
+
+
+def test_a_long_output_name(motif: Predictor, genome: Path, tmp_path: Path) -> None:
+    """The manifest's name is the longer one."""
+    target = tmp_path / ("a" * (255 - len(".bed.manifest.json")) + ".bed")
+    write_scan(scan(motif, genome), [target])
+    assert len(list(tmp_path.iterdir())) == 2
+    done: list[int] = []
+    with pytest.raises(OSError, match="File name too long"):
+        write_scan(scan(motif, genome), [target.with_name(f"b{target.name}")], progress=done.append)
+    assert done == []
+    assert len(list(tmp_path.iterdir())) == 2

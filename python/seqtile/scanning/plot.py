@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ..escaping import escaped
+from ..escaping import escaped, in_utf8
 from .block import ScanBlock
 from .peaks import Peak
 from .scanner import Scan
@@ -42,8 +42,9 @@ class _Panel:
 
 
 def _drawn(name: str) -> str:
-    """A name as fonts can show it."""
-    return escaped(name).encode("utf-8", "backslashreplace").decode()
+    """A name as fonts can show it, and short."""
+    text = in_utf8(escaped(name[:81]))
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 class TrackFigure:

@@ -277,7 +277,7 @@ def _zooms(step: int, longest: int, items: int) -> list[_Zoom]:
 def _chrom_tree(sizes: Mapping[str, int], offset: int, fan: int) -> bytes:
     """The B+ tree from names, sorted, to numbers and lengths."""
     names = [name.encode("utf-8", "surrogateescape") for name in sizes]
-    key = ("key", f"S{max(map(len, names))}")
+    key = ("key", f"S{max(1, *map(len, names))}")
     leaves = np.array(
         list(zip(names, range(len(names)), sizes.values(), strict=True)),
         np.dtype([key, ("id", "<u4"), ("size", "<u4")]),

@@ -10,21 +10,37 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import shown
+from ...escaping import in_utf8
 from ...spool import Spool
 from ..block import ScanBlock
 from ..peaks import Peak
 
 __all__ = ["NpzTrack"]
 
+_LONGEST = (1 << 16) - 100  # bytes of a name: an entry's has 16 bits, and says the place too
+
 
 class NpzTrack:
-    """npz: for each piece of sequence ``<chrom>:<start>-<end>`` its scores, NaN where none.
+    r"""npz: for each piece of sequence ``<chrom>:<start>-<end>`` its scores, NaN where none.
 
     Array ``X`` has, beside it, ``X/strand`` (int8; not for reduced scores) and ``X/grid`` (int64:
-    first, step; score j is written at [first + j * step, first + (j + 1) * step)).
+    first, step; score j is written at [first + j * step, first + (j + 1) * step)). In a name, a
+    byte that is not UTF-8 is written ``\xe9``.
+
+    Raises
+    ------
+    OSError
+        A file that cannot be written; a name that is too long for an entry.
     """
 
     def __init__(self, file: BinaryIO, lengths: Mapping[str, int]) -> None:
+        longest = max(lengths, key=len, default="")
+        size = len(in_utf8(longest).encode())
+        if size > _LONGEST:
+            raise OSError(
+                f"the name of record {shown(longest)} has {size:,} bytes, an entry {_LONGEST:,}"
+            )
         self._zip = zipfile.ZipFile(file, "w", allowZip64=True)
         self._piece: _Piece | None = None
 
@@ -52,7 +68,7 @@ class NpzTrack:
         piece = self._piece
         if piece is None:
             return
-        key = f"{piece.chrom}:{piece.start}-{piece.end}"
+        key = f"{in_utf8(piece.chrom)}:{piece.start}-{piece.end}"
         self._copy(key, piece.scores, np.dtype(np.float32))
         if piece.strands.tell():
             self._copy(f"{key}/strand", piece.strands, np.dtype(np.int8))

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ...escaping import in_utf8
 from ..block import ScanBlock
 from ..peaks import Peak
 
@@ -17,7 +18,10 @@ _GROUP_ROWS = 1 << 18  # small regions share a row group
 
 
 class ParquetTrack:
-    """Parquet through pyarrow: chrom, start, end, score, strand; a row per score."""
+    r"""Parquet through pyarrow: chrom, start, end, score, strand; a row per score.
+
+    In a chrom, a byte that is not UTF-8 is written ``\xe9``.
+    """
 
     def __init__(self, file: BinaryIO, lengths: Mapping[str, int]) -> None:
         import pyarrow as pa
@@ -48,7 +52,7 @@ class ParquetTrack:
         else:
             codes = (block.strands[rows] < 0).astype(np.int8)
         columns = [
-            pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), [block.chrom]),
+            pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), [in_utf8(block.chrom)]),
             pa.array(block.starts[rows]),
             pa.array(block.ends[rows]),
             pa.array(block.scores[rows]),
