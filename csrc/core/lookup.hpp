@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "bytes.hpp"
 #include "cpu.hpp"
@@ -62,37 +63,59 @@ SEQTILE_TARGET_AVX512 inline std::uint8_t lookup_avx512(Bytes in, ByteTable cons
     return highest_lane(_mm256_max_epu8(_mm256_load_si256(halves), _mm256_load_si256(halves + 1)));
 }
 
+/// Adds (XOR) the entries of a row to the bytes that are of it: their high half-byte is `name`.
+SEQTILE_TARGET_AVX2 inline __m256i look_at_row(__m256i entries, __m256i bytes,
+                                               std::uint8_t const* row,
+                                               std::uint8_t const* name) noexcept {
+    __m256i const outside = _mm256_set1_epi8(0x70);  // a high half-byte above 0 gets bit 7
+    __m256i const found = _mm256_load_si256(reinterpret_cast<__m256i const*>(row));
+    __m256i const half = _mm256_load_si256(reinterpret_cast<__m256i const*>(name));
+    __m256i const index = _mm256_adds_epu8(_mm256_xor_si256(bytes, half), outside);
+    return _mm256_xor_si256(entries, _mm256_shuffle_epi8(found, index));
+}
+
 /// Rows of 16 entries, each XOR the entry of the bytes from 128 up: a row of zeros need not be
-/// looked at (letters fill four rows), and those bytes come out right without a blend.
+/// looked at (letters fill four rows), and those bytes come out right without a blend. Two rows
+/// that are alike, as those of capitals and small letters often are, are looked at as one.
 SEQTILE_TARGET_AVX2 inline std::uint8_t lookup_avx2(Bytes in, ByteTable const& table,
                                                     std::uint8_t* out) noexcept {
+    constexpr std::size_t small = 'a' - 'A';  // the bit between them
     __m256i const other = _mm256_set1_epi8(static_cast<char>(table[128]));
     alignas(32) std::array<std::uint8_t, 256> rows;   // each row twice, for the two lanes
     alignas(32) std::array<std::uint8_t, 256> names;  // its high half-byte, 32 times
-    std::size_t used = 0;                             // bytes of both
+    std::size_t pairs = 0, singles = rows.size();     // bytes of both up to, and from
+    bool const looks_for_pairs = in.size() >= 512;    // which takes as long as some letters
+    unsigned paired = 0;                              // a bit for each row
     for (std::size_t row = 0; row < 128; row += 16) {
         __m128i const entries =
             _mm_loadu_si128(reinterpret_cast<__m128i const*>(table.data() + row));
         __m256i const both = _mm256_xor_si256(_mm256_broadcastsi128_si256(entries), other);
-        if (_mm256_testz_si256(both, both) != 0) continue;
-        _mm256_store_si256(reinterpret_cast<__m256i*>(rows.data() + used), both);
-        _mm256_store_si256(reinterpret_cast<__m256i*>(names.data() + used),
+        if ((paired >> row / 16 & 1) != 0 || _mm256_testz_si256(both, both) != 0) continue;
+        std::size_t at = singles - 32;
+        if (looks_for_pairs && (row & small) == 0 &&
+            std::memcmp(&table[row], &table[row + small], 16) == 0) {
+            paired |= 1U << (row + small) / 16;
+            at = pairs;
+            pairs += 32;
+        } else {
+            singles = at;
+        }
+        _mm256_store_si256(reinterpret_cast<__m256i*>(rows.data() + at), both);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(names.data() + at),
                            _mm256_set1_epi8(static_cast<char>(row)));
-        used += 32;
     }
-    __m256i const outside = _mm256_set1_epi8(0x70);  // a high half-byte above 0 gets bit 7
+    __m256i const capital = _mm256_set1_epi8(static_cast<char>(~small));
     __m256i highest = _mm256_setzero_si256();
     std::size_t i = 0;
     for (; i + 32 <= in.size(); i += 32) {
         __m256i const bytes = _mm256_loadu_si256(reinterpret_cast<__m256i const*>(in.data() + i));
+        __m256i const capitals = _mm256_and_si256(bytes, capital);
         __m256i entries = other;
-        for (std::size_t at = 0; at < used; at += 32) {
-            __m256i const row =
-                _mm256_load_si256(reinterpret_cast<__m256i const*>(rows.data() + at));
-            __m256i const half =
-                _mm256_load_si256(reinterpret_cast<__m256i const*>(names.data() + at));
-            __m256i const index = _mm256_adds_epu8(_mm256_xor_si256(bytes, half), outside);
-            entries = _mm256_xor_si256(entries, _mm256_shuffle_epi8(row, index));
+        for (std::size_t at = 0; at < pairs; at += 32) {
+            entries = look_at_row(entries, capitals, rows.data() + at, names.data() + at);
+        }
+        for (std::size_t at = singles; at < rows.size(); at += 32) {
+            entries = look_at_row(entries, bytes, rows.data() + at, names.data() + at);
         }
         highest = _mm256_max_epu8(highest, entries);
         if (out != nullptr) _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), entries);

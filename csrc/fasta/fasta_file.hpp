@@ -35,6 +35,7 @@ struct FetchRequest {
     std::uint64_t end;
     std::size_t at;
     bool minus;  ///< the reverse complement
+    bool rna;    ///< in which the complement of A is U
 
     [[nodiscard]] std::size_t size() const noexcept {
         return static_cast<std::size_t>(end - start);
@@ -180,14 +181,15 @@ class FastaFile {
             FetchRequest const& request = requests[number];
             if (!request.minus) return;
             MutableBytes const letters = target(request);
-            std::size_t const refused = complement_in_place(letters);
+            std::size_t const refused = complement_in_place(letters, request.rna);
             if (refused != kNone) fail({number, refused, letters[refused]});
         }
     };
 
     // Position of a byte that has no complement (nothing is changed then), or kNone.
-    static std::size_t complement_in_place(MutableBytes letters) noexcept {
-        static constexpr ByteTable complement = complement_table('T');
+    static std::size_t complement_in_place(MutableBytes letters, bool rna) noexcept {
+        static constexpr ByteTable of_dna = complement_table('T'), of_rna = complement_table('U');
+        ByteTable const& complement = rna ? of_rna : of_dna;
         for (std::size_t i = 0; i < letters.size(); ++i) {
             if (complement[letters[i]] == kInvalid) return i;
         }

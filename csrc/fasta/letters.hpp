@@ -14,6 +14,12 @@ constexpr bool is_blank(std::uint8_t byte) noexcept {
     return byte == ' ' || (byte >= '\t' && byte <= '\r' && byte != '\n');
 }
 
+/// Those of them that may stand before letters or a name: a carriage return there ends a line as no
+/// other does.
+constexpr bool is_inner_blank(std::uint8_t byte) noexcept {
+    return byte != '\r' && is_blank(byte);
+}
+
 /// A byte as an error message shows it.
 inline std::string printable(std::uint8_t byte) {
     if (byte > 32 && byte < 127) return {'\'', static_cast<char>(byte), '\''};

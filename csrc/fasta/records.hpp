@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,12 +29,13 @@ struct FastaGeometry {
     std::uint64_t line_bases = 0;   ///< letters per line
     std::uint64_t line_width = 0;   ///< bytes per line, its end included
     std::uint64_t uneven_line = 0;  ///< line that breaks the even wrapping, 0 if none does
+    std::uint64_t blank_line = 0;   ///< line with a blank before its last letter, which is uneven
 };
 
 /// A record, or a part of one: places in a slab.
 struct RecordPart {
-    std::size_t header = 0;       ///< of the header's text, without '>' or '@' and line end
-    std::size_t header_size = 0;  ///< 0 in a later part of a record
+    std::size_t header = 0;       ///< of the header's text, from its name to its last letter
+    std::size_t header_size = 0;  ///< 0 in a later part of a record, and without name
     std::size_t letters = 0;      ///< of the first letter; the header, if any, stands before it
     std::size_t length = 0;       ///< letters; in FASTQ as many qualities follow them
     std::uint64_t line = 0;       ///< the header's line in the file, from 1
@@ -53,7 +55,8 @@ struct RecordBlock {
 };
 
 /// Push parser: feed() the file's blocks in order, any sizes, then finish(); take() between them
-/// what is whole. Lines end in LF or CRLF; blank lines and blanks at a line's end are skipped.
+/// what is whole. Lines end in LF or CRLF; blank lines, blanks before a name and in lines of
+/// letters, and comments (';' or '#') before the first record are skipped; a name may be empty.
 /// Letters are looked up in the rule's table as they are copied, and never touched again.
 /// Anything unexpected is a ParseError with line and record.
 class RecordParser {
@@ -180,7 +183,8 @@ class RecordParser {
     bool begin_line(std::uint8_t first) {
         at_line_start_ = false;
         line_bytes_ = line_letters_ = 0;
-        if (state_ == State::qualities) return true;
+        comment_ = state_ == State::none && (first == ';' || first == '#');
+        if (state_ == State::qualities || comment_) return true;
         if (state_ == State::none && format_ == Format::any && (first == '>' || first == '@')) {
             format_ = first == '>' ? Format::fasta : Format::fastq;
         }
@@ -218,20 +222,17 @@ class RecordParser {
             blank_seen_ = open();
         }
         blanks_ = 0;
+        return_held_ = false;
         ++line_;
     }
 
     void end_header() {
-        std::uint8_t const* const text = slab_->data() + part_.header;
         while (size_ > part_.header && is_blank(slab_->data()[size_ - 1])) --size_;
+        while (part_.header < size_ && is_inner_blank(slab_->data()[part_.header])) ++part_.header;
+        std::uint8_t const* const text = slab_->data() + part_.header;
         std::string_view const header(reinterpret_cast<char const*>(text), size_ - part_.header);
         name_.clear();
         if (header.find('\r') != std::string_view::npos) refuse_carriage_return();
-        if (header.empty() || is_blank(text[0])) {
-            throw ParseError(std::string("expected a name after '") +
-                                 (format_ == Format::fastq ? '@' : '>') + '\'',
-                             line_, "");
-        }
         if (header.find('\0') != std::string_view::npos) {
             throw ParseError("NUL byte in a header line: a binary file is no FASTA", line_, "");
         }
@@ -263,6 +264,7 @@ class RecordParser {
 
     /// A line, or a piece of it, to the slab. Blanks are held back until the line ends.
     void append(Bytes piece) {
+        if (comment_) return;
         if (state_ == State::header) {
             std::memcpy(slab_->data() + size_, piece.data(), piece.size());
             size_ += piece.size();
@@ -275,12 +277,17 @@ class RecordParser {
         std::size_t size = piece.size();
         while (size != 0 && is_blank(piece[size - 1])) --size;
         if (size != 0) append_letters(piece.first(size));
-        if (blanks_ == 0 && size != piece.size()) blank_ = piece[size];
-        blanks_ += piece.size() - size;
+        for (std::uint8_t const blank : piece.subspan(size)) {
+            if (blanks_++ == 0) blank_ = blank;
+            return_held_ = return_held_ || blank == '\r';
+        }
     }
 
-    /// The text after '+' must be blank, or the header and then blanks.
+    /// The text after '+' must be blank, or the header and blanks around it.
     void compare_plus(Bytes piece) noexcept {
+        if (plus_ == 0) {
+            while (!piece.empty() && is_blank(piece[0])) piece = piece.subspan(1);
+        }
         plus_blank_ = plus_blank_ && std::all_of(piece.begin(), piece.end(), is_blank);
         std::size_t const rest = part_.header_size - std::min(plus_, part_.header_size);
         Bytes const text = piece.first(std::min(rest, piece.size()));
@@ -298,12 +305,28 @@ class RecordParser {
         // The first byte that is wrong, wherever blocks end: only then are there too many.
         std::size_t const room = quality ? part_.length - quality_ : letters.size();
         if (room == 0) refuse_qualities("found more");
-        if (blanks_ != 0) refuse_letter(blank_, line_bytes_ - blanks_, rule);
-        Bytes const fitting = letters.first(std::min(room, letters.size()));
+        if (blanks_ != 0) {
+            if (quality) refuse_letter(blank_, line_bytes_ - blanks_, rule);
+            if (return_held_) refuse_carriage_return();
+            pass_blanks();
+        }
+        Bytes fitting = letters.first(std::min(room, letters.size()));
         if (lookup(fitting, rule.table, slab_->data() + size_) == kInvalid) {
+            auto const passed = [quality](std::uint8_t byte) {
+                return !quality && is_inner_blank(byte);
+            };
             std::size_t i = 0;
-            while (rule.table[letters[i]] != kInvalid) ++i;
-            refuse_letter(letters[i], line_bytes_ + i, rule);
+            while (i < fitting.size() &&
+                   (rule.table[letters[i]] != kInvalid || passed(letters[i]))) {
+                ++i;
+            }
+            if (i < fitting.size()) refuse_letter(letters[i], line_bytes_ + i, rule);
+            pass_blanks();
+            without_blanks_.clear();
+            std::remove_copy_if(letters.begin(), letters.end(), std::back_inserter(without_blanks_),
+                                passed);
+            fitting = letters = without_blanks_;
+            lookup(fitting, rule.table, slab_->data() + size_);
         }
         if (letters.size() > room) refuse_qualities("found more");
         line_letters_ += letters.size();
@@ -313,6 +336,13 @@ class RecordParser {
         } else {
             add_letters(letters.size());
         }
+    }
+
+    /// Letters follow blanks, in a line of letters.
+    void pass_blanks() noexcept {
+        blanks_ = 0;
+        if (geometry_.blank_line == 0) geometry_.blank_line = line_;
+        if (geometry_.uneven_line == 0) geometry_.uneven_line = line_;
     }
 
     void measure_line() noexcept {
@@ -384,10 +414,13 @@ class RecordParser {
     std::uint64_t consumed_ = 0;    // bytes of the file so far
     std::uint64_t line_bytes_ = 0;  // of the current line
     std::uint64_t line_letters_ = 0;
-    std::uint64_t quality_ = 0;  // quality letters of the record so far
-    std::uint64_t blanks_ = 0;   // held back at the end of the current line so far
-    std::uint8_t blank_ = 0;     // the first of them
+    std::uint64_t quality_ = 0;                 // quality letters of the record so far
+    std::uint64_t blanks_ = 0;                  // held back at the end of the current line so far
+    std::uint8_t blank_ = 0;                    // the first of them
+    bool return_held_ = false;                  // one is a carriage return
+    std::vector<std::uint8_t> without_blanks_;  // a line's letters
     bool at_line_start_ = true;
+    bool comment_ = false;     // the current line is one
     bool short_seen_ = false;  // a line shorter than the first, in this record
     bool blank_seen_ = false;  // an empty line, in this record
 };

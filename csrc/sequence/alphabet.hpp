@@ -9,7 +9,8 @@
 
 namespace seqtile {
 
-/// What to do with a letter that is legal but has no code of its own (N and the other IUPAC codes).
+/// What to do with a letter that is legal but has no code of its own (N and the other IUPAC codes,
+/// and in nucleotides X, as maskers write it, and what alignments hold: - * .).
 enum class Unknown : std::uint8_t { keep, raise };
 
 constexpr char to_lower(char letter) noexcept {
@@ -53,17 +54,18 @@ class Alphabet {
 };
 
 inline constexpr std::string_view kAllLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-inline constexpr Alphabet kDna{"ACGT", "RYSWKMBDHVN", "UT"};
-inline constexpr Alphabet kRna{"ACGU", "RYSWKMBDHVN", "TU"};
+inline constexpr Alphabet kDna{"ACGT", "RYSWKMBDHVNX-*.", "UT"};
+inline constexpr Alphabet kRna{"ACGU", "RYSWKMBDHVNX-*.", "TU"};
 inline constexpr Alphabet kProtein{"ACDEFGHIKLMNPQRSTVWY*", "BJOUXZ"};
 
-/// Complement of every IUPAC nucleotide letter in its own case; kInvalid for any other byte.
+/// Complement of every IUPAC nucleotide letter in its own case; X - * . are their own; kInvalid for
+/// any other byte.
 /// `thymine` is what complements A: 'T' for DNA, 'U' for RNA.
 constexpr ByteTable complement_table(char thymine) noexcept {
     ByteTable table{};
     table.fill(kInvalid);
-    constexpr std::string_view from = "ACGTURYSWKMBDHVN";
-    constexpr std::string_view to = "TGCAAYRSWMKVHDBN";
+    constexpr std::string_view from = "ACGTURYSWKMBDHVNX-*.";
+    constexpr std::string_view to = "TGCAAYRSWMKVHDBNX-*.";
     for (std::size_t i = 0; i < from.size(); ++i) {
         char const letter = from[i] == 'A' ? thymine : to[i];
         table[static_cast<std::uint8_t>(from[i])] = static_cast<std::uint8_t>(letter);

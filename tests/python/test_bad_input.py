@@ -28,7 +28,6 @@ FILES = {
     "binary after a header": (b">chr1\nACGT\n\x00\x01\x02\n", ["line 3", "record 'chr1'"]),
     "HTML": (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", ["HTML"]),
     "letters without header": (b"ACGTACGTACGTACGT\n", ["line 1", "'>'"]),
-    "header without name": (b">\nACGTACGTACGTACGT\n", ["line 1", "name"]),
     "digits": (GOOD + b">chr3\nACGT1ACGT\n", ["record 'chr3'", "'1'"]),
     "truncated gzip": (PACKED[:-12], ["truncated gzip"]),
     "damaged gzip": (PACKED[:40] + b"\xff\xff\xff\xff" + PACKED[44:], ["damaged gzip"]),
@@ -41,7 +40,7 @@ FILES = {
 
 
 # FASTA, but no nucleotides: the message names record and position.
-LETTERS = {"gaps": (b"ACGTACGTACGT-ACGT", 12, "-"), "protein": (b"MKVLAAGFEDQPYW", 3, "L")}
+LETTERS = {"a letter": (b"ACGTACGTACGTEACGT", 12, "E"), "protein": (b"MKVLAAGFEDQPYW", 3, "L")}
 
 
 @pytest.fixture(scope="module")

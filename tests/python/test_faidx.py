@@ -19,7 +19,7 @@ import numpy as np
 import pysam
 import pytest
 from Bio import SeqIO
-from Bio.Seq import reverse_complement
+from Bio.Seq import reverse_complement, reverse_complement_rna
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,6 +110,25 @@ def test_no_index_where_none_is_wanted_or_none_can_be(genome: Path) -> None:
     with genome.open("rb") as file:  # a folder that nobody can write to, root included
         assert Fasta(f"/dev/fd/{file.fileno()}")["chr2"][4:].tobytes() == b"GGGG"
     assert list(genome.parent.iterdir()) == [genome]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_minus_strand_of_rna(packed: bool, tmp_path: Path) -> None:
+    """By what the file holds, not the interval."""
+    path = write(tmp_path, b"> T-rich header\nGCuCCA\nAAN-\n>dna\nACGT\n".replace(b"T\n", b"U\n"))
+    if packed:
+        pysam.tabix_compress(str(path), f"{path}.gz")
+        path = Path(f"{path}.gz")
+    for fasta in (Fasta(path), open_contigs(path)):
+        for start, end in ((0, 6), (5, 10), (0, 10), (3, 3)):
+            expected = reverse_complement_rna(b"GCuCCAAAN-"[start:end].decode())
+            assert fasta.fetch("T-rich", start, end, "-").tobytes().decode() == expected
+            [many] = fasta.fetch_many([("T-rich", start, end, "-")])
+            assert many.tobytes().decode() == expected
+    mixed = Fasta(write(tmp_path, b">a\nUUTA\n", "mixed.fa"))
+    assert mixed.fetch("a", 0, 4, "-").tobytes() == b"TAAA"
+    spooled = open_contigs(io.BytesIO(b">a\nUUA\n"))
+    assert spooled.fetch("a", 0, 3, "-").tobytes() == b"UAA"
 
 
 def test_fetch() -> None:
@@ -374,7 +393,8 @@ def test_a_file_that_shrinks_under_an_open_fasta(genome: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("uneven_lines.fa", "line 3: the lines of record 'a' are not equally long"),
+        ("uneven_lines.fa", "line 3: the lines of record 'a' are not equally long: wrap them anew"),
+        ("blank_inside.fa", "line 2: the lines of record 'a' hold blanks: remove them"),
         ("duplicate_names.fa", "line 5: record 'a' stands on line 1 already"),
         ("wrapped.fa.gz", "ordinary gzip has no random access: compress the file with bgzip"),
     ],
@@ -567,7 +587,11 @@ def test_any_even_file_as_samtools(
         assert minus.decode() == reverse_complement(letters.decode())
 
 
-@pytest.mark.parametrize("name", [name for name in INDEXED if name != "empty_record.fa"])
+# Records without letters, comments.
+NOT_FOR_SAMTOOLS = ("empty_record.fa", "comments.fa")
+
+
+@pytest.mark.parametrize("name", [name for name in INDEXED if name not in NOT_FOR_SAMTOOLS])
 def test_specimens_as_samtools(name: str, tmp_path: Path) -> None:
     check_against_pysam(Path(shutil.copy(DATA / name, tmp_path)))
 

@@ -22,7 +22,7 @@ import seqtile
 
 random = np.random.default_rng(11)
 digest = hashlib.sha256()
-dna = [random.choice(list(b"ACGTUNacgtryn"), n).astype(np.uint8) for n in (0, 1, 63, 300, 9001)]
+dna = [random.choice(list(b"ACGTUNacgtrynX-*."), n).astype(np.uint8) for n in (0, 1, 63, 300, 9001)]
 protein = [random.choice(list(b"ACDEFWY*acdXB"), n).astype(np.uint8) for n in (0, 5, 70, 5000)]
 for name, batch in (("dna", dna), ("protein", protein)):
     for codes in seqtile.encode(batch, alphabet=name):

@@ -19,7 +19,7 @@ from seqtile.errors import FastaParseError
 
 ALPHABETS = {
     "ACGT-.": "ACGTacgt-.NRYQ",
-    "dna": "ACGTURYSWKMBDHVNacgtn",
+    "dna": "ACGTURYSWKMBDHVNacgtnX-*.",
     "rna": "ACGUTRYSWKMBDHVN",
     "protein": "ACDEFGHIKLMNPQRSTVWY*BJOUXZ",
 }

@@ -53,7 +53,7 @@ def _letters(n: int, alphabet: str = "ACGT") -> str:
 
 GENOME = {
     "mixed": _letters(333, "ACGTacgtU"),
-    "gaps": _letters(70) + "N" * 40 + _letters(61) + "R" + _letters(58) + "nn" + _letters(40),
+    "gaps": _letters(70) + "N" * 40 + _letters(61) + "R" + _letters(58) + "-x" + _letters(40),
     "short": "ACGTACGTACG",
     "exact": "TTTACGTACGTA",
     "empty": "",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from seqtile import _core, decode, encode, one_hot, reverse_complement, windows
 from seqtile.errors import AlphabetError, SeqtileError, ShapeError
 
-IUPAC = "ACGTURYSWKMBDHVNacgturyswkmbdhvn"
+IUPAC = "ACGTURYSWKMBDHVNacgturyswkmbdhvn" + "Xx-*."  # and what counts as unknown too
 AMINO = "ACDEFGHIKLMNPQRSTVWY*"
 CHANNELS = {"dna": "ACGT", "rna": "ACGU", "protein": AMINO, "HP-": "HP-"}
 LETTERS = {"dna": IUPAC, "rna": IUPAC, "protein": AMINO + "acdxBZ", "HP-": "HPhp-Xz"}
@@ -215,7 +215,9 @@ def test_out_that_is_read_only() -> None:
 @pytest.mark.parametrize(
     ("sequences", "unknown", "facts"),
     [
-        ("AC-T", "zero", (2, ord("-"), 0)),
+        ("ACET", "zero", (2, ord("E"), 0)),
+        ("AC-T", "raise", (2, ord("-"), 0)),
+        ("AxCT", "raise", (1, ord("x"), 0)),
         (["ACGT", "AC T"], "zero", (2, ord(" "), 1)),
         (["AC", "N", "NN!"], "zero", (2, ord("!"), 2)),
         (["AC", "AN"], "raise", (1, ord("N"), 1)),
@@ -360,7 +362,7 @@ def test_encode_refuses() -> None:
         encode(["ACGT", "ACN"], unknown="raise")
     assert (caught.value.index, caught.value.position, caught.value.byte) == (1, 2, ord("N"))
     with pytest.raises(AlphabetError, match="sequence 0, position 1"):
-        encode("A*")
+        encode("A!")
     with pytest.raises(ValueError, match="unknown must be 'code' or 'raise', not 'zero'"):
         encode("A", unknown="zero")
 
@@ -381,8 +383,8 @@ def test_reverse_complement_keeps_the_type() -> None:
 
 def test_reverse_complement_refuses() -> None:
     with pytest.raises(AlphabetError) as caught:
-        reverse_complement(["ACGT", "AC*"])
-    assert (caught.value.index, caught.value.position, caught.value.byte) == (1, 2, ord("*"))
+        reverse_complement(["ACGT", "AC!"])
+    assert (caught.value.index, caught.value.position, caught.value.byte) == (1, 2, ord("!"))
     with pytest.raises(ValueError, match="alphabet must be 'dna' or 'rna', not 'protein'"):
         reverse_complement("A", alphabet="protein")
 

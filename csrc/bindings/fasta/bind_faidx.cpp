@@ -251,7 +251,7 @@ struct FetchPlan {
 };
 
 // Where an interval is not one of this file, -1 - its number takes the plan's place.
-py::object py_plan(FastaReader const& reader, py::object const& intervals) {
+py::object py_plan(FastaReader const& reader, py::object const& intervals, bool rna) {
     reader.open();
     auto const items = py::reinterpret_steal<py::object>(
         PySequence_Fast(intervals.ptr(), "expected a list of intervals"));
@@ -302,8 +302,12 @@ py::object py_plan(FastaReader const& reader, py::object const& intervals) {
             seen[number] = true;
             if (!reader.verified[number]) plan->unverified.push_back(number);
         }
-        FetchRequest const request{&record, static_cast<std::uint64_t>(start),
-                                   static_cast<std::uint64_t>(end), plan->letters, minus};
+        FetchRequest const request{&record,
+                                   static_cast<std::uint64_t>(start),
+                                   static_cast<std::uint64_t>(end),
+                                   plan->letters,
+                                   minus,
+                                   rna};
         if (plan->odd_one == kNone && i != 0 && request.size() != plan->requests[0].size()) {
             plan->odd_one = i;
         }
@@ -370,7 +374,7 @@ void bind_faidx(py::module_& module) {
             "number"_a)
         .def("read", &py_read, "offset"_a, "size"_a)
         .def("fetch_into", &py_fetch_into, "number"_a, "start"_a, "end"_a, "out"_a.noconvert())
-        .def("plan", &py_plan, "intervals"_a)
+        .def("plan", &py_plan, "intervals"_a, "rna"_a)
         .def("fetch_many", &py_fetch_many, "plan"_a, "out"_a.noconvert(), "threads"_a)
         .def("close", [](FastaReader& reader) { reader.file.reset(); });
     module.def("fetcher", &py_fetcher, "reader"_a, "careful"_a);

@@ -127,8 +127,8 @@ py::list next_pieces(Reader& reader) {
         }
         if (part.ends) {
             auto const& g = part.geometry;
-            geometry =
-                py::make_tuple(g.length, g.offset, g.line_bases, g.line_width, g.uneven_line);
+            geometry = py::make_tuple(g.length, g.offset, g.line_bases, g.line_width, g.uneven_line,
+                                      g.blank_line);
         }
         pieces.append(py::make_tuple(
             name, part.line, make_array(owner, base + part.letters, part.length), geometry));

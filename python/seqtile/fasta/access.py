@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import dropwhile
 from operator import index
 from typing import Any, Literal, NoReturn, TypeAlias, cast
@@ -70,7 +71,17 @@ class Access:
                 self.check_place(number)
             if not self.reader.fetch_into(number, start, end, letters):
                 raise self._stale(f"the lines of {shown(chrom)} are not where it says")
-        return reverse_complement(letters) if strand == "-" else letters
+        if strand == "+":
+            return letters
+        return reverse_complement(letters, alphabet="rna" if self.is_rna else "dna")
+
+    @cached_property
+    def is_rna(self) -> bool:
+        """Whether the file's first letters hold U and no T."""
+        with damage(self.name):
+            lines = self.reader.read(0, 1 << 16).upper().split(b"\n")
+        letters = b"".join(line for line in lines if line[:1] not in (b">", b";", b"#"))
+        return b"U" in letters and b"T" not in letters
 
     def stacked_shape(self, items: Sequence[Interval], plan: _core.FetchPlan) -> tuple[int, int]:
         """Shape of the intervals as one array; `ShapeError` if their lengths differ."""

@@ -188,21 +188,24 @@ def build_fai(file: FastaInput) -> dict[str, Contig]:
     FastaParseError
         Not FASTA.
     FastaIndexError
-        A name twice, unevenly wrapped lines.
+        A name twice, unevenly wrapped lines, blanks among letters.
     """
     contigs, uneven = survey(file)
     if uneven:
-        name, line = next(iter(uneven.items()))
+        name, (line, blank) = next(iter(uneven.items()))
+        fault = "hold blanks: remove them" if blank else "are not equally long: wrap them anew"
         raise FastaIndexError(
-            file.name, f"line {line}: the lines of record {shown(name)} are not equally long"
+            file.name, f"line {line}: the lines of record {shown(name)} {fault}, for random access"
         )
     return contigs
 
 
 def survey(
     file: FastaInput, keep: Callable[[NDArray[np.uint8]], object] | None = None
-) -> tuple[dict[str, Contig], dict[str, int]]:
-    """Read a whole file: its records' geometry, and the lines that break an even wrapping.
+) -> tuple[dict[str, Contig], dict[str, tuple[int, bool]]]:
+    """Read a whole file: its records' geometry, and what breaks an even wrapping.
+
+    That is, for a record, the first such line, and whether a blank among its letters does it.
 
     Parameters
     ----------
@@ -211,7 +214,7 @@ def survey(
     """
     seen: dict[str, int] = {}
     contigs: dict[str, Contig] = {}
-    uneven: dict[str, int] = {}
+    uneven: dict[str, tuple[int, bool]] = {}
     name = ""
     for pieces in file.pieces():
         for begun, line, letters, geometry in pieces:
@@ -226,8 +229,8 @@ def survey(
             if keep is not None:
                 keep(letters)
             if geometry is not None:
-                *numbers, uneven_line = geometry
+                *numbers, uneven_line, blank_line = geometry
                 contigs[name] = Contig(*numbers)
                 if uneven_line:
-                    uneven[name] = uneven_line
+                    uneven[name] = uneven_line, uneven_line == blank_line
     return contigs, uneven

@@ -165,6 +165,8 @@ class Fasta:
     def fetch(self, chrom: str, start: int, end: int, strand: Strand = "+") -> NDArray[np.uint8]:
         """Letters ``[start, end)`` of a record; with ``strand="-"`` their reverse complement.
 
+        The complement of A is U in a file of RNA (U and no T in its first 64 KiB), else T.
+
         Returns
         -------
         uint8 array of shape (end - start,).
@@ -177,6 +179,10 @@ class Fasta:
             Not ``0 <= start <= end <= length``.
         AlphabetError
             ``strand="-"`` of letters that are no nucleotides.
+        TypeError
+            A chrom that is no str, a place that is no integer.
+        ValueError
+            A strand that is neither ``"+"`` nor ``"-"``.
         FastaIndexError
             The file is not what its index says, or a block of it is damaged.
         """
@@ -242,11 +248,11 @@ class Fasta:
         if out is not None and not stack:
             raise ValueError("out needs stack=True")
         items = intervals if isinstance(intervals, (list, tuple)) else list(intervals)
-        plan = self._reader.plan(items)
+        plan = self._reader.plan(items, self._access.is_rna)
         if isinstance(plan, int):  # the first that is no interval of this file, or a list
             self._access.check_item(-1 - plan, items[-1 - plan])
             items = [(i, self._access.check_item(i, item))[1] for i, item in enumerate(items)]
-            plan = self._reader.plan(items)
+            plan = self._reader.plan(items, self._access.is_rna)
         assert not isinstance(plan, int)
         if stack:
             out = room_for(out, self._access.stacked_shape(items, plan))

@@ -28,7 +28,7 @@ from ..sequences.batch import Alphabet, RecordBatch
 __all__ = ["FastaInput", "FastaSource", "Record", "read_fasta"]
 
 FastaSource: TypeAlias = str | os.PathLike[str] | BinaryIO
-Geometry: TypeAlias = tuple[int, int, int, int, int]
+Geometry: TypeAlias = tuple[int, ...]
 Piece: TypeAlias = tuple[str | None, int, NDArray[uint8], Geometry | None]
 T = TypeVar("T")
 
@@ -43,8 +43,9 @@ def read_fasta(source: FastaSource, *, encode: str | None = None) -> Iterator[Re
     source
         Path, ``"-"`` for standard input, or an open binary file. FASTA or FASTQ; plain, gzip,
         bgzip, bzip2, xz or zstandard: told apart by their first bytes. Lines may end in LF or CRLF,
-        be wrapped or not; the last line may lack its end; records may be empty. Memory is that of
-        one record.
+        be wrapped or not; the last line may lack its end; records may be empty. A record's name is
+        the first word after ``>``; there may be none. Blanks among letters are left out, as are
+        comments (``;`` or ``#``) before the first record. Memory is that of one record.
     encode
         An alphabet (see `one_hot`): sequences are then codes, as `seqtile.encode` gives them,
         looked up while the file is parsed.
@@ -192,7 +193,8 @@ class FastaInput:
         Yields
         ------
         Lists of (name, header's line, letters, geometry). The name is None but in a record's first
-        piece, the geometry (length, offset, line_bases, line_width, uneven_line) but in its last.
+        piece, the geometry (length, offset, line_bases, line_width, and the lines, 0 for none, that
+        break the even wrapping and that hold a blank among letters) but in its last.
 
         Raises
         ------

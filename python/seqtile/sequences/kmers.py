@@ -2,9 +2,9 @@
 
 A k-mer's *code* has 2 bits per letter (A 0, C 1, G 2, T and U 3), the first letter in the highest
 bits: codes sort as their letters do. Case is ignored. A window with an unknown letter (N and the
-other IUPAC letters) is skipped, any other byte is an `AlphabetError`; no window reaches from one
-sequence of a batch to the next. *Canonical*: a k-mer and its reverse complement count as one, as
-the one with the smaller code. Sequences are given as for `seqtile.one_hot`.
+other IUPAC letters, X - * .) is skipped, any other byte is an `AlphabetError`; no window reaches
+from one sequence of a batch to the next. *Canonical*: a k-mer and its reverse complement count as
+one, as the one with the smaller code. Sequences are given as for `seqtile.one_hot`.
 """
 
 from __future__ import annotations

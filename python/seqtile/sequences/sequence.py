@@ -2,8 +2,9 @@
 
 A sequence is ``str``, ``bytes`` or a ``uint8`` array of ASCII letters; a batch is a list of them or
 a ``uint8`` array of shape (N, L). Case is ignored; in DNA ``U`` counts as ``T``, in RNA ``T`` as
-``U``. ``N`` and the other IUPAC ambiguity letters (protein: B J O U X Z) are *unknown*; any other
-byte is an `AlphabetError`. In a custom alphabet every further letter is unknown.
+``U``. ``N`` and the other IUPAC ambiguity letters are *unknown*, as are ``X`` (a masked letter) and
+the ``-``, ``*`` and ``.`` of alignments; in proteins B J O U X Z are. Any other byte is an
+`AlphabetError`. In a custom alphabet every further letter is unknown.
 """
 
 from __future__ import annotations
@@ -315,7 +316,8 @@ def reverse_complement(
     Parameters
     ----------
     seqs
-        A sequence or a batch. Case and IUPAC letters are kept (``R`` becomes ``Y``).
+        A sequence or a batch. Case and IUPAC letters are kept (``R`` becomes ``Y``), ``X``, ``-``,
+        ``*`` and ``.`` stay.
     alphabet
         ``"dna"``: the complement of A is T; ``"rna"``: it is U.
 

@@ -35,7 +35,11 @@ std::vector<ByteTable> tables() {
     std::mt19937 random(5);
     ByteTable constant;
     constant.fill(9);
-    return {kDna.table(),
+    ByteTable pairs = random_table(random, 8);  // rows that are alike, of letters and others
+    for (std::size_t i = 0; i < 128; ++i) pairs[i | 32] = pairs[i & ~32U];
+    pairs['q'] = 1;
+    return {pairs,
+            kDna.table(),
             kProtein.table(),
             complement_table('T'),
             random_table(random, 0),

@@ -11,7 +11,8 @@
 
 namespace seqtile::test {
 
-using Geometry = std::array<std::uint64_t, 5>;  // length, offset, bases, width, uneven line
+// Length, offset, bases, width, uneven line, line with a blank.
+using Geometry = std::array<std::uint64_t, 6>;
 
 struct Found {
     std::string header, letters, quality;
@@ -47,7 +48,8 @@ inline void add(Parsed& all, RecordBlock const& block) {
         if (fastq) found.quality += slab_text(block, part.letters + part.length, part.length);
         if (part.ends) {
             auto const& g = part.geometry;
-            found.geometry = {g.length, g.offset, g.line_bases, g.line_width, g.uneven_line};
+            found.geometry = {g.length,     g.offset,      g.line_bases,
+                              g.line_width, g.uneven_line, g.blank_line};
         }
     }
 }

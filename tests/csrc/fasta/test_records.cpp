@@ -16,7 +16,8 @@ Parsed parse(std::string_view file, Options const& options = {}) {
     for (std::size_t size = 1; size <= file.size(); ++size) {
         CHECK(test::parse(file, size, options) == whole);
     }
-    bool const fastq = file.find_first_not_of(" \r\n") == file.find('@');
+    bool const fastq =
+        file.starts_with(";x\n@") || file.find_first_not_of(" \r\n") == file.find('@');
     if (options.format == Format::any && !fastq && whole.error.empty()) {
         for (std::size_t size = 1; size <= file.size() + 1; ++size) {
             CHECK(test::parse(file, size, {Format::fasta, true, options.rule}) == whole);
@@ -48,6 +49,31 @@ void unit_records() {
     check_records("\n\n>a\nacgtnRYK*-.\n", {{"a", "acgtnRYK*-.", "", 3, {11, 5, 11, 12, 0}}});
     check_records(">a\tx y \t\nA\n", {{"a\tx y", "A", "", 1, {1, 9, 1, 2, 0}}});
     check_records(">a>b\nA\n", {{"a>b", "A", "", 1, {1, 5, 1, 2, 0}}});
+}
+
+void unit_names() {
+    check_records("> a \tx\nA\n>\t b\nC",
+                  {{"a \tx", "A", "", 1, {1, 7, 1, 2, 0}}, {"b", "C", "", 3, {1, 14, 1, 2, 0}}});
+    check_records(">\nAC\n> \r\nG\n>", {{"", "AC", "", 1, {2, 2, 2, 3, 0}},
+                                        {"", "G", "", 3, {1, 9, 1, 2, 0}},
+                                        {"", "", "", 5, {0, 12, 0, 0, 0}}});
+}
+
+void unit_comments() {
+    check_records(";x\n\n# >y\r\n>a\nAC\n", {{"a", "AC", "", 4, {2, 13, 2, 3, 0}}});
+    check_records("#\n;\n>a\nA", {{"a", "A", "", 3, {1, 7, 1, 2, 0}}});
+}
+
+void unit_blanks_between_letters() {
+    auto const one = [](std::string_view file, std::string const& letters,
+                        Geometry const& geometry) {
+        check_records(file, {{"a", letters, "", 1, geometry}});
+    };
+    one(">a\nAC GT\n", "ACGT", {4, 3, 4, 6, 2, 2});
+    one(">a\n AC\t\v GT \n", "ACGT", {4, 3, 4, 10, 2, 2});
+    one(">a\r\nACGT\r\nA  C\r\nG T", "ACGTACGT", {8, 4, 4, 6, 3, 3});
+    one(">a\nA\nAC\nA C\nC", "AACACC", {6, 3, 1, 2, 3, 4});
+    one(">a\nAC  \nAC  \n", "ACAC", {4, 3, 2, 5, 0, 0});
 }
 
 void unit_empty_records() {
@@ -106,8 +132,10 @@ void unit_errors() {
     check_error("+\n", kStart + "'+'", 1, "");
     check_error(" >a\nA\n", kStart + "a blank", 1, "");
     check_error(">a x\nACGT\nAC1T\n", kLetter + "'1' in column 3", 3, "a");
-    check_error(">a\nAC GT\n", kLetter + "a blank in column 3", 2, "a");
-    check_error(">a\nAC\t GT\n", kLetter + "a blank in column 3", 2, "a");
+    check_error(">a\nAC G1T\n", kLetter + "'1' in column 5", 2, "a");
+    check_error(">a\nAC \rGT\n", kCarriage, 2, "a");
+    check_error(">a\nAC\n; x\n", kLetter + "';' in column 1", 3, "a");
+    check_error("#x\nACGT\n", kStart + "'A'", 2, "");
     check_error(">a\nACGT>b\n", kLetter + "'>' in column 5", 2, "a");
     check_error(">a\n@b\n", kLetter + "'@' in column 1", 2, "a");
     check_error(">a\n\xC3\xA9\n", kLetter + "byte 0xC3 in column 1", 2, "a");
@@ -115,8 +143,6 @@ void unit_errors() {
     check_error(">a\nAC\rGT\n", kCarriage, 2, "a");
     check_error(">a\rACGT\r>b\rAC\r", kCarriage, 1, "");
     check_error(">a\nA\n>b\rx\n", kCarriage, 3, "", 1);
-    check_error(">a\nA\n>\nC\n", "expected a name after '>'", 3, "", 1);
-    check_error("> a\nA\n", "expected a name after '>'", 1, "");
     check_error(std::string_view(">a\nA\n>b\0c\nA\n", 11),
                 "NUL byte in a header line: a binary file is no FASTA", 3, "", 1);
     // The records before it come before it.
@@ -162,6 +188,9 @@ void unit_fastq() {
     // Wrapped, the two by lines of their own lengths.
     check_reads("@r\nAC\nG\nTT\n+\n@@\n+++\n@s\nA\n+\nI\n",
                 {read("r", "ACGTT", "@@+++"), read("s", "A", "I", 8)});
+    // Blanks around the header, no name, blanks between letters, comments.
+    check_reads(";x\n@ r x\nA C\n+ r x\nII\n@r x\nA\n+  r x \nI\n@\nG\n+\nI\n",
+                {read("r x", "AC", "II", 2), read("r x", "A", "I", 6), read("", "G", "I", 10)});
     // Empty reads, with and without their empty lines.
     check_reads("@r\n\n+\n\n@s\n+\n@t\nA\n+\nI\n",
                 {read("r", "", ""), read("s", "", "", 5), read("t", "A", "I", 7)});
@@ -191,11 +220,10 @@ void unit_fastq_errors() {
     check_error("@r x\nA\n+r\nI\n", plus, 3, "r");
     check_error("@r x\nA\n+r x y\nI\n", plus, 3, "r");
     check_error("@r x\nA\n+r x  y\nI\n", plus, 3, "r");
-    check_error("@r x\nA\n+ r x\nI\n", plus, 3, "r");
     check_error("@r\nACGT\n@s\n", kLetter + "'@' in column 1", 3, "r");
     check_error("@r\nA\n+\nI\n>s\nA\n", "expected '@' at the start of a FASTQ record, found '>'", 5,
                 "r", 1);
-    check_error("@\nA\n+\nI\n", "expected a name after '@'", 1, "");
+    check_error("@\nA\n+x\nI\n", plus, 3, "");
     check_error("@r\nACGT\n", "expected a line that starts with '+', found the file's end", 3, "r");
     check_error("@r\nAC", "expected a line that starts with '+', found the file's end", 3, "r");
 }
@@ -216,9 +244,9 @@ void unit_fastq_cut_at_every_byte() {
 void unit_encode() {
     LetterRule const dna{kDna.table(), "a nucleotide letter"};
     Options const options{Format::any, false, &dna};
-    Parsed const parsed = parse(">a\nACgt\nUNR\n", options);
-    CHECK_EQUAL(parsed.records.at(0).letters, std::string("\0\1\2\3\3\4\4", 7));
-    check_error(">a\nACGT\nAC-T\n", "expected a nucleotide letter, found '-' in column 3", 3, "a",
+    Parsed const parsed = parse(">a\nACgt\nUNRX-\nA *.\n", options);
+    CHECK_EQUAL(parsed.records.at(0).letters, std::string("\0\1\2\3\3\4\4\4\4\0\4\4", 12));
+    check_error(">a\nACGT\nACET\n", "expected a nucleotide letter, found 'E' in column 3", 3, "a",
                 0, options);
     Parsed const reads = parse("@a\nAC\n+\nIA\n", options);
     CHECK_EQUAL(reads.records.at(0).letters, std::string("\0\1", 2));
@@ -240,7 +268,7 @@ void agreement_of_many_shapes() {
             std::string const letters = test::random_letters(random, "ACGTNacgtn", length(random));
             file += ">" + name + end;
             std::uint64_t const offset = file.size();
-            expected.push_back({name, letters, "", line++, {letters.size(), offset, 0, 0, 0}});
+            expected.push_back({name, letters, "", line++, {letters.size(), offset}});
             if (!letters.empty()) {
                 expected.back().geometry[2] = std::min(bases, letters.size());
                 expected.back().geometry[3] = expected.back().geometry[2] + end.size();
@@ -274,17 +302,19 @@ Parsed parse_by_lines(std::string_view file) {
         std::string_view row = file.substr(0, end);
         file.remove_prefix(std::min(end + 1, file.size()));
         bool const header = row.starts_with('>');
+        if (all.records.empty() && (row.starts_with(';') || row.starts_with('#'))) continue;
         while (!row.empty() && row.find_last_not_of(" \t\r") != row.size() - 1)
             row.remove_suffix(1);
-        constexpr std::string_view legal = "ACGTNacgtn*-";
-        bool const named = row.size() > 1 && row[1] != ' ' && row[1] != '\r';
+        constexpr std::string_view legal = "ACGTNacgtn*- ";
         bool const sound =
-            header ? named && row.find('\r') == row.npos : row.find_first_not_of(legal) == row.npos;
+            row.find('\r') == row.npos && (header || row.find_first_not_of(legal) == row.npos);
         if (!sound || (!header && !row.empty() && all.records.empty())) return fail(line);
         if (header) {
-            all.records.push_back({std::string(row.substr(1)), "", "", line, {}});
+            row.remove_prefix(std::min(row.find_first_not_of(' ', 1), row.size()));
+            all.records.push_back({std::string(row), "", "", line, {}});
         } else if (!all.records.empty()) {
-            all.records.back().letters += row;
+            std::remove_copy(row.begin(), row.end(), std::back_inserter(all.records.back().letters),
+                             ' ');
         }
     }
     return all.records.empty() ? fail(line + 1) : all;
@@ -292,8 +322,9 @@ Parsed parse_by_lines(std::string_view file) {
 
 void agreement_with_a_parser_by_lines() {
     std::mt19937 random(7);
-    std::vector<std::string> const pieces{">a x\n", ">b\r\n", "ACGT\n", "acgt\r\n", "\n", "\r\n",
-                                          "NN",     "*-\n",   " ",      "\n>",      "C",  "\r"};
+    std::vector<std::string> const pieces{">a x\n", ">b\r\n", "ACGT\n", "acgt\r\n", "\n",
+                                          "\r\n",   "NN",     "*-\n",   " ",        "\n>",
+                                          "C",      "\r",     "; x\n",  "#\r\n"};
     std::uniform_int_distribution<std::size_t> count(0, 9), piece(0, pieces.size() - 1);
     std::size_t sound = 0;
     for (int round = 0; round < 4000; ++round) {
@@ -318,6 +349,9 @@ void agreement_with_a_parser_by_lines() {
 
 int main() {
     seqtile::unit_records();
+    seqtile::unit_names();
+    seqtile::unit_comments();
+    seqtile::unit_blanks_between_letters();
     seqtile::unit_empty_records();
     seqtile::unit_line_ends();
     seqtile::unit_uneven_lines();

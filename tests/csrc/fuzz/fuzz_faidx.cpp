@@ -50,8 +50,9 @@ void check_own(std::string_view file, std::uint64_t seed) {
     test::Parsed const parsed =
         test::parse(file, file.size() + 1, {Format::fasta, false, &kLetters});
     for (auto const& found : parsed.records) {
-        auto const& [length, offset, bases, width, uneven] = found.geometry;
+        auto const& [length, offset, bases, width, uneven, blank] = found.geometry;
         REQUIRE(length == found.letters.size());
+        REQUIRE(blank == 0 || uneven != 0);
         if (uneven != 0 || length == 0) continue;
         FaidxRecord const record{length, offset, bases, width};
         REQUIRE(bases > 0 && bases <= width);

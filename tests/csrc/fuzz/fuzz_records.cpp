@@ -13,8 +13,8 @@ using test::Parsed;
 
 void check(Parsed const& parsed, std::string_view file, bool fastq, LetterRule const& rule) {
     for (auto const& record : parsed.records) {
-        auto const& [length, offset, bases, width, uneven] = record.geometry;
-        REQUIRE(!record.header.empty());
+        auto const& [length, offset, bases, width, uneven, blank] = record.geometry;
+        REQUIRE(blank == 0 || (uneven != 0 && uneven <= blank));
         REQUIRE(fastq ? record.quality.size() == record.letters.size() : record.quality.empty());
         for (char const letter : record.letters) {
             auto const at = std::find(rule.table.begin(), rule.table.end(), letter);

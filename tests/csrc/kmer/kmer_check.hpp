@@ -72,7 +72,7 @@ inline std::vector<std::string> random_batch(std::mt19937& random) {
         }
         batch.push_back(text);
     }
-    batch.push_back(random_letters(random, "ACGTN", 500));
+    batch.push_back(random_letters(random, "ACGTACGTNX-*.x", 500));
     batch.push_back(std::string(3000, 'T'));
     return batch;
 }

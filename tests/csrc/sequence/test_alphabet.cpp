@@ -30,8 +30,10 @@ void unit_case_of_a_letter() {
 
 void unit_named_alphabets() {
     static_assert(kDna.size() == 4 && kRna.size() == 4 && kProtein.size() == 21);
-    check_table(kDna, "ACGTURYSWKMBDHVN", {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4});
-    check_table(kRna, "ACGUTRYSWKMBDHVN", {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4});
+    check_table(kDna, "ACGTURYSWKMBDHVNX-*.",
+                {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4});
+    check_table(kRna, "ACGUTRYSWKMBDHVNX-*.",
+                {0, 1, 2, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4});
     check_table(kProtein, "ACDEFGHIKLMNPQRSTVWY*BJOUXZ",
                 {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13,
                  14, 15, 16, 17, 18, 19, 20, 21, 21, 21, 21, 21, 21});
@@ -48,8 +50,8 @@ void unit_custom_alphabet() {
 }
 
 void unit_complement() {
-    constexpr std::string_view from = "ACGTRYSWKMBDHVNacgtryswkmbdhvn";
-    constexpr std::string_view to = "TGCAYRSWMKVHDBNtgcayrswmkvhdbn";
+    constexpr std::string_view from = "ACGTRYSWKMBDHVNXacgtryswkmbdhvnx-*.";
+    constexpr std::string_view to = "TGCAYRSWMKVHDBNXtgcayrswmkvhdbnx-*.";
     for (int byte = 0; byte < 256; ++byte) {
         auto const letter = static_cast<char>(byte);
         auto const at = from.find(letter);

@@ -150,7 +150,7 @@ void check_agreement(std::mt19937& random, OneHotValues<T> values) {
     constexpr std::string_view all =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~";
     std::vector<std::pair<Alphabet, std::string_view>> const alphabets{
-        {kDna, "ACGTUacgtuNnRy"},         {kProtein, "ACDEFWY*acdXBZ"},
+        {kDna, "ACGTUacgtuNnRyX-*."},     {kProtein, "ACDEFWY*acdXBZ"},
         {Alphabet{"HP", "X"}, "HPx"},     {Alphabet{"ABC", "N"}, "ABN"},
         {Alphabet{"ABCDE", "N"}, "ABEN"}, {Alphabet{"ABCDEFGH", "N"}, "AHNC"},
         {Alphabet{all, "\n"}, "AZ0~@\n"}};

@@ -77,8 +77,9 @@ void unit_unknown_counts() {
     CHECK(counted("NNACN", 2, 1) == (Counts{2, 1, 0, 1}));
     CHECK(counted("NNACRn", 2, 2) == (Counts{2, 0, 2}));
     CHECK(counted("NACNNACN", 1, 3) == (Counts{1, 1, 0}));
+    CHECK(counted("AX-*.xC", 3, 1) == (Counts{2, 3, 3, 3, 2}));
     Counts out(3);
-    CHECK_EQUAL(unknown_counts(bytes("AC-N"), 2, 1, out), 2U);
+    CHECK_EQUAL(unknown_counts(bytes("ACENx"), 2, 1, out), 2U);
     CHECK_EQUAL(unknown_counts(bytes("ACGE"), 2, 1, out), 3U);
 }
 
@@ -107,14 +108,14 @@ void unit_an_infinite_score_stays_in_its_window() {
 void agreement_unknown_counts_with_a_loop() {
     std::mt19937 random(5);
     for (std::size_t length = 0; length < 40; ++length) {
-        std::string const letters = test::random_letters(random, "ACGTUNnr", length);
+        std::string const letters = test::random_letters(random, "ACGTUNnr-*.X", length);
         for (std::size_t window = 1; window < 12; ++window) {
             for (std::size_t stride = 1; stride < 15; ++stride) {
                 Counts expected;
                 for (std::size_t from = 0; from + window <= length; from += stride) {
                     std::uint32_t unknown = 0;
                     for (std::size_t i = from; i < from + window; ++i) {
-                        unknown += std::string_view("Nnr").find(letters[i]) < 3;
+                        unknown += std::string_view("Nnr-*.X").find(letters[i]) < 7;
                     }
                     expected.push_back(unknown);
                 }

@@ -35,12 +35,12 @@ class NpzTrack:
     """
 
     def __init__(self, file: BinaryIO, lengths: Mapping[str, int]) -> None:
-        longest = max(lengths, key=len, default="")
-        size = len(in_utf8(longest).encode())
-        if size > _LONGEST:
-            raise OSError(
-                f"the name of record {shown(longest)} has {size:,} bytes, an entry {_LONGEST:,}"
-            )
+        for name in lengths:
+            if 4 * len(name) > _LONGEST and (size := len(in_utf8(name).encode())) > _LONGEST:
+                raise OSError(
+                    f"the name of record {shown(name)} has {size:,} bytes, one in an .npz at most "
+                    f"{_LONGEST:,}"
+                )
         self._zip = zipfile.ZipFile(file, "w", allowZip64=True)
         self._piece: _Piece | None = None
 
