@@ -43,9 +43,12 @@ class PredictionBlock:
 
     def finite(self) -> NDArray[np.bool_]:
         """Whether the numbers of each are finite, neither NaN nor infinite; shape (n,)."""
-        tables = [values.reshape(len(values), -1) for values in self.outputs.values()]
-        finite = [np.isfinite(table).all(1) for table in tables]
-        return np.asarray(np.all(finite, axis=0))
+        rows = np.ones(len(next(iter(self.outputs.values()))), np.bool_)
+        for values in self.outputs.values():
+            finite = np.isfinite(values)
+            if not finite.all():  # which is quicker to ask of all at once
+                rows &= finite.reshape(len(values), -1).all(1)
+        return rows
 
     def __iter__(self) -> Iterator[Prediction]:
         return map(Prediction, self.names, self.rows())
