@@ -142,6 +142,7 @@ BAD: dict[str, tuple[bytes | Write, str]] = {
         several_tiffs((8, 9), (80, 90)),
         "2 images, of which the first, 8 x 9, is not the",
     ),
+    "no-height.tif": (declared(0, 16), "a TIFF without an image"),
     "tall.bmp": (bmp(height=68), "truncated: 10,[0-9]{3} bytes, its header says 10,[0-9]{3}"),
     "no-width.bmp": (bmp(width=0), "a damaged BMP: 67 x 0 pixels of 24 bits"),
     "no-header.bmp": (bmp(header=0), "a damaged BMP"),

@@ -93,7 +93,8 @@ def _size(page: TiffPage) -> tuple[int, int]:
 
 def _one_plane(path: Path, tiff: TiffFile) -> TiffPageSeries:
     """The first image of the file, if it is a single plane and no other is as large."""
-    if not tiff.series:
+    empty = not all(_size(tiff.pages.first))  # whose series tifffile would look for without end
+    if empty or not tiff.series:
         raise ImageError(path, "a TIFF without an image")
     first, *others = tiff.series
     page = first.keyframe
