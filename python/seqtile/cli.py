@@ -10,6 +10,7 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -69,7 +70,9 @@ def _run(arguments: Sequence[str]) -> int:
     except _FAILURES as error:
         interrupts.check()  # which may be what made it fail
         if options.debug:
-            raise
+            lines = traceback.format_exc().rstrip("\n").split("\n")
+            print(*map(escaped, lines), sep="\n", file=sys.stderr)
+            return 1
         message = in_options(one_line(error), options.option_names)
         print(f"seqtile: error: {message}", file=sys.stderr)
         return 1

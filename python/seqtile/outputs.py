@@ -23,6 +23,7 @@ __all__ = [
     "Outputs",
     "check_suffix",
     "check_target",
+    "check_targets",
     "is_stdout",
     "is_stream",
     "output_errors",
@@ -49,7 +50,7 @@ class Outputs:
 
     def __init__(self) -> None:
         self._files: dict[Path, tuple[Unfinished, BinaryIO, str]] = {}
-        self._streams: dict[str, BinaryIO] = {}
+        self._streams: dict[Path | int, tuple[BinaryIO, str]] = {}
 
     def open(self, target: str | os.PathLike[str]) -> BinaryIO:
         """What to write an output to; not to be closed.
@@ -62,19 +63,15 @@ class Outputs:
         """
         check_target(target)
         name = os.fspath(target)
-        number = _descriptor(name)
-        if number is not None or is_stream(name):
-            key = os.path.realpath(name) if number is None else str(number)
-            if key in self._streams:
-                raise OutputError(f"{name}: given twice")
-            with output_errors(name):
-                self._streams[key] = _stream(name, number)
-            return self._streams[key]
-        final = Path(os.path.realpath(name))  # of a link, what it points to is written
-        if final in self._files:
+        place = _place(name)  # of a link, what it points to is written
+        if place in self._files or place in self._streams:
             raise OutputError(f"{name}: given twice")
         with output_errors(name):
-            unfinished = Unfinished(final)
+            if isinstance(place, int) or is_stream(name):
+                stream = _stream(name, place)
+                self._streams[place] = stream, name
+                return stream
+            unfinished = Unfinished(place)
             try:
                 file = open(  # noqa: SIM115
                     unfinished.path, "wb", opener=lambda *_: os.dup(unfinished.descriptor)
@@ -82,7 +79,7 @@ class Outputs:
             except BaseException:
                 unfinished.remove()
                 raise
-            self._files[final] = unfinished, file, name
+            self._files[place] = unfinished, file, name
         return file
 
     def __enter__(self) -> Outputs:
@@ -102,7 +99,7 @@ class Outputs:
                 self._end()
 
     def _finish(self) -> None:
-        for name, stream in self._streams.items():
+        for stream, name in self._streams.values():
             with output_errors(name):
                 stream.flush()
         for unfinished, file, name in self._files.values():
@@ -120,7 +117,7 @@ class Outputs:
             unfinished.remove()
             with suppress(OSError):  # what it still held cannot be written
                 file.close()
-        for stream in self._streams.values():
+        for stream, _ in self._streams.values():
             if stream not in (
                 getattr(sys.stdout, "buffer", None),
                 getattr(sys.stderr, "buffer", None),
@@ -161,15 +158,15 @@ def _descriptor(name: str) -> int | None:
     return None
 
 
-def _stream(name: str, number: int | None) -> BinaryIO:
-    if number in (1, 2):
-        text = sys.stdout if number == 1 else sys.stderr
+def _stream(name: str, place: Path | int) -> BinaryIO:
+    if place in (1, 2):
+        text = sys.stdout if place == 1 else sys.stderr
         if text is None:
-            raise OutputError(f"standard {'output' if number == 1 else 'error'} is closed")
+            raise OutputError(f"standard {'output' if place == 1 else 'error'} is closed")
         text.flush()
         return text.buffer
-    if number is not None:
-        return os.fdopen(os.dup(number), "wb")
+    if isinstance(place, int):
+        return os.fdopen(os.dup(place), "wb")
     return os.fdopen(os.open(name, os.O_WRONLY | os.O_CLOEXEC), "wb")
 
 
@@ -202,6 +199,22 @@ def check_target(target: str | os.PathLike[str]) -> None:
                 raise OutputError(f"{name}: the folder {folder} is not writable")
 
 
+def check_targets(targets: Iterable[str | os.PathLike[str]]) -> None:
+    """Raise `OutputError` if one of several outputs cannot be written, or two are one."""
+    seen = set()
+    for target in targets:
+        check_target(target)
+        if (place := _place(target)) in seen:
+            raise OutputError(f"{os.fspath(target)}: given twice")
+        seen.add(place)
+
+
+def _place(target: str | os.PathLike[str]) -> Path | int:
+    """What is written: a descriptor, or a path without links."""
+    number = _descriptor(os.fspath(target))
+    return Path(os.path.realpath(target)) if number is None else number
+
+
 def refuse_overwrite(
     inputs: Iterable[str | os.PathLike[str]], outputs: Iterable[str | os.PathLike[str]]
 ) -> None:
@@ -216,7 +229,7 @@ def refuse_overwrite(
     for name in (os.fspath(given) for given in outputs):
         if (identity := _identity(1 if name == "-" else name)) in files:
             same = files[identity]
-            other = "" if same == name else " standard input" if same == "-" else f" {same}"
+            other = "" if same == name else " (standard input)" if same == "-" else f" {same}"
             shown = "standard output: it" if name == "-" else f"{name}: the output"
             raise ValueError(f"{shown} would overwrite the input{other}")
 

@@ -129,7 +129,7 @@ def test_standard_input_may_be_a_file(motif_folder: Path, tmp_path: Path) -> Non
         words = [*SEQTILE, "predict", motif_folder, "-", "-o", genome]
         result = subprocess.run(words, stdin=file, capture_output=True)
     assert result.returncode == 1
-    assert b"x.fa: the output would overwrite the input standard input" in result.stderr
+    assert b"x.fa: the output would overwrite the input (standard input)" in result.stderr
     assert genome.read_bytes() == before
 
 

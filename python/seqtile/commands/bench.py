@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..outputs import (
     Outputs,
     check_suffix,
-    check_target,
+    check_targets,
     is_stdout,
     output_errors,
     refuse_overwrite,
@@ -132,8 +131,7 @@ def run(options: argparse.Namespace) -> int:
         options.wrong(in_options(str(error), options.option_names))
         raise
     targets = [target for target in (options.json, options.plot) if target]
-    for target in targets:
-        check_target(target)
+    check_targets(targets)
     if options.plot:
         check_suffix(Path(options.plot), [".png"])
         require("matplotlib", f"{options.plot}: a figure")
@@ -146,8 +144,6 @@ def run(options: argparse.Namespace) -> int:
     read = [options.compare, options.program, options.data]
     models = (file for model in options.models for file in model_files(model))
     refuse_overwrite([*(name for name in read if name), *models], targets)
-    if len({os.path.realpath(target) for target in targets}) < len(targets):
-        raise ValueError(f"{options.plot}: the figure would overwrite the JSON")
     document = _measure(plan, options)
     comparison = None if old is None else compare(document, old)
     _write(document, comparison, options)

@@ -19,7 +19,7 @@ from ..machine.threads import thread_count
 from ..outputs import (
     Outputs,
     check_suffix,
-    check_target,
+    check_targets,
     is_stdout,
     output_errors,
     refuse_overwrite,
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
     refuse_overwrite(with_indices(*options.fasta), options.output)
     for output in options.output:
         check_suffix(output, _FORMATS, stream=".tsv")
-        check_target(output)
+    check_targets(options.output)
     if options.top < 0:
         raise ValueError(f"top must not be negative, not {options.top}")
     with progress("bases", None, quiet=options.quiet) as advance:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import ModelNotFoundError
 from ..models.zoo import model_files, model_folder
@@ -14,7 +15,7 @@ from ..motifs.logos import draw_logos, require_logos
 from ..motifs.matching import Match, is_recognised
 from ..motifs.meme import meme_text, read_meme
 from ..motifs.motif import Motif
-from ..outputs import Outputs, check_target, output_errors, refuse_overwrite
+from ..outputs import Outputs, check_targets, is_stdout, output_errors, refuse_overwrite
 from .printing import add_row, print_json, print_lines, print_table, table
 
 __all__ = ["add_arguments", "run"]
@@ -57,12 +58,12 @@ def run(options: argparse.Namespace) -> None:
     targets = [target for target in (options.meme, options.plot) if target]
     known = [options.against] if options.against else []
     refuse_overwrite([source, *known, *model_files(options.model)], targets)
-    for target in targets:
-        check_target(target)
+    check_targets(targets)
     pairs = compare(read_meme(source), options.against)
     title = f"{options.model}: motifs of the first convolution, height in bits"
     _write_outputs(pairs, meme=options.meme, plot=options.plot, title=title)
-    _print_motifs(pairs, options.model, top=options.top, as_json=options.json)
+    out = sys.stderr if any(map(is_stdout, targets)) else sys.stdout
+    _print_motifs(pairs, options.model, top=options.top, as_json=options.json, out=out)
 
 
 def _motif_file(model: str) -> Path:
@@ -109,7 +110,9 @@ def _write_outputs(
                 draw_logos(files.open(plot), pick(pairs), title)
 
 
-def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: bool) -> None:
+def _print_motifs(
+    pairs: Sequence[Matched], source: str, *, top: int, as_json: bool, out: TextIO
+) -> None:
     """A row per motif: consensus, sites, information content, best known match.
 
     Parameters
@@ -118,9 +121,11 @@ def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: b
         The model or file, for the first line.
     top
         Rows of the table; 0 for all. JSON has all.
+    out
+        To print to.
     """
     if as_json:
-        print_json([_to_dict(*pair) for pair in pairs])
+        print_json([_to_dict(*pair) for pair in pairs], out)
         return
     rows = table("filter", "consensus", "sites", "bits", "known", "similarity", "recognised")
     for place in (2, 3, 5):
@@ -138,8 +143,8 @@ def _print_motifs(pairs: Sequence[Matched], source: str, *, top: int, as_json: b
             "yes" if is_recognised(motif, match) else "",
         )
     left = f", the {top} most like a known one" if 0 < top < len(pairs) else ""
-    print_lines(f"{source}: {len(pairs)} motifs{left}")
-    print_table(rows, width=_WIDTH)
+    print_lines(f"{source}: {len(pairs)} motifs{left}", file=out)
+    print_table(rows, width=_WIDTH, file=out)
 
 
 def _to_dict(motif: Motif, match: Match | None) -> dict[str, Any]:

@@ -38,8 +38,9 @@ def add_row(rows: Table, *cells: str) -> None:
     rows.add_row(*(Text(escaped(cell)) for cell in cells))
 
 
-def print_table(rows: Table, *, width: int) -> None:
+def print_table(rows: Table, *, width: int, file: TextIO | None = None) -> None:
     """A table as wide as the terminal, or ``width`` where there is none."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else width).print(rows)
+    file = file or sys.stdout
+    Console(file=file, width=None if file.isatty() else width).print(rows)

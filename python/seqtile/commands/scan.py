@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..outputs import check_target, is_stdout, refuse_overwrite
+from ..outputs import check_targets, is_stdout, refuse_overwrite
 from .model_options import add_model_options, batch_size, load_model, print_profile
 from .printing import print_json, print_lines
 
@@ -78,8 +78,7 @@ def run(options: argparse.Namespace) -> None:
         ],
         [*outputs, *(manifest_beside(Path(output)) for output in options.output)],
     )
-    for output in outputs:
-        check_target(output)
+    check_targets(outputs)
     predictor = load_model(options)
     checksum = Checksum(options.fasta)
     work = scan(

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import OutputError
 from ..images.finding import OUTPUT_ENDINGS, SUFFIXES
 from ..manifest import manifest_beside
-from ..outputs import check_target, is_stream
+from ..outputs import check_target, check_targets, is_stream
 from ..segmenting.files import FORMATS, check_format
 
 __all__ = ["Targets"]
@@ -72,11 +72,9 @@ class Targets:
             if kind in kinds:
                 raise ValueError(f"--formats: {kind} twice")
             kinds.add(kind)
-        for i, output in enumerate(self._outputs):
+        for output in self._outputs:
             check_format(output)
-            check_target(output)
-            if os.path.realpath(output) in map(os.path.realpath, self._outputs[:i]):
-                raise ValueError(f"{output}: given twice")
+        check_targets(self._outputs)
         owner: dict[str, Path] = {os.path.realpath(image): image for image in images}
         for image in images:
             for target in self(image):

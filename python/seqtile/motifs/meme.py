@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import MotifParseError
+from ..outputs import Outputs, output_errors
 from .motif import LETTERS, SUM, Alphabet, Motif
 
 __all__ = ["meme_text", "read_meme", "write_meme"]
@@ -21,8 +22,12 @@ def write_meme(path: str | os.PathLike[str], motifs: Iterable[Motif]) -> None:
     ------
     ValueError
         No motif, or motifs of different alphabets.
+    OutputError
+        A file that cannot be written.
     """
-    Path(path).write_text(meme_text(motifs), encoding="utf-8")
+    content = meme_text(motifs).encode()
+    with Outputs() as files, output_errors(path):
+        files.open(path).write(content)
 
 
 def meme_text(motifs: Iterable[Motif]) -> str:
