@@ -72,7 +72,7 @@ def test_many_numbers(tmp_path: Path) -> None:
 
 
 def test_stops_at_a_bad_record_without_output(motif_folder: Path, tmp_path: Path) -> None:
-    records = write_fasta(tmp_path / "x.fa", {"a": "ACGT", "b": "AC-T"})
+    records = write_fasta(tmp_path / "x.fa", {"a": "ACGT", "b": "ACJT"})
     target = tmp_path / "out.tsv"
     result = run("predict", motif_folder, records, "-o", target, "--batch-size", 1)
     check_refused(result, "record 'b', position 2: expected a nucleotide letter")
