@@ -179,7 +179,10 @@ def test_label_files_spill_to_the_folder_and_are_removed(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
     # That it goes there: where there is no such folder, it cannot.
     with (
-        pytest.raises(OutputError, match=r"temporary file in .*gone: cannot write: No such file"),
+        pytest.raises(
+            OutputError,
+            match=r"temporary file in .*gone \(see TMPDIR\): cannot write: No such file",
+        ),
         StripLabeller(40, settings, folder=tmp_path / "gone", limits=limits) as labeller,
     ):
         labeller.add(mask, marker)

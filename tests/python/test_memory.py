@@ -48,7 +48,16 @@ def peak_mb(model: Path, genome: Path, suffixes: tuple[str, ...], *options: str)
     folder = genome.parent / f"{genome.name}.out"
     folder.mkdir()
     targets = [f"-o{folder}/a.{suffix}" for suffix in suffixes]
-    arguments = ["scan", model, genome, "--input-layout=bytes", "--quiet", *targets, *options]
+    arguments = [
+        "scan",
+        model,
+        genome,
+        "--input-layout=bytes",
+        "--threshold=0.5",
+        "--quiet",
+        *targets,
+        *options,
+    ]
     result = subprocess.run(
         [sys.executable, "-c", SCAN, *map(str, arguments)], capture_output=True, text=True
     )

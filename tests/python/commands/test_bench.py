@@ -268,7 +268,10 @@ def test_refusals(tiny: Path, tmp_path: Path) -> None:
         ([tiny, "--plot", tmp_path], ["is a folder"]),
         ([tiny, "--compare", bad, "--json", bad], ["schema 99"]),
         ([tiny, "--plot", tmp_path / "x.jpg"], ["x.jpg: expected one of .png"]),
-        ([tiny, "--plot", tmp_path / "x.png", "--json", tmp_path / "x.png"], ["would overwrite"]),
+        (
+            [tiny, "--plot", tmp_path / "x.png", "--json", tmp_path / "x.png"],
+            ["x.png: given twice"],
+        ),
         ([tiny, "--data", "-"], ["--data -: letters are read more than once"]),
     ):
         check_refused(run("bench", *arguments, *SHORT, "--batch-size", 2), *words)
