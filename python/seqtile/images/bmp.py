@@ -88,7 +88,9 @@ def _by_opencv(path: Path, data: bytes) -> Pixels:
         log.setLogLevel(level)
     if pixels is None:
         raise ImageError(path, "a damaged BMP")
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels) if pixels.ndim == 3 else pixels
+    if pixels.ndim == 3:
+        cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
+    return np.asarray(pixels)
 
 
 def _of_16_bits(path: Path, data: bytes, header: _Header) -> NDArray[np.uint8]:

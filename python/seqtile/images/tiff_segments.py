@@ -162,7 +162,8 @@ class Segments:
         colours = int(self._page.photometric) in (RGB, YCBCR)
         if colours and GDAL_NODATA not in self._page.tags:
             return (1 << int(self._page.bitspersample)) - 1
-        return self._page.nodata
+        ground: int | float = self._page.nodata
+        return ground
 
 
 def _up_to_the_next(offsets: NDArray[np.int64], size: int) -> NDArray[np.int64]:

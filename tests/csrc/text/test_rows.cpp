@@ -87,7 +87,7 @@ void unit_json_lines() {
     float const infinity = std::numeric_limits<float>::infinity();
     std::vector<float> const numbers{1.0F, 0.5F, -0.0F, infinity};
     CHECK_EQUAL(rows(format, 1, {{"a\"b"}}, {{numbers.data(), 1, 4}}),
-                "{\"name\": \"a\\\"b\", \"p\": 0.5, \"all\": [[1.0, 0.5], [-0.0, Infinity]], "
+                "{\"name\": \"a\\\"b\", \"p\": 0.5, \"all\": [[1.0, 0.5], [-0.0, null]], "
                 "\"none\": [], \"empty\": [[], []]}\n");
 }
 
