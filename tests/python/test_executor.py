@@ -533,8 +533,8 @@ class Slow:
 engine = Slow()
 engine.single, engine.lanes = engine, [engine]
 executor = Executor(engine, "x", lambda items: items, ("y",))
-futures = [executor.submit(Rows(np.zeros((1, 3), np.uint8))) for _ in range(3)]
-try:
+try:  # the first may run before the last is submitted
+    futures = [executor.submit(Rows(np.zeros((1, 3), np.uint8))) for _ in range(3)]
     futures[0].result()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
