@@ -92,10 +92,14 @@ def update(
     others = {
         p: (folder / v.file).read_bytes() for p, v in before.variants.items() if p not in precisions
     }
-    versions = {"torch": before.torch, "onnx": before.onnx}
-    versions = {name: version for name, version in versions.items() if version}
-    versions["onnxruntime"] = onnxruntime.__version__
+    versions = versions_of(before) | {"onnxruntime": onnxruntime.__version__}
     write(folder, versions, {**others, **files}, [*kept, *rows], [*figures, *metrics])
+
+
+def versions_of(found: Certificate) -> dict[str, str]:
+    """The versions that a certificate names, as `write` takes them."""
+    versions = {"torch": found.torch, "onnx": found.onnx, "onnxruntime": found.onnxruntime}
+    return {name: version for name, version in versions.items() if version}
 
 
 def _lines(rows: Sequence[ParityRow] | Sequence[MetricRow]) -> str:

@@ -51,10 +51,9 @@ def embed(folder: Path) -> Contract:
         precision: with_contract((folder / variant.file).read_bytes(), known)
         for precision, variant in found.variants.items()
     }
-    versions = {"torch": found.torch, "onnx": found.onnx, "onnxruntime": found.onnxruntime}
-    versions = {name: version for name, version in versions.items() if version}
     (folder / "model.onnx").write_bytes(model)
     path.write_text(known.to_json(), encoding="utf-8")
+    versions = certificate_file.versions_of(found)
     certificate_file.write(folder, versions, files, found.rows, found.metrics)
     return known
 
